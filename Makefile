@@ -1,0 +1,35 @@
+# make demo: the main job on real data.  make test: the tests.  Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: demo test check lint types docs mutants bench clean
+
+demo: .venv/ready
+	$(BIN)/trainsmith compare digits
+
+test: .venv/ready check
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: .venv/ready lint types
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+mutants: .venv/ready
+	$(BIN)/python tests/mutants/run.py
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/compare_digits.py
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,116 @@
+"""`trainsmith compare digits` against the same trainings done by plain PyTorch loops.
+
+    python benchmarks/compare_digits.py [--rounds 3] [--quick] [--json results/compare_digits.json]
+
+Competitors, run alternately in every round:
+  trainsmith   the whole of compare: tuning, fresh seeds, evaluations on the way, receipt, test score,
+               start of its worker processes
+  loop         one process, one run after another: the baseline network, fused Adam, the same batch size,
+               steps and number of runs; no evaluation, no techniques
+  pool         that loop in one process a core, one thread each; start of the processes included
+
+The loops are given less work than trainsmith does. A ratio above 1 says how many times longer they took.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from torch import nn
+from trainsmith.data import load, split
+
+import trainsmith
+from trainsmith.comparison.environment import describe_environment
+from trainsmith.population import Training
+from trainsmith.population.luck import batches
+
+TRAINING = Training()
+
+
+def loop(seeds: list[int]) -> float:
+    """Train one plain network per seed; the last loss."""
+    torch.set_num_threads(1)
+    data = load("digits")
+    for seed in seeds:
+        torch.manual_seed(seed)
+        train, _ = split(data, seed)
+        sizes = [64, 100, 100, 100, 100, 100]
+        hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
+        network = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(100, 10))
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: TRAINING.rate(i + 1))
+        order = torch.from_numpy(batches(seed, train, TRAINING.batch_size, TRAINING.steps))
+        for chosen in order:
+            loss = nn.functional.cross_entropy(network(data.x[chosen]), data.y[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return float(loss)
+
+
+def pool(seeds: list[int], processes: int) -> None:
+    with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
+        list(executor.map(loop, [seeds[i :: processes * 4] for i in range(processes * 4)]))
+
+
+def timed(work) -> float:  # type: ignore[no-untyped-def]
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="the optimizer family only, one round")
+    parser.add_argument("--json", type=Path, default=Path("results/compare_digits.json"))
+    options = parser.parse_args()
+    processes = os.cpu_count() or 1
+    vary = ["optimizer"] if options.quick else None
+    rounds = []
+    for number in range(1 if options.quick else options.rounds):
+        start = time.perf_counter()
+        study = trainsmith.compare("mlp", "digits", vary=vary, processes=processes).study
+        ours = time.perf_counter() - start
+        seeds = list(range(study.plan["runs"]))
+        row = {
+            "trainsmith_seconds": ours,
+            "loop_seconds": timed(lambda s=seeds: loop(s)),
+            "pool_seconds": timed(lambda s=seeds: pool(s, processes)),
+        }
+        row["loop_ratio"] = row["loop_seconds"] / ours
+        row["pool_ratio"] = row["pool_seconds"] / ours
+        rounds.append(row)
+        print(f"round {number + 1}:", {k: round(v, 2) for k, v in row.items()}, flush=True)
+    record = {
+        "command": "python benchmarks/compare_digits.py" + (" --quick" if options.quick else ""),
+        "runs": study.plan["runs"],
+        "steps": TRAINING.steps,
+        "batch_size": TRAINING.batch_size,
+        "processes": processes,
+        "rounds": rounds,
+        **{f"median_{k}": statistics.median(r[k] for r in rounds) for k in ("loop_ratio", "pool_ratio")},
+        "receipt": study.receipt.deviation,
+        "environment": {
+            **describe_environment(),
+            "command": "",
+            "cores": processes,
+            "machine": platform.machine(),
+        },
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(record, indent=1) + "\n")
+    print("ratios:", {k: round(record[f"median_{k}"], 2) for k in ("loop_ratio", "pool_ratio")})
+
+
+if __name__ == "__main__":
+    main()

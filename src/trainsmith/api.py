@@ -1,0 +1,166 @@
+"""The door for Python users: compare and inspect, returning objects that draw themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Group
+from torch import nn
+
+from trainsmith import inspection
+from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
+from trainsmith.comparison import Announce, Budget, Row, Study, default_baseline
+from trainsmith.comparison import compare as run_comparison
+from trainsmith.data import Dataset, from_arrays, load
+from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.export import export_winner
+from trainsmith.export.stored import WINNER
+from trainsmith.network import Factory
+from trainsmith.population import Training
+from trainsmith.report import family_tables, report_html, summary, write_report
+from trainsmith.report.inspection_figure import layer_figure
+from trainsmith.report.inspection_table import layer_table
+
+
+class Comparison:
+    """A finished study, and what one does with it."""
+
+    def __init__(self, study: Study, network: str | Factory, dataset: Dataset) -> None:
+        self.study = study
+        self._network, self._dataset = network, dataset
+
+    def table(self) -> Group:
+        """The answer, and one table per family, for `rich.print` or a notebook."""
+        return Group(summary(self.study), *family_tables(self.study))
+
+    def best(self) -> Row:
+        """The winning recipe: `.recipe`, its tuned `.values`, its scores."""
+        return self.study.best()
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report as one HTML file that opens offline; returns its path."""
+        return write_report(self.study, Path(path))
+
+    def export(self, folder: str | Path) -> Path:
+        """Write the winner as plain PyTorch source and weights; returns the folder."""
+        return export_winner(self.study, self._network, self._dataset, Path(folder))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write study.json, report.html and the exported winner into `folder`; returns the report's path.
+
+        A network that cannot be written as source is left out; the study says so in its notes.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.export(folder / WINNER)
+        except InvalidInput as reason:
+            self.study = replace(self.study, notes=(*self.study.notes, f"The winner was not exported: {reason}"))
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / "study.json").write_text(text, encoding="utf-8")
+        return self.report(folder / "report.html")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything the report shows, as values that JSON knows."""
+        return self.study.to_dict()
+
+    def __repr__(self) -> str:
+        best = self.best()
+        return f"<Comparison of {len(self.study.rows)} rows on {self.study.data}: best {best.recipe}>"
+
+    def _repr_html_(self) -> str:
+        return report_html(self.study)
+
+
+def compare(
+    network: str | Factory,
+    data: str | Dataset | tuple[Any, Any],
+    *,
+    baseline: Recipe | Mapping[str, str] | None = None,
+    vary: Sequence[str] | None = None,
+    techniques: Sequence[str | Technique] | None = None,
+    trials: int = Budget.trials,
+    seeds: int = Budget.fresh_seeds,
+    steps: int = Training.steps,
+    batch_size: int = Training.batch_size,
+    processes: int | None = None,
+    announce: Announce | None = None,
+) -> Comparison:
+    """Compare training techniques on a network and data, fairly tuned, and say which is better.
+
+    network: a name ("mlp"), "package.module:factory", or a function that makes a fresh nn.Module, called
+    with (input_shape, outputs) if it takes two arguments. data: a name such as "digits", a path to an .npz
+    or .csv, a Dataset, or a pair (x, y) of arrays. baseline: the recipe varied, one family at a time.
+    vary: the families to vary (default all). techniques: only these. trials: tuning trials for each
+    technique. seeds: fresh seeds for what is reported. Raises InvalidInput for anything that cannot be used.
+    """
+    dataset = load(data) if isinstance(data, str) else from_arrays(*data) if isinstance(data, tuple) else data
+    chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
+    if processes is not None and processes < 1:
+        raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
+    study = run_comparison(
+        network,
+        dataset,
+        baseline=make_baseline(baseline, dataset),
+        vary=vary,
+        techniques=chosen,
+        budget=Budget(trials=trials, fresh_seeds=seeds),
+        training=Training(steps=steps, batch_size=batch_size),
+        processes=processes,
+        announce=announce,
+    )
+    return Comparison(study, network, dataset)
+
+
+def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset) -> Recipe:
+    """The data's default baseline with the families in `given` replaced."""
+    if isinstance(given, Recipe):
+        return given
+    recipe = default_baseline(dataset)
+    for family, names in (given or {}).items():
+        if family not in FAMILIES:
+            raise unknown_name("family", family, FAMILIES)
+        for name in names.split("+"):
+            recipe = recipe.having(find(name, family))
+    return recipe
+
+
+class Inspection:
+    """What `inspect` measured, and how one looks at it."""
+
+    def __init__(self, measured: inspection.Inspection) -> None:
+        self.measured = measured
+
+    @property
+    def layers(self) -> tuple[inspection.LayerStatistics, ...]:
+        return self.measured.layers
+
+    @property
+    def findings(self) -> tuple[inspection.Finding, ...]:
+        return self.measured.findings
+
+    def table(self) -> Any:
+        """One row per layer, for `rich.print` or a notebook."""
+        return layer_table(self.measured)
+
+    def figure(self, path: str | Path) -> Path:
+        """Write one histogram per layer as a PNG; returns its path."""
+        layer_figure(self.measured, Path(path))
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.measured.to_dict()
+
+
+def inspect(module: nn.Module, batch: torch.Tensor | tuple[Any, ...], loss: Any = None) -> Inspection:
+    """How signal and gradient pass through every layer of `module` on `batch`; the module is left as it was.
+
+    batch: inputs, or (inputs, targets). loss: loss(outputs, targets) -> scalar; by default cross-entropy for
+    class indices and squared error for numbers.
+    """
+    return Inspection(inspection.inspect(module, batch, loss))

@@ -1,0 +1,33 @@
+"""What a technique is: the registry, hyper-parameters with ranges, look-up by name, recipes and trials."""
+
+from trainsmith.catalogue.hyperparameter import (
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    REAL,
+    Hyperparameter,
+    Interval,
+)
+from trainsmith.catalogue.page import Page
+from trainsmith.catalogue.recipe import Recipe, Run, Trial
+from trainsmith.catalogue.registry import FAMILIES, Family, Role, Technique, find, technique, techniques
+
+__all__ = [
+    "FAMILIES",
+    "FRACTION",
+    "NON_NEGATIVE",
+    "POSITIVE",
+    "REAL",
+    "Family",
+    "Hyperparameter",
+    "Interval",
+    "Page",
+    "Recipe",
+    "Role",
+    "Run",
+    "Technique",
+    "Trial",
+    "find",
+    "technique",
+    "techniques",
+]

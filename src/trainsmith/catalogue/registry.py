@@ -1,0 +1,130 @@
+"""The registry: every technique that the five rooms hold, found by importing them."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+
+from trainsmith.catalogue.hyperparameter import Hyperparameter
+from trainsmith.catalogue.page import Page
+from trainsmith.errors import InvalidInput, unknown_name
+
+Family = Literal["initialization", "normalization", "activation", "optimizer", "regularization"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+Role = Literal["weights", "input", "layer", "activation", "optimizer", "penalty", "loss", "stopping", "nothing"]
+"""Where a technique acts in a training: on the weights before it, on the input, as a layer, as the
+activation function, as the optimizer, as a penalty on parameters, in the loss, on when to stop."""
+
+Thing = TypeVar("Thing", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One entry of the catalogue.
+
+    make: the function or class itself, usable alone in anybody's PyTorch code.
+    """
+
+    name: str
+    family: Family
+    role: Role
+    make: Callable[..., Any]
+    hyperparameters: tuple[Hyperparameter, ...]
+    aliases: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def page(self) -> Page:
+        return Page.of(self.make)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {h.name: h.default for h in self.hyperparameters}
+
+
+_techniques: dict[tuple[str, str], Technique] = {}
+
+
+def technique(
+    family: Family,
+    role: Role,
+    name: str | None = None,
+    aliases: tuple[str, ...] = (),
+    **hyperparameters: Hyperparameter,
+) -> Callable[[Thing], Thing]:
+    """Enter the decorated function or class in the catalogue, and refuse hyper-parameters out of their domain.
+
+    The default of each hyper-parameter is that of the argument of the same name. The name is the
+    function's or class's, in lower case with hyphens, unless given.
+    """
+
+    def enter(make: Thing) -> Thing:
+        signature = inspect.signature(make)
+        entry_name = name or make.__name__.lower().replace("_", "-")
+        numbers = tuple(h.named(key, signature.parameters[key].default) for key, h in hyperparameters.items())
+        checked: Any = make
+        if inspect.isclass(make):
+            checked.__init__ = _checking(checked.__init__, entry_name, numbers)
+        else:
+            checked = _checking(make, entry_name, numbers)
+        _techniques[family, entry_name] = Technique(entry_name, family, role, checked, numbers, aliases)
+        return checked
+
+    return enter
+
+
+def _checking(call: Callable[..., Any], owner: str, numbers: tuple[Hyperparameter, ...]) -> Callable[..., Any]:
+    """`call`, refusing arguments that lie outside their hyper-parameter's domain (tensors pass unchecked)."""
+    signature = inspect.signature(call)
+
+    @functools.wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        for number in numbers:
+            value = given.get(number.name, number.default)
+            if not isinstance(value, torch.Tensor):
+                number.check(value, owner)
+        return call(*args, **kwargs)
+
+    return checked
+
+
+def techniques(family: Family | None = None) -> tuple[Technique, ...]:
+    """Every technique, or those of one family, in the order of the families and then of the rooms' files."""
+    _import_rooms()
+    return tuple(t for f in FAMILIES for t in _techniques.values() if t.family == f and family in (None, f))
+
+
+def find(name: str, family: str | None = None) -> Technique:
+    """The technique called `name` (case, hyphens and underscores alike); `family/name` names one of a family.
+
+    Raises InvalidInput with the nearest names where there is none, or where two families have it.
+    """
+    if "/" in name and family is None:
+        family, _, name = name.partition("/")
+    if family is not None and family not in FAMILIES:
+        raise unknown_name("family", family, FAMILIES)
+    wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
+    pool = [t for t in techniques() if family in (None, t.family)]
+    found = [t for t in pool if wanted == t.name or wanted in t.aliases]
+    if len(found) > 1:
+        raise InvalidInput(
+            f"'{name}' is in several families: say {' or '.join(f'{t.family}/{t.name}' for t in found)}."
+        )
+    if not found:
+        raise unknown_name(f"{family or 'technique'}", name, {n for t in pool for n in (t.name, *t.aliases)})
+    return found[0]
+
+
+@functools.cache
+def _import_rooms() -> None:
+    """Import every file of the five rooms: a new technique is in the catalogue by being there."""
+    for family in FAMILIES:
+        room = importlib.import_module(f"trainsmith.{family}")
+        for file in pkgutil.iter_modules(room.__path__):
+            importlib.import_module(f"{room.__name__}.{file.name}")

@@ -1,0 +1,214 @@
+"""The command: parses, calls, prints. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainsmith import __version__
+from trainsmith.errors import InvalidInput
+
+STUDIES = Path("trainsmith-studies")
+
+
+class Command(click.Group):
+    """Says a user's mistake in one sentence and exits with 2; Ctrl-C exits with 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InvalidInput as error:
+            click.echo(f"trainsmith: error: {error}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            click.echo(f"trainsmith: error: {error.strerror or error}: {error.filename or ''}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("trainsmith: interrupted.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="trainsmith")
+def main() -> None:
+    """Which initialization, normalization, activation, optimizer and regularization train your network best?
+
+    \b
+    trainsmith compare digits        compare techniques, fairly tuned, with a report
+    trainsmith inspect digits        how signal and gradient pass through every layer
+    trainsmith techniques            the catalogue
+    """
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where data come from and how a table is read."""
+    for option in (
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Where MNIST's files are [$TRAINSMITH_DATA]."),
+        click.option("--target", help="The column of a .csv to predict."),
+        click.option("--task", type=click.Choice(["classification", "regression"]), help="What a .csv asks for."),
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of tables.")
+
+
+@main.command()
+@click.argument("data")
+@click.option("--network", default="mlp", show_default=True, help="A name, or package.module:factory.")
+@click.option("--vary", help="Families to vary, separated by commas [default: all].")
+@click.option("--techniques", "names", help="Only these techniques, separated by commas.")
+@click.option("--baseline", help="What is varied around, such as optimizer=sgd,activation=tanh.")
+@click.option("--trials", type=int, help="Tuning trials of each technique.")
+@click.option("--seeds", type=int, help="Fresh seeds for what is reported.")
+@click.option("--steps", type=int, help="Optimizer steps of each run.")
+@click.option("--batch-size", type=int, help="Examples a step.")
+@click.option("--processes", type=int, help="Processes to train in [default: one a core].")
+@click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the study [default: {STUDIES}/DATA-N].")
+@data_options
+@json_option
+def compare(data: str, as_json: bool, out: Path | None, **options: Any) -> None:
+    """Compare training techniques on DATA: a name such as digits, or a path to an .npz or .csv."""
+    from trainsmith import api
+    from trainsmith.data import load
+    from trainsmith.progress import Bar
+
+    dataset = load(data, data_dir=options["data_dir"], target=options["target"], task=options["task"])
+    folder = _new_folder(out, dataset.name)
+    given = {k: options[k] for k in ("trials", "seeds", "steps", "batch_size", "processes") if options[k] is not None}
+    with Bar() as bar:
+        comparison = api.compare(
+            options["network"],
+            dataset,
+            baseline=_pairs(options["baseline"]),
+            vary=_names(options["vary"]),
+            techniques=_names(options["names"]),
+            announce=bar,
+            **given,
+        )
+    saved = comparison.save(folder)
+    if as_json:
+        click.echo(json.dumps({**comparison.to_dict(), "report": str(saved)}, indent=1, ensure_ascii=False))
+        return
+    _print(comparison.table())
+    click.echo(f"report: {saved}")
+
+
+@main.command()
+@click.argument("data", required=False)
+@click.option("--example", type=click.Choice(["depth"]), help="A classic experiment instead of data.")
+@click.option("--network", default="mlp", show_default=True, help="A name, or package.module:factory.")
+@click.option("--recipe", help="Techniques to put in first, such as initialization=normal,activation=tanh.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws weights and batch.")
+@click.option("--out", type=click.Path(path_type=Path), help="The picture [default: inspect-DATA.png].")
+@data_options
+@json_option
+def inspect(data: str | None, example: str | None, as_json: bool, out: Path | None, **options: Any) -> None:
+    """Show how signal and gradient pass through every layer of a network on DATA, at its start."""
+    if (data is None) == (example is None):
+        raise click.UsageError("say either DATA, such as digits, or --example depth.")
+    from trainsmith import examine
+
+    if example:
+        result = examine.depth(options["seed"])
+    else:
+        assert data is not None
+        result = examine.network(
+            data, options["network"], _pairs(options["recipe"]), options["seed"],
+            data_dir=options["data_dir"], target=options["target"], task=options["task"],
+        )  # fmt: skip
+    picture = result.draw(out or Path(f"inspect-{Path(data).stem if data else example}.png"))
+    if as_json:
+        click.echo(json.dumps({**result.numbers, "picture": str(picture)}, indent=1, ensure_ascii=False))
+        return
+    _print(result.table)
+    click.echo(f"picture: {picture}")
+
+
+@main.command()
+@click.argument("name", required=False)
+@json_option
+def techniques(name: str | None, as_json: bool) -> None:
+    """List the catalogue by family, or show the page of the technique NAME."""
+    from trainsmith.catalogue import find, techniques
+    from trainsmith.report.catalogue_pages import as_dict, listing, page
+
+    chosen = (find(name),) if name else techniques()
+    if as_json:
+        dicts = [as_dict(t) for t in chosen]
+        click.echo(json.dumps(dicts[0] if name else dicts, indent=1, ensure_ascii=False))
+        return
+    _print(page(chosen[0]) if name else listing(chosen))
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Where to put the files.")
+def export(study: Path, folder: Path) -> None:
+    """Copy the winner of STUDY, a study's folder, as plain PyTorch source and weights."""
+    from trainsmith.export.stored import copy_winner
+
+    copy_winner(study, folder)
+    click.echo(f"exported: {folder}")
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The page [default: STUDY/report.html].")
+def report(study: Path, out: Path | None) -> None:
+    """Write the report of STUDY, a study's folder, anew, and print its tables."""
+    from rich.console import Group
+
+    from trainsmith.comparison import read_study
+    from trainsmith.report import family_tables, summary, write_report
+
+    if not (study / "study.json").is_file():
+        raise InvalidInput(f"'{study}' is not a study's folder: it has no study.json.")
+    read = read_study((study / "study.json").read_text(encoding="utf-8"))
+    _print(Group(summary(read), *family_tables(read)))
+    click.echo(f"report: {write_report(read, out or study / 'report.html')}")
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text is not None else None
+
+
+def _pairs(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    for family, sign, name in pairs:
+        if not (family and sign and name):
+            raise InvalidInput(
+                f"expected family=technique pairs separated by commas, such as optimizer=sgd; got '{text}'."
+            )
+    return {family.strip(): name.strip() for family, _, name in pairs}
+
+
+def _new_folder(out: Path | None, name: str) -> Path:
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InvalidInput(f"'{out}' exists already; choose another folder for the study.")
+        return out
+    number = 1
+    while (STUDIES / f"{name}-{number}").exists():
+        number += 1
+    return STUDIES / f"{name}-{number}"
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    width = None if sys.stdout.isatty() else 110
+    console.print(renderable, width=width) if width else console.print(renderable)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""compare: tune every technique equally, confirm on fresh seeds, open the test data once."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from trainsmith.catalogue import Recipe, Run, Technique
+from trainsmith.comparison import plan as planning
+from trainsmith.comparison.environment import describe_environment
+from trainsmith.comparison.plan import Budget, Candidate
+from trainsmith.comparison.rows import choose, make_rows
+from trainsmith.comparison.statistics import smallest_difference, t_interval
+from trainsmith.comparison.study import Estimate, Receipt, Row, Study, TestScore, winner
+from trainsmith.comparison.trainings import Trainings
+from trainsmith.data import Dataset
+from trainsmith.network import Factory
+from trainsmith.population import (
+    FIRST_LOSSES,
+    TOLERANCE,
+    Result,
+    Training,
+    make_member,
+    processes_available,
+    score,
+)
+
+
+@torch.no_grad()
+def _outputs(
+    member_run: Run, network: str | Factory, dataset: Dataset, result: Result, x: torch.Tensor
+) -> torch.Tensor:
+    """Outputs for `x` of the run's network, built as an ordinary module and given the trained weights."""
+    module = make_member(member_run, network, dataset).objective.network
+    assert result.state is not None
+    module.load_state_dict({name: torch.from_numpy(t) for name, t in result.state.items()})
+    return module.eval()(x)
+
+
+class Announce:
+    """What compare tells while it works. The default tells nothing; a progress bar overrides it."""
+
+    def planned(self, runs: int, member_steps: int, plan: str) -> None:
+        """Called once, before any training."""
+
+    def progress_made(self, what: str, member_steps: int, runs: int) -> None:
+        """Called often: what is being trained, member-steps and runs just done."""
+
+
+def compare(
+    network: str | Factory,
+    dataset: Dataset,
+    *,
+    baseline: Recipe | None = None,
+    vary: Sequence[str] | None = None,
+    techniques: Sequence[Technique] | None = None,
+    budget: Budget | None = None,
+    training: Training | None = None,
+    processes: int | None = None,
+    announce: Announce | None = None,
+) -> Study:
+    """Compare techniques, one family at a time around a baseline recipe, and say which is better.
+
+    Every technique, the baseline included, gets the same number of tuning trials over its own range; the
+    best by validation score is trained again on fresh seeds, each with its own split; only those runs are
+    reported, as differences from the baseline paired by seed. The test data are opened once, at the end,
+    for the winning recipe and the baseline. See docs/protocol.md.
+    """
+    started = time.perf_counter()
+    budget, training, announce = budget or Budget(), training or Training(), announce or Announce()
+    baseline = baseline or planning.default_baseline(dataset)
+    planning.check_training(training, dataset)
+    candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
+    trials = [c.trials(budget.trials) for c in candidates]
+    runs = len(candidates) * (budget.trials * budget.tuning_seeds + budget.fresh_seeds)
+    processes = processes or processes_available()
+    words = (
+        f"{runs} runs: {len(candidates)} recipes x ({budget.trials} trials + {budget.fresh_seeds} fresh seeds), "
+        f"{training.steps} steps of {training.batch_size} examples, {processes} processes"
+    )
+    announce.planned(runs, runs * training.steps, words)
+    trainer = Trainings(network, dataset, training, processes, announce.progress_made)
+
+    tuning = trainer("tuning", [run for t in trials for run in planning.tuning_runs(t, budget)])
+    seeds = budget.tuning_seeds
+    grouped = [tuning[i : i + seeds] for i in range(0, len(tuning), seeds)]
+    per = [grouped[i : i + budget.trials] for i in range(0, len(grouped), budget.trials)]
+    chosen = [choose(t, r) for t, r in zip(trials, per, strict=True)]
+
+    fresh = [planning.fresh_runs(t[best], budget) for t, (best, _) in zip(trials, chosen, strict=True)]
+    confirmed = trainer("confirming on fresh seeds", [run for rs in fresh for run in rs], keep_states=True)
+    n = budget.fresh_seeds
+    results = [confirmed[i : i + n] for i in range(0, len(confirmed), n)]
+
+    constant = constant_score(dataset)
+    scores = [r.score for r in results[0] if not math.isnan(r.score)]
+    delta = smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
+    rows = make_rows(candidates, chosen, results, constant, delta)
+    best = _position(winner(rows), candidates)
+    test = _test(network, dataset, candidates, fresh, results, best, constant)
+    took = time.perf_counter() - started
+    return Study(
+        data=dataset.name,
+        about=dataset.describe(),
+        network=network if isinstance(network, str) else getattr(network, "__qualname__", repr(network)),
+        metric="accuracy" if dataset.task == "classification" else "R²",
+        delta=delta,
+        baseline=baseline,
+        plan={
+            "runs": runs,
+            "tuning_runs": len(tuning),
+            "trials": budget.trials,
+            "tuning_seeds": budget.tuning_seeds,
+            "fresh_seeds": n,
+            "populations": trainer.populations,
+            "processes": processes,
+            "seconds": took,
+            "steps": training.steps,
+            "batch_size": training.batch_size,
+            "schedule": f"{training.warmup:.0%} linear warm-up, then cosine to 0",
+            "seeds": [run.seed for run in fresh[0]],
+            "words": words,
+        },
+        rows=rows,
+        notes=tuple(notes),
+        test=test,
+        receipt=Receipt(
+            trainer.largest_deviation, len(trainer.deviations), FIRST_LOSSES, TOLERANCE, tuple(trainer.loops)
+        ),
+        environment=describe_environment(),
+        states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
+    )
+
+
+def constant_score(dataset: Dataset) -> float:
+    """The score of the best constant prediction: the commonest class's share, or R² = 0."""
+    if dataset.task == "regression":
+        return 0.0
+    return float(torch.bincount(dataset.y).max() / len(dataset.y))
+
+
+def _position(row: Row, candidates: Sequence[Candidate]) -> int:
+    return next(i for i, c in enumerate(candidates) if c.recipe == row.recipe)
+
+
+def _test(
+    network: str | Factory,
+    dataset: Dataset,
+    candidates: Sequence[Candidate],
+    runs: Sequence[Sequence[Run]],
+    results: Sequence[Sequence[Result]],
+    best: int,
+    constant: float,
+) -> TestScore:
+    """Open the test data, once, and score every fresh run of the winner and of the baseline on it."""
+    x, y = dataset.test.open()
+
+    def estimate(i: int) -> Estimate:
+        scores = [
+            constant if result.state is None else _score(run, result)
+            for run, result in zip(runs[i], results[i], strict=True)
+        ]
+        interval = t_interval(np.array(scores))
+        return Estimate(interval.mean, interval.low, interval.high)
+
+    def _score(run: Run, result: Result) -> float:
+        member = make_member(run, network, dataset)
+        return score(_outputs(run, network, dataset, result, x), member.targets(y))[1]
+
+    won = estimate(best)
+    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if dataset.task == "classification" else math.nan
+    technique = candidates[best].technique
+    name = technique.name if technique else "baseline"
+    return TestScore(name, won, estimate(0) if best else won, len(y), error)

@@ -1,0 +1,125 @@
+"""What a study will train: the techniques around a baseline, the trials of each, and their seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainsmith.catalogue import FAMILIES, Family, Hyperparameter, Recipe, Run, Technique, Trial, techniques
+from trainsmith.data import Dataset
+from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.population import Training
+
+MOST_TUNED = 8
+FIRST_FRESH_SEED = 1000
+"""Tuning draws its seeds from 0 on, confirmation from here on: no fresh seed was seen in tuning."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a study may train: trials of each technique's tuning, seeds of each trial, fresh seeds."""
+
+    trials: int = 8
+    tuning_seeds: int = 1
+    fresh_seeds: int = 8
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("tuning_seeds", 1), ("fresh_seeds", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InvalidInput(
+                    f"{name.replace('_', ' ')} must be a whole number of at least {least}; got {value!r}."
+                )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One technique in the place of the baseline's choice; technique None is the baseline itself."""
+
+    technique: Technique | None
+    recipe: Recipe
+
+    def tuned(self) -> list[tuple[str, Hyperparameter]]:
+        """The hyper-parameters a study searches, the optimizer's learning rate first."""
+        numbers = [(name, h) for name, h in self.recipe.hyperparameters() if h.tuned]
+        return sorted(numbers, key=lambda pair: not pair[0].endswith(".lr"))[:MOST_TUNED]
+
+    def trials(self, count: int) -> list[Trial]:
+        """The default setting, then points that lie at the same quantiles of every technique's ranges."""
+        tuned = self.tuned()
+        points = [
+            Trial(self.recipe, {name: h.at(q) for (name, h), q in zip(tuned, quantiles, strict=False)})
+            for quantiles in shared_quantiles(count - 1)
+        ]
+        return [Trial(self.recipe), *points]
+
+
+def shared_quantiles(count: int) -> np.ndarray:
+    """`count` points of one scrambled Sobol sequence in [0, 1)^8, the same for every technique and study."""
+    from scipy.stats import qmc
+
+    if count < 1:
+        return np.empty((0, MOST_TUNED))
+    exponent = int(np.ceil(np.log2(count)))
+    return qmc.Sobol(MOST_TUNED, rng=np.random.default_rng(20260)).random_base2(exponent)[:count]
+
+
+def default_baseline(dataset: Dataset) -> Recipe:
+    """He, ReLU, Adam; tables are standardized, since raw columns differ in unit, images are not."""
+    return Recipe(normalization="standardization" if dataset.kind == "table" else "none")
+
+
+def candidates(
+    baseline: Recipe, dataset: Dataset, vary: Sequence[str] | None, only: Sequence[Technique] | None
+) -> tuple[list[Candidate], list[str]]:
+    """The baseline and every technique to compare with it, and notes on those that do not apply here.
+
+    vary: the families (default all). only: the techniques (default all of those families).
+    """
+    families = _families(vary)
+    chosen = [Candidate(None, baseline)]
+    notes = []
+    for technique in techniques():
+        if technique.family not in families or (only is not None and technique not in only):
+            continue
+        recipe = baseline.having(technique)
+        if technique.role == "nothing" and technique.family == "regularization":
+            recipe = Recipe(**{**{f: getattr(baseline, f) for f in FAMILIES}, "regularization": ()})
+        if recipe == baseline:
+            continue
+        if technique.role == "loss" and dataset.task != "classification":
+            notes.append(f"{technique.name} was left out: it is defined for classification only.")
+            continue
+        chosen.append(Candidate(technique, recipe))
+    if len(chosen) == 1:
+        raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")
+    return chosen, notes
+
+
+def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:
+    for name in vary or ():
+        if name not in FAMILIES:
+            raise unknown_name("family", name, FAMILIES)
+    return tuple(f for f in FAMILIES if vary is None or f in vary)
+
+
+def tuning_runs(trials: Sequence[Trial], budget: Budget) -> list[Run]:
+    """Every trial with every tuning seed, trial by trial."""
+    return [Run(trial, seed) for trial in trials for seed in range(budget.tuning_seeds)]
+
+
+def fresh_runs(trial: Trial, budget: Budget) -> list[Run]:
+    """The trial with every fresh seed."""
+    return [Run(trial, FIRST_FRESH_SEED + i) for i in range(budget.fresh_seeds)]
+
+
+def check_training(training: Training, dataset: Dataset) -> None:
+    """Refuse a batch that is larger than what a run trains on."""
+    from trainsmith.data import split
+
+    available = len(split(dataset, 0)[0])
+    if training.batch_size > available:
+        raise InvalidInput(
+            f"batch size {training.batch_size} is larger than the {available} examples a run trains on; "
+            "choose a smaller one."
+        )

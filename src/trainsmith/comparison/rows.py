@@ -1,0 +1,131 @@
+"""From results to rows: the choice of each technique's setting, and what its fresh seeds say."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainsmith.catalogue import FAMILIES, Trial
+from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.statistics import (
+    max_t_sign_flip,
+    paired_difference,
+    t_interval,
+    verdict,
+)
+from trainsmith.comparison.study import Attempt, Curve, Estimate, Row
+from trainsmith.population import Result
+
+
+def choose(trials: Sequence[Trial], results: Sequence[Sequence[Result]]) -> tuple[int, tuple[Attempt, ...]]:
+    """The trial with the best mean validation score, ties by mean loss, and all of them as attempts.
+
+    results: of each trial, its tuning seeds. A trial with a diverged run ranks last, behind any other.
+    """
+    attempts = tuple(
+        Attempt(
+            {n: trial.values[n] for n in trial.values},
+            float(np.mean([r.score for r in of_trial])),
+            float(np.mean([r.loss for r in of_trial])),
+        )
+        for trial, of_trial in zip(trials, results, strict=True)
+    )
+    ranks = [(-math.inf, -math.inf) if math.isnan(a.score) else (a.score, -a.loss) for a in attempts]
+    return max(range(len(ranks)), key=ranks.__getitem__), attempts
+
+
+def edges(candidate: Candidate, attempts: Sequence[Attempt], chosen: int) -> tuple[str, ...]:
+    """The tuned hyper-parameters whose best value is the smallest or largest that was tried."""
+    found = []
+    for name, _ in candidate.tuned():
+        values = [a.values[name] for a in attempts]
+        if len(set(values)) > 2 and values[chosen] in (min(values), max(values)):
+            found.append(name)
+    return tuple(found)
+
+
+def make_rows(
+    candidates: Sequence[Candidate],
+    chosen: Sequence[tuple[int, tuple[Attempt, ...]]],
+    results: Sequence[Sequence[Result]],
+    constant_score: float,
+    delta: float,
+) -> tuple[Row, ...]:
+    """One row per technique and family, the baseline in each family, best first.
+
+    results: of each candidate (the baseline first), its fresh seeds. constant_score: what a diverged run
+    counts: the score of the best constant prediction.
+    """
+    scores = [np.array([constant_score if math.isnan(r.score) else r.score for r in rs]) for rs in results]
+    rows = []
+    for family in FAMILIES:
+        members = [i for i, c in enumerate(candidates) if c.technique is not None and c.technique.family == family]
+        if not members:
+            continue
+        adjusted = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in members]))
+        family_rows = [_row(family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan)]
+        for i, p in zip(members, adjusted, strict=True):
+            family_rows.append(
+                _row(family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p))
+            )
+        rows += sorted(family_rows, key=lambda r: -r.score.mean)
+    return tuple(rows)
+
+
+def _row(
+    family: str,
+    candidate: Candidate,
+    tuning: tuple[int, tuple[Attempt, ...]],
+    results: Sequence[Result],
+    scores: np.ndarray,
+    baseline: np.ndarray | None,
+    delta: float,
+    p: float,
+) -> Row:
+    best, attempts = tuning
+    technique = candidate.technique
+    if technique is None:
+        named = [t for t in candidate.recipe.techniques() if t.family == family]
+        name, title = (named[0].name, named[0].page.title) if named else ("none", "no regularization")
+    else:
+        name, title = technique.name, technique.page.title
+    difference, correlation, kind, words = None, math.nan, "baseline", "baseline"
+    if baseline is not None:
+        paired = paired_difference(scores, baseline)
+        judged = verdict(paired, p, delta)
+        difference = Estimate(paired.mean, paired.low, paired.high)
+        correlation, kind, words = paired.correlation, judged.kind, judged.words
+    interval = t_interval(scores)
+    return Row(
+        family=family,
+        technique=name,
+        title=title,
+        recipe=candidate.recipe,
+        values={n: attempts[best].values[n] for n, _ in candidate.tuned()},
+        edges=edges(candidate, attempts, best),
+        scores=tuple(map(float, scores)),
+        score=Estimate(interval.mean, interval.low, interval.high),
+        diverged=sum(r.status == "diverged" for r in results),
+        difference=difference,
+        p=p,
+        correlation=correlation,
+        verdict=kind,
+        words=words,
+        attempts=tuple(Attempt({n: a.values[n] for n, _ in candidate.tuned()}, a.score, a.loss) for a in attempts),
+        curve=curve(results),
+    )
+
+
+def curve(results: Sequence[Result]) -> Curve:
+    """Mean validation score at each check over the runs that reached it; runs that ended keep their last."""
+    steps = sorted({step for r in results for step, *_ in r.curve})
+    columns = []
+    for step in steps:
+        reached = [[score for s, _, _, score in r.curve if s <= step] for r in results]
+        columns.append(t_interval(np.array([scores[-1] for scores in reached if scores])))
+    return Curve(
+        tuple(steps),
+        tuple(c.mean for c in columns),
+        tuple(c.low for c in columns),
+        tuple(c.high for c in columns),
+    )

@@ -1,0 +1,237 @@
+"""A study: what was asked, what was tried, what came out. Numbers only; report draws them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainsmith.catalogue import Recipe, Trial
+from trainsmith.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One trial of the tuning: its searched hyper-parameters, and its mean validation score and loss."""
+
+    values: Mapping[str, float]
+    score: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean validation score over the seeds at each check, with its 95 % t interval."""
+
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with the low and high end of its 95 % t interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a study says about one technique.
+
+    values: the tuned hyper-parameters that won the tuning, by full name such as "adam.lr". edges: those
+    of them that lie at the edge of the trials tried, so that a better value may lie outside. scores: the
+    validation score of each fresh seed; a diverged run counts as the constant prediction's score.
+    difference: from the baseline, paired by seed (None for the baseline itself). p: adjusted for all
+    techniques of the family (max-T). correlation: of the paired scores. attempts: the tuning.
+    """
+
+    family: str
+    technique: str
+    title: str
+    recipe: Recipe
+    values: Mapping[str, float]
+    edges: tuple[str, ...]
+    scores: tuple[float, ...]
+    score: Estimate
+    diverged: int
+    difference: Estimate | None
+    p: float
+    correlation: float
+    verdict: str
+    words: str
+    attempts: tuple[Attempt, ...]
+    curve: Curve
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.difference is None
+
+    @property
+    def trial(self) -> Trial:
+        return Trial(self.recipe, self.values)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """How far replayed members lie from themselves trained alone.
+
+    deviation: the largest relative difference of a training loss in the first steps. members: how many
+    were replayed. tolerance: above it the receipt is red. loops: why some runs could not be batched.
+    """
+
+    deviation: float
+    members: int
+    steps: int
+    tolerance: float
+    loops: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        return self.deviation <= self.tolerance
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """The winning recipe on the locked test data, opened once: its seeds' mean, and the baseline's.
+
+    sampling_error: one standard error of the score that comes from the test set's own size (nan for R²).
+    """
+
+    __test__ = False
+
+    technique: str
+    score: Estimate
+    baseline: Estimate
+    examples: int
+    sampling_error: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole comparison. `rows` holds each family's techniques, the baseline among them, best first.
+
+    metric: "accuracy" or "R²", higher is better. delta: the smallest difference worth having.
+    """
+
+    data: str
+    about: str
+    network: str
+    metric: str
+    delta: float
+    baseline: Recipe
+    plan: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    test: TestScore
+    receipt: Receipt
+    environment: Mapping[str, Any]
+    states: Mapping[int, Mapping[str, np.ndarray]] = dataclasses.field(repr=False)
+    """The weights of the winning recipe's runs, by seed."""
+
+    def families(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.family for row in self.rows))
+
+    def family(self, name: str) -> tuple[Row, ...]:
+        """The rows of one family, best first."""
+        return tuple(row for row in self.rows if row.family == name)
+
+    def best(self) -> Row:
+        """The winning recipe's row: of the techniques judged better the one furthest ahead, else the baseline."""
+        return winner(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the weights, as values that JSON knows; numbers that are not finite become None."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "states"}
+        return {"winner": self.best().technique, **_plain(plain)}
+
+
+def winner(rows: tuple[Row, ...]) -> Row:
+    """See Study.best."""
+    better = [r for r in rows if r.verdict == "better" and r.difference is not None]
+    if better:
+        return max(better, key=lambda r: r.difference.mean if r.difference else -math.inf)
+    return next(r for r in rows if r.is_baseline)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def read_study(text: str) -> Study:
+    """The study that to_dict wrote as JSON, without its weights. Raises InvalidInput for anything else."""
+    import json
+
+    try:
+        raw = json.loads(text)
+        rows = tuple(_row(r) for r in raw["rows"])
+        fields = {f.name for f in dataclasses.fields(Study)} - {
+            "rows",
+            "states",
+            "baseline",
+            "test",
+            "receipt",
+        }
+        test = raw["test"]
+        return Study(
+            rows=rows,
+            states={},
+            baseline=_recipe(raw["baseline"]),
+            test=TestScore(
+                **{
+                    **test,
+                    "score": _estimate(test["score"]),
+                    "baseline": _estimate(test["baseline"]),
+                    "sampling_error": _number(test["sampling_error"]),
+                }
+            ),
+            receipt=Receipt(**{**raw["receipt"], "loops": tuple(raw["receipt"]["loops"])}),
+            **{name: tuple(raw[name]) if name == "notes" else raw[name] for name in fields},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"this is not a study that trainsmith wrote: {type(error).__name__}: {error}.") from error
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _estimate(raw: Mapping[str, float | None]) -> Estimate:
+    return Estimate(*(_number(raw[k]) for k in ("mean", "low", "high")))
+
+
+def _recipe(raw: Mapping[str, Any]) -> Recipe:
+    return Recipe(**{**raw, "regularization": tuple(raw["regularization"])})
+
+
+def _row(raw: Mapping[str, Any]) -> Row:
+    numbers = {k: tuple(map(_number, v)) for k, v in raw["curve"].items() if k != "steps"}
+    return Row(
+        **{
+            **raw,
+            "recipe": _recipe(raw["recipe"]),
+            "edges": tuple(raw["edges"]),
+            "scores": tuple(map(_number, raw["scores"])),
+            "score": _estimate(raw["score"]),
+            "difference": None if raw["difference"] is None else _estimate(raw["difference"]),
+            "p": _number(raw["p"]),
+            "correlation": _number(raw["correlation"]),
+            "attempts": tuple(Attempt(a["values"], _number(a["score"]), _number(a["loss"])) for a in raw["attempts"]),
+            "curve": Curve(tuple(raw["curve"]["steps"]), **numbers),
+        }
+    )

@@ -1,0 +1,9 @@
+"""Data: from a name, a file or arrays to a Dataset with a locked test part, and a split for every seed."""
+
+from trainsmith.data.arrays import from_arrays
+from trainsmith.data.dataset import Dataset, LockedTest
+from trainsmith.data.load import load
+from trainsmith.data.named import NAMES
+from trainsmith.data.split import split
+
+__all__ = ["NAMES", "Dataset", "LockedTest", "from_arrays", "load", "split"]

@@ -1,0 +1,101 @@
+"""A Dataset from arrays, with every check that keeps a study from failing later."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from trainsmith.data.dataset import Dataset, Kind, LockedTest, Task
+from trainsmith.data.examples import as_array, examples
+from trainsmith.data.split import SHARE, held_out, lock
+from trainsmith.data.targets import (
+    check_finite,
+    choose_task,
+    column,
+    encode_classes,
+    encode_like,
+    encode_numbers,
+)
+from trainsmith.errors import InvalidInput
+
+LEAST_EXAMPLES = 20
+
+
+def from_arrays(x: Any, y: Any, name: str = "data", task: str | None = None) -> Dataset:
+    """A Dataset from numpy arrays, torch tensors or lists; a fifth of it is locked for the test.
+
+    x: a table (n, columns), or images (n, h, w), (n, c, h, w) or (n, h, w, c); uint8 images are divided by
+    255. y: (n,) class labels (whole numbers, booleans, text) or numbers. task: "classification" or
+    "regression"; by default text, booleans and at most 20 different whole numbers are classes. Raises
+    InvalidInput for anything a network cannot be trained on. Needs 20 examples, and 3 of each class.
+    """
+    return assemble(x, y, name, task=task)
+
+
+def assemble(
+    x: Any,
+    y: Any,
+    name: str,
+    *,
+    source: str | None = None,
+    task: str | None = None,
+    test: tuple[Any, Any] | None = None,
+    classes: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+) -> Dataset:
+    """A Dataset as in from_arrays, with more said about it.
+
+    source: what errors call the data (default: its name). test: the test part's own x and y, where the data
+    come with one. classes: the classes' names in the order of their labels. features: the columns' names.
+    """
+    source = source or name
+    inputs, values = _pair(x, y, source, features)
+    if len(inputs) < LEAST_EXAMPLES:
+        raise InvalidInput(
+            f"{source}: at least {LEAST_EXAMPLES} examples are needed; got {len(inputs)}. Give more data."
+        )
+    chosen = choose_task(values, task, source)
+    kind: Kind = "image" if inputs.ndim > 2 else "table"
+    parts = 3 if test is None else 2
+    if chosen == "classification":
+        targets, labels = encode_classes(values, source, parts)
+    else:
+        targets, labels = encode_numbers(values, source), ()
+    if test is None:
+        inputs, targets, locked = lock(inputs, targets, chosen, name=source)
+    else:
+        locked = _given_test(test, inputs, labels, chosen, source, features)
+    held_out(targets, chosen, SHARE, source)  # a split that cannot be drawn is refused now, not in a worker
+    return Dataset(name, kind, chosen, inputs, targets, tuple(classes or labels), locked)
+
+
+def _pair(x: Any, y: Any, source: str, features: Sequence[str] | None) -> tuple[Tensor, np.ndarray]:
+    """x as a tensor and y as an array (n,): finite, of one length."""
+    inputs, values = as_array(x, f"{source}: x"), column(as_array(y, f"{source}: y"), source)
+    if inputs.ndim and len(inputs) != len(values):
+        raise InvalidInput(
+            f"{source}: x and y must have one entry per example; x has {len(inputs)} and y {len(values)}. "
+            "Check that they belong together."
+        )
+    check_finite(values, source)
+    return examples(inputs, source, features), values
+
+
+def _given_test(
+    test: tuple[Any, Any],
+    inputs: Tensor,
+    labels: tuple[str, ...],
+    task: Task,
+    source: str,
+    features: Sequence[str] | None,
+) -> LockedTest:
+    x, values = _pair(*test, f"{source}, test part", features)
+    if x.shape[1:] != inputs.shape[1:] or len(x) == 0:
+        raise InvalidInput(
+            f"{source}: the test part must hold examples of shape {tuple(inputs.shape[1:])} like the rest; "
+            f"got {len(x)} of shape {tuple(x.shape[1:])}."
+        )
+    if choose_task(values, task, f"{source}, test part") == "classification":
+        return LockedTest(x, encode_like(values, labels, source))
+    return LockedTest(x, encode_numbers(values, f"{source}, test part"))

@@ -1,0 +1,91 @@
+"""A Dataset from a user's file: .npz arrays or a .csv table. Nothing is ever unpickled."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainsmith.data.arrays import assemble
+from trainsmith.data.dataset import Dataset
+from trainsmith.data.table import read_table
+from trainsmith.errors import InvalidInput
+
+SUFFIXES = (".npz", ".csv")
+
+
+def read_file(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
+    """The data in an .npz or .csv file; see read_npz and read_csv. The data set is named after the file.
+
+    Raises InvalidInput for a path that is no such file, and for contents that cannot be used.
+    """
+    if path.is_dir():
+        raise InvalidInput(f"the data must be an .npz or .csv file; '{path}' is a directory. Name a file in it.")
+    if not path.exists():
+        raise InvalidInput(f"there is no file '{path}'; check the path (looked in {Path.cwd()}).")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InvalidInput(
+            f"the data must be an .npz or .csv file; got '{path}'. Save arrays x and y with numpy.savez, or a "
+            "table as .csv."
+        )
+    try:
+        if path.stat().st_size == 0:
+            raise InvalidInput(f"'{path}' is empty; an {suffix} file with examples is needed.")
+        return read_npz(path, target, task) if suffix == ".npz" else read_csv(path, target, task)
+    except OSError as error:
+        raise InvalidInput(f"'{path}' cannot be read: {error.strerror or error}.") from error
+
+
+def read_npz(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
+    """The arrays x and y, and x_test and y_test where the file has them, in any case.
+
+    x: a table or images as in from_arrays. x_test and y_test become the locked test part; without them a
+    fifth of the data does.
+    """
+    if target is not None:
+        raise InvalidInput(f"a target is named for .csv files only; '{path}' takes it from its array y.")
+    if not zipfile.is_zipfile(path):
+        raise InvalidInput(f"'{path}' is not an .npz file; write one with numpy.savez(path, x=x, y=y).")
+    arrays = _arrays(path)
+    if not {"x", "y"} <= arrays.keys():
+        named = ", ".join(sorted(arrays)) or "none"
+        raise InvalidInput(
+            f"'{path}' must hold arrays named x and y; it holds: {named}. Write it with numpy.savez(path, x=x, y=y)."
+        )
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        raise InvalidInput(f"'{path}' must hold both x_test and y_test or neither; one is missing.")
+    test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
+    return assemble(arrays["x"], arrays["y"], path.stem, source=str(path), task=task, test=test)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    name = None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for name in stored.files:
+                if name.lower() in ("x", "y", "x_test", "y_test"):
+                    if name.lower() in arrays:
+                        raise InvalidInput(f"'{path}' holds two arrays named {name.lower()}; leave one out.")
+                    arrays[name.lower()] = stored[name]
+                else:
+                    arrays.setdefault(name, None)
+    except InvalidInput:
+        raise
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise InvalidInput(
+                f"'{path}' must hold arrays of numbers or text; {name} holds Python objects, which are never "
+                "loaded. Convert it with .astype before saving."
+            ) from error
+        raise InvalidInput(f"'{path}' is damaged: {error}. Write it anew.") from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise InvalidInput(f"'{path}' is damaged: {error}. Write it anew.") from error
+    return arrays
+
+
+def read_csv(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
+    """A comma-separated table with a header line; see read_table for what becomes of its columns."""
+    x, y, features = read_table(path, target)
+    return assemble(x, y, path.stem, source=str(path), task=task, features=features)

@@ -1,0 +1,43 @@
+"""load: the one door from what a user types to a Dataset."""
+
+import os
+from os import PathLike
+from pathlib import Path
+
+from trainsmith.data.dataset import Dataset
+from trainsmith.data.files import SUFFIXES, read_file
+from trainsmith.data.named import NAMES, known_name, named
+from trainsmith.errors import InvalidInput, unknown_name
+
+
+def load(
+    name_or_path: str | PathLike[str],
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    target: str | None = None,
+    task: str | None = None,
+) -> Dataset:
+    """A Dataset by name (digits, mnist, wine, breast-cancer, diabetes) or from an .npz or .csv file.
+
+    data_dir: where MNIST's files are. target: the column to predict, for .csv. task: "classification" or
+    "regression" for files, where the targets would be taken for the other. Raises InvalidInput for anything
+    that cannot be loaded or that no network can be trained on.
+    """
+    given = os.fspath(name_or_path)
+    known = known_name(given)
+    if known is None:
+        if _is_path(given):
+            return read_file(Path(given).expanduser(), target, task)
+        unknown = unknown_name("data set", given, NAMES)
+        raise InvalidInput(f"{unknown} Data of your own are given as a path to an .npz or .csv file.")
+    if target is not None:
+        raise InvalidInput(f"a target is named for .csv files only; {known} has its own.")
+    dataset = named(known, data_dir)
+    if task is not None and task.strip().lower() != dataset.task:
+        raise InvalidInput(f"a task is chosen for files only; {known} is always a {dataset.task}, got '{task}'.")
+    return dataset
+
+
+def _is_path(given: str) -> bool:
+    path = Path(given)
+    return path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.expanduser().exists()

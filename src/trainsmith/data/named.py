@@ -1,0 +1,46 @@
+"""The data sets known by name: four that come with scikit-learn, and MNIST from its files."""
+
+from os import PathLike
+
+import numpy as np
+
+from trainsmith.data.arrays import assemble
+from trainsmith.data.dataset import Dataset
+from trainsmith.data.mnist import read_mnist
+from trainsmith.errors import unknown_name
+
+NAMES = ("breast-cancer", "diabetes", "digits", "mnist", "wine")
+
+
+def known_name(given: str) -> str | None:
+    """The data set's name for `given` in any case, with -, _, a space or nothing between words; else None."""
+    return {_bare(name): name for name in NAMES}.get(_bare(given))
+
+
+def named(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
+    """The data set of that name.
+
+    digits: 8×8 grey images in [0, 1]. mnist: 28×28 in [0, 1], with its own test part; see read_mnist for
+    data_dir. breast-cancer, wine: tables in their raw units. diabetes: a regression, raw units.
+    """
+    known = known_name(name)
+    if known is None:
+        raise unknown_name("data set", name, NAMES)
+    if known == "mnist":
+        train, test = read_mnist(data_dir)
+        return assemble(*train, known, test=test, task="classification")
+    from sklearn import datasets
+
+    if known == "digits":
+        digits = datasets.load_digits()
+        return assemble((digits.images / 16).astype(np.float32), digits.target, known)
+    if known == "diabetes":
+        table = datasets.load_diabetes(scaled=False)
+        return assemble(table.data, table.target, known, task="regression", features=table.feature_names)
+    table = datasets.load_wine() if known == "wine" else datasets.load_breast_cancer()
+    classes = [str(c) for c in table.target_names]
+    return assemble(table.data, table.target, known, classes=classes, features=list(table.feature_names))
+
+
+def _bare(name: str) -> str:
+    return "".join(c for c in name.strip().lower() if c not in "-_ ")

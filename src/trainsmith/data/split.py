@@ -1,0 +1,72 @@
+"""Splitting: the test part once and for all, a training and a validation part for every seed."""
+
+import hashlib
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainsmith.data.dataset import Dataset, LockedTest, Task
+from trainsmith.errors import InvalidInput
+
+SHARE = 0.2
+"""The part of the data that is locked for the test, and the part of the rest that a seed validates on."""
+
+
+def split(dataset: Dataset, seed: int, share: float = SHARE) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The (train, validation) indices that `seed` draws from the development part, each in ascending order.
+
+    Together they are the whole development part; validation is ceil(share · n) examples, 0 < share < 1.
+    Classes keep their proportions within one example. A seed draws the same split on every platform and for
+    every technique. Raises InvalidInput if the share leaves a part too small to hold every class.
+    """
+    return _draw(dataset.y, dataset.task, share, seed, "split", dataset.name)
+
+
+def lock(
+    x: Tensor, y: Tensor, task: Task, share: float = SHARE, name: str = "data"
+) -> tuple[Tensor, Tensor, LockedTest]:
+    """The development part (x, y) and the locked test part, ceil(share · n) examples: always the same ones.
+
+    Classes keep their proportions within one example, and both parts the order of the data.
+    """
+    rest, locked = _draw(y, task, share, 0, "test", name)
+    return x[rest], y[rest], LockedTest(x[locked], y[locked])
+
+
+def _draw(
+    y: Tensor, task: Task, share: float, seed: int, word: str, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    from sklearn.model_selection import train_test_split
+
+    count = held_out(y, task, share, name)
+    # scikit-learn wants the older interface; its stream is Philox's, which is the same everywhere
+    digest = hashlib.blake2b(f"{seed}/{word}".encode(), digest_size=8).digest()
+    luck = np.random.RandomState(np.random.Philox(key=int.from_bytes(digest, "little")))
+    rest, out = train_test_split(
+        np.arange(len(y), dtype=np.int64),
+        test_size=count,
+        stratify=y.numpy() if task == "classification" else None,
+        random_state=luck,
+    )
+    return np.sort(rest), np.sort(out)
+
+
+def held_out(y: Tensor, task: Task, share: float, name: str) -> int:
+    """How many of the examples y (n,) to hold out: ceil(share · n).
+
+    Raises InvalidInput unless 0 < share < 1, every class has two examples, and both parts have room for one
+    of each class.
+    """
+    if not 0 < share < 1:
+        raise InvalidInput(f"the share held out must be a number between 0 and 1; got {share!r}.")
+    count = math.ceil(round(share * len(y), 9))  # 0.2 · 35 is a little more than 7 in floating point
+    counts = np.bincount(y.numpy()) if task == "classification" else np.array([len(y)])
+    classes = np.count_nonzero(counts)
+    if min(count, len(y) - count) < classes or counts[counts > 0].min() < 2:
+        raise InvalidInput(
+            f"{name}: holding {share:.0%} of {len(y)} examples out needs two examples of each of the {classes} "
+            f"classes and room for each class in both parts; give more examples or leave rare classes out."
+        )
+    return count

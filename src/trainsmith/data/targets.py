@@ -1,0 +1,118 @@
+"""Targets made into class indices or float32 numbers, or refused in one sentence."""
+
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainsmith.data.dataset import Task
+from trainsmith.errors import InvalidInput, unknown_name
+
+MOST_LEVELS = 20
+"""Whole-number targets with more different values than this are taken as numbers to predict."""
+
+
+def column(y: np.ndarray, name: str) -> np.ndarray:
+    """y as one value per example, (n,): (n, 1) is accepted, anything else refused."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        return y[:, 0]
+    if y.ndim != 1:
+        raise InvalidInput(
+            f"{name}: y must have one value per example, shape (n,); got shape {y.shape}. "
+            "For one-hot classes use y.argmax(1)."
+        )
+    return y
+
+
+def choose_task(y: np.ndarray, task: str | None, name: str) -> Task:
+    """The task that was asked for, else classification for text, booleans and few whole numbers.
+
+    Few are at most 20 different ones; whole numbers stored as floats count. Any other numbers are a
+    regression's targets. Raises InvalidInput for an unknown task and for one that y does not allow.
+    """
+    whole = _is_whole(y)
+    if task is None:
+        few = y.dtype.kind in "bU" or (whole and len(np.unique(y)) <= MOST_LEVELS)
+        return "classification" if few else "regression"
+    chosen: Task | None = next((t for t in get_args(Task) if t == str(task).strip().lower()), None)
+    if chosen is None:
+        raise unknown_name("task", str(task), get_args(Task))
+    if chosen == "regression" and y.dtype.kind == "U":
+        raise InvalidInput(f"{name}: a regression needs numbers as targets; got text. Use task classification.")
+    if chosen == "classification" and not whole:
+        raise InvalidInput(
+            f"{name}: a classification needs whole numbers or text as targets; got fractions. "
+            "Use task regression, or give class numbers."
+        )
+    return chosen
+
+
+def _is_whole(y: np.ndarray) -> bool:
+    return y.dtype.kind in "biuU" or bool((y == np.floor(y)).all())
+
+
+def check_finite(y: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinite targets."""
+    if y.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            bad = int((~np.isfinite(y.astype(np.float32))).sum())
+        if bad:
+            raise InvalidInput(
+                f"{name}: y must be finite; {bad} of {len(y)} targets are NaN or infinite in 32 bits. "
+                "Remove those examples."
+            )
+
+
+def encode_classes(y: np.ndarray, name: str, least: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Class indices (n,) int64 in the order of the sorted labels, and the labels as text.
+
+    least: how many examples each class must have. Raises InvalidInput for a single class and rarer ones.
+    """
+    levels, indices, counts = np.unique(y, return_inverse=True, return_counts=True)
+    classes = tuple(_label(level) for level in levels)
+    if len(classes) == 1:
+        raise InvalidInput(
+            f"{name}: a classification needs at least two classes; y holds a single class, '{classes[0]}'. "
+            "Check which values are the targets."
+        )
+    rare = np.flatnonzero(counts < least)
+    if len(rare):
+        more = f", and {len(rare) - 1} more classes have too few" if len(rare) > 1 else ""
+        raise InvalidInput(
+            f"{name}: each class needs at least {least} examples, one for each part of the data; class "
+            f"'{classes[rare[0]]}' has {counts[rare[0]]}{more}. Leave rare classes out, or use task regression "
+            "if the targets are numbers."
+        )
+    return torch.from_numpy(indices.astype(np.int64)), classes
+
+
+def encode_like(y: np.ndarray, classes: tuple[str, ...], name: str) -> Tensor:
+    """Class indices (n,) int64 of a test part's labels. Raises InvalidInput for a label not in `classes`."""
+    levels, indices = np.unique(y, return_inverse=True)
+    place = {label: i for i, label in enumerate(classes)}
+    unseen = [label for label in map(_label, levels) if label not in place]
+    if unseen:
+        raise InvalidInput(
+            f"{name}: the test part holds class '{unseen[0]}', which the training part does not; "
+            "give both parts the same labels."
+        )
+    order = np.array([place[_label(level)] for level in levels], np.int64)
+    return torch.from_numpy(order[indices])
+
+
+def encode_numbers(y: np.ndarray, name: str) -> Tensor:
+    """Targets (n,) float32. Raises InvalidInput if all are equal: there is nothing to predict."""
+    targets = torch.from_numpy(y.astype(np.float32))
+    if bool((targets == targets[0]).all()):
+        raise InvalidInput(
+            f"{name}: a regression needs targets that differ; all are {float(targets[0]):g}. "
+            "Check which values are the targets."
+        )
+    return targets
+
+
+def _label(level: np.generic) -> str:
+    """The class's name; 1.0 and 1 are the same class."""
+    value = level.item()
+    return str(int(value)) if isinstance(value, float) else str(value)

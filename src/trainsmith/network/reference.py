@@ -1,0 +1,61 @@
+"""Reference networks by name, and a user's own network from a factory."""
+
+import importlib
+import inspect
+import itertools
+import math
+from collections.abc import Callable
+
+from torch import nn
+
+from trainsmith.errors import InvalidInput, unknown_name
+
+Factory = Callable[..., nn.Module]
+"""Makes a fresh network: called as factory(input_shape, outputs), or with no argument if it takes none."""
+
+
+def mlp(input_shape: tuple[int, ...], outputs: int, width: int = 100, depth: int = 5) -> nn.Sequential:
+    """A deep multi-layer perceptron: `depth` hidden layers of `width` ReLU units and a linear output.
+
+    With five hidden layers of 100 it is the network on which initialization and activation are seen to
+    matter. input_shape is that of one example; the network takes (n, *input_shape) to (n, outputs).
+    """
+    sizes = [math.prod(input_shape)] + [width] * depth
+    layers: list[nn.Module] = [nn.Flatten()]
+    for fan_in, fan_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+
+
+NETWORKS: dict[str, Factory] = {"mlp": mlp}
+
+
+def build(network: str | Factory, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """A fresh network: by name, by "package.module:factory", or from a factory.
+
+    Raises InvalidInput for an unknown name, a factory that cannot be imported or called, or one that does
+    not return an nn.Module.
+    """
+    factory = _named(network) if isinstance(network, str) else network
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InvalidInput(
+            f"the network must be a name or a function that makes a fresh nn.Module; got {type(factory).__name__}. "
+            "Pass the function, not its result: every run needs its own weights."
+        )
+    takes_shape = len(inspect.signature(factory).parameters) >= 2
+    module = factory(input_shape, outputs) if takes_shape else factory()
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(f"the network factory must return an nn.Module; it returned {type(module).__name__}.")
+    return module
+
+
+def _named(name: str) -> Factory:
+    if ":" not in name:
+        if name not in NETWORKS:
+            raise unknown_name("network", name, NETWORKS)
+        return NETWORKS[name]
+    module_name, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(f"cannot import the network factory '{name}': {error}.") from error

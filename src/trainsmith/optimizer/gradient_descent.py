@@ -1,0 +1,134 @@
+"""Gradient descent, plain and with momentum."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from trainsmith.catalogue import FRACTION, POSITIVE, Hyperparameter, technique
+from trainsmith.optimizer.rule import Optimizer
+
+MOMENTUM_LR = Hyperparameter("step per unit of velocity", (1e-3, 1.0), "log", POSITIVE, tuned=True)
+MOMENTUM = Hyperparameter("share of the velocity that is kept", (0.7, 0.995), "logit", FRACTION)
+
+
+@technique(
+    "optimizer",
+    "optimizer",
+    aliases=("gradient-descent",),
+    lr=Hyperparameter("step per unit of gradient", (1e-3, 3.0), "log", POSITIVE, tuned=True),
+)
+class SGD(Optimizer):
+    """SGD: a step against the gradient of a batch.
+
+        theta = theta - lr * g
+
+    Paper: Robbins & Monro 1951, A stochastic approximation method, equation 5.
+
+    Differs: nothing known.
+
+    Pitfall: its learning rate has the unit theta^2 / loss, and no default fits every problem.
+
+    Helps: as the thing to compare with; well tuned and long enough it generalizes well.
+
+    >>> import torch
+    >>> from trainsmith.optimizer import SGD
+    >>> theta = torch.nn.Parameter(torch.ones(1))
+    >>> theta.grad = torch.tensor([2.0])
+    >>> SGD([theta], lr=0.25).step()
+    >>> theta.item()
+    0.5
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2) -> None:
+        super().__init__(params, lr=lr)
+
+    @staticmethod
+    def coefficients(t: int, *, lr: Any) -> dict[str, Any]:
+        return {"rate": lr}
+
+    @staticmethod
+    def update(theta: Tensor, g: Tensor, *, rate: Any) -> None:
+        theta.sub_(g * rate)
+
+
+@technique("optimizer", "optimizer", aliases=("heavy-ball",), lr=MOMENTUM_LR, momentum=MOMENTUM)
+class Momentum(Optimizer):
+    """Momentum: the gradient accelerates a velocity, and the velocity moves the weights.
+
+        v     = momentum * v + g
+        theta = theta - lr * v
+
+    Paper: Polyak 1964, Some methods of speeding up the convergence of iteration methods, equation 9.
+
+    Differs: 1. lr stands outside the velocity, as in torch; Polyak and Keras have it inside. The path is the same
+    while lr is constant.
+
+    Pitfall: at momentum 0.9 a step is up to ten times as long as SGD's at the same lr.
+
+    Helps: narrow valleys of the loss; with a schedule it is the classic choice for convolutional networks.
+
+    >>> import torch
+    >>> from trainsmith.optimizer import Momentum
+    >>> theta = torch.nn.Parameter(torch.ones(1))
+    >>> optimizer = Momentum([theta], lr=0.25, momentum=0.5)
+    >>> for _ in range(2):
+    ...     theta.grad = torch.tensor([1.0])
+    ...     optimizer.step()
+    >>> theta.item()
+    0.375
+    """
+
+    moments: ClassVar[tuple[str, ...]] = ("v",)
+
+    def __init__(self, params: Any, lr: float = 1e-2, momentum: float = 0.9) -> None:
+        super().__init__(params, lr=lr, momentum=momentum)
+
+    @staticmethod
+    def coefficients(t: int, *, lr: Any, momentum: Any) -> dict[str, Any]:
+        return {"rate": lr, "momentum": momentum}
+
+    @staticmethod
+    def update(theta: Tensor, g: Tensor, v: Tensor, *, rate: Any, momentum: Any) -> None:
+        v.mul_(momentum).add_(g)
+        theta.sub_(v * rate)
+
+
+@technique("optimizer", "optimizer", aliases=("nag",), lr=MOMENTUM_LR, momentum=MOMENTUM)
+class Nesterov(Optimizer):
+    """Nesterov: momentum whose gradient is taken where the velocity is about to lead.
+
+        v     = momentum * v + g
+        theta = theta - lr * (g + momentum * v)
+
+    Paper: Nesterov 1983, A method of solving a convex programming problem with rate O(1/k^2); in the form of
+    Sutskever, Martens, Dahl & Hinton 2013, On the importance of initialization and momentum, equations 3 and 4.
+
+    Differs: 1. Our theta is Sutskever's look-ahead point theta + momentum * velocity, as in torch: the same path for
+    constant lr and momentum, seen from there.
+
+    Pitfall: the theoretical gain is for smooth convex problems with exact gradients.
+
+    Helps: slightly faster and more stable than momentum at high momentum.
+
+    >>> import torch
+    >>> from trainsmith.optimizer import Nesterov
+    >>> theta = torch.nn.Parameter(torch.ones(1))
+    >>> theta.grad = torch.tensor([1.0])
+    >>> Nesterov([theta], lr=0.25, momentum=0.5).step()
+    >>> theta.item()
+    0.625
+    """
+
+    moments: ClassVar[tuple[str, ...]] = ("v",)
+
+    def __init__(self, params: Any, lr: float = 1e-2, momentum: float = 0.9) -> None:
+        super().__init__(params, lr=lr, momentum=momentum)
+
+    @staticmethod
+    def coefficients(t: int, *, lr: Any, momentum: Any) -> dict[str, Any]:
+        return {"rate": lr, "momentum": momentum}
+
+    @staticmethod
+    def update(theta: Tensor, g: Tensor, v: Tensor, *, rate: Any, momentum: Any) -> None:
+        v.mul_(momentum).add_(g)
+        theta.sub_((v * momentum + g) * rate)

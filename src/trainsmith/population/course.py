@@ -1,0 +1,184 @@
+"""The course of a training: its length, schedule and checks, the same for a population and for one alone."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainsmith.errors import InvalidInput
+from trainsmith.population.member import Member
+
+FIRST_LOSSES = 10
+"""How many first training losses a result keeps, for the receipt."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and in what steps every run trains.
+
+    steps: optimizer steps. batch_size: examples a step. checks: evaluations on the way, evenly spaced.
+    warmup: the share of the steps in which the learning rate rises linearly; then it falls to 0 by a cosine
+    (Loshchilov & Hutter 2017, SGDR, equation 5, one period).
+    """
+
+    steps: int = 600
+    batch_size: int = 32
+    checks: int = 20
+    warmup: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "checks"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InvalidInput(f"{name.replace('_', ' ')} must be a whole number of at least 1; got {value!r}.")
+
+    def rate(self, step: int) -> float:
+        """The factor on the learning rate at `step`, counted from 1."""
+        rise = max(1, round(self.warmup * self.steps))
+        if step <= rise:
+            return step / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / (self.steps - rise + 1)))
+
+    def check_steps(self) -> list[int]:
+        """The steps after which the members are evaluated; the last step is one of them."""
+        return sorted({round(self.steps * i / self.checks) for i in range(1, self.checks + 1)} - {0})
+
+
+@dataclass
+class Result:
+    """What a run came to.
+
+    status: "finished", "stopped" (early stopping) or "diverged" (a loss was not finite). score: accuracy,
+    or R² for regression, on the validation examples; nan if diverged. curve: (step, training loss,
+    validation loss, validation score) at each check. state: the network's state_dict, where it was kept.
+    """
+
+    status: str = "finished"
+    step: int = 0
+    score: float = math.nan
+    loss: float = math.nan
+    curve: list[tuple[int, float, float, float]] = field(default_factory=list)
+    first_losses: list[float] = field(default_factory=list)
+    state: dict[str, np.ndarray] | None = None
+
+
+class Steps(Protocol):
+    """Something that trains members: a population, or one member alone."""
+
+    members: list[Member]
+
+    def step(self, number: int, rate: float, chosen: np.ndarray) -> Tensor:
+        """One optimizer step on the examples `chosen` (members, batch); each member's loss before it."""
+        ...
+
+    def outputs(self, chosen: np.ndarray) -> Tensor:
+        """Network outputs in evaluation mode, (members, examples, outputs), for `chosen` (members, examples)."""
+        ...
+
+    def state(self, k: int) -> dict[str, Tensor]:
+        """A copy of the state_dict of member k's network."""
+        ...
+
+    def keep(self, which: list[int]) -> None:
+        """Go on with these members only."""
+        ...
+
+
+def train(
+    trainer: Steps,
+    y: Tensor,
+    training: Training,
+    keep_states: bool = False,
+    advance: Callable[[int], None] = lambda member_steps: None,
+) -> list[Result]:
+    """Train every member of `trainer`; results in their order. Members that end early are taken out.
+
+    y: the development targets. advance: told of member-steps as they are done (and of those saved).
+    """
+    results = [Result() for _ in trainer.members]
+    active = list(range(len(results)))
+    orders = {i: _order(m, training) for i, m in enumerate(trainer.members)}
+    done = 0
+    for check in training.check_steps():
+        total = torch.zeros(len(active), dtype=torch.float64)
+        for step in range(done + 1, check + 1):
+            losses = trainer.step(step, training.rate(step), np.stack([orders[i][step - 1] for i in active]))
+            total += losses.double().cpu()
+            if step <= FIRST_LOSSES:
+                for i, loss in zip(active, losses.tolist(), strict=True):
+                    results[i].first_losses.append(loss)
+        advance((check - done) * len(active))
+        means = total / (check - done)
+        done = check
+        ended = _evaluate(trainer, y, [results[i] for i in active], check, means, keep_states, training.steps)
+        if any(ended):
+            left = [k for k, end in enumerate(ended) if not end]
+            advance((training.steps - done) * (len(active) - len(left)))
+            active = [active[k] for k in left]
+            if not active:
+                break
+            trainer.keep(left)
+    return results
+
+
+def _order(member: Member, training: Training) -> np.ndarray:
+    from trainsmith.population.luck import batches
+
+    return batches(member.seed, member.train, training.batch_size, training.steps)
+
+
+def _evaluate(
+    trainer: Steps, y: Tensor, results: Sequence[Result], step: int, means: Tensor, keep: bool, last: int
+) -> list[bool]:
+    """Score every member at a check and note it; which of them have ended."""
+    members = trainer.members
+    validation = _scores(trainer, y, np.stack([m.validation for m in members]))
+    watched = _watch(trainer, y)
+    ended = []
+    for k, (member, result) in enumerate(zip(members, results, strict=True)):
+        loss, score = validation[k]
+        finite = math.isfinite(means[k]) and math.isfinite(loss)
+        result.curve.append((step, float(means[k]), loss, score))
+        result.step = step
+        if not finite:
+            result.status, result.score, result.loss = "diverged", math.nan, math.nan
+            ended.append(True)
+            continue
+        best = member.stopping is None or member.stopping.update(watched[k])
+        if best:
+            result.score, result.loss = score, loss
+            if keep and (member.stopping is not None or step == last):
+                result.state = {name: t.cpu().numpy() for name, t in trainer.state(k).items()}
+        if member.stopping is not None and member.stopping.stop:
+            result.status = "stopped"
+        ended.append(result.status == "stopped")
+    return ended
+
+
+def _watch(trainer: Steps, y: Tensor) -> list[float]:
+    """The loss on the watched examples of members that stop early; nan for the others."""
+    if not any(len(m.watch) for m in trainer.members):
+        return [math.nan] * len(trainer.members)
+    return [loss for loss, _ in _scores(trainer, y, np.stack([m.watch for m in trainer.members]))]
+
+
+def _scores(trainer: Steps, y: Tensor, chosen: np.ndarray) -> list[tuple[float, float]]:
+    """(loss, score) of every member on its own examples `chosen`."""
+    outputs = trainer.outputs(chosen)
+    rows = zip(trainer.members, outputs, y[torch.from_numpy(chosen)], strict=True)
+    return [score(out, member.targets(target)) for member, out, target in rows]
+
+
+def score(outputs: Tensor, targets: Tensor) -> tuple[float, float]:
+    """(loss, score) of outputs (n, k): cross-entropy and accuracy for class indices, MSE and R² for numbers."""
+    if not targets.is_floating_point():
+        loss = functional.cross_entropy(outputs, targets)
+        return float(loss), float((outputs.argmax(-1) == targets).double().mean())
+    error = (outputs.squeeze(-1) - targets).double().square().mean()
+    spread = targets.double().var(correction=0)
+    return float(error), float(1 - error / spread)

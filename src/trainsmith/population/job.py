@@ -1,0 +1,71 @@
+"""A job: runs to train in one process, self-contained, and its record. The unit of work everywhere."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from trainsmith.catalogue import Run
+from trainsmith.data import Dataset
+from trainsmith.network import Factory
+from trainsmith.population.alone import Alone
+from trainsmith.population.course import Result, Training, train
+from trainsmith.population.member import make_member
+from trainsmith.population.memory import keep_freed_memory
+from trainsmith.population.population import Population, Unbatchable, bucket_key
+from trainsmith.population.verify import deviation
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs that probably share a program; whether they do is decided by their signatures where they train.
+
+    keep_states: whether the results carry the weights. replay: the runs, by position, that are trained
+    alone for the first steps afterwards, for the receipt.
+    """
+
+    network: str | Factory
+    training: Training
+    runs: tuple[Run, ...]
+    keep_states: bool = False
+    replay: tuple[int, ...] = (0,)
+
+
+@dataclass
+class Record:
+    """What a job came to: results in the order of its runs, deviations of the replayed ones.
+
+    buckets: how many programs the runs needed. loops: why some could not be batched.
+    """
+
+    results: list[Result] = field(default_factory=list)
+    deviations: list[float] = field(default_factory=list)
+    buckets: int = 0
+    loops: tuple[str, ...] = ()
+
+
+def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: None) -> Record:
+    """Train the runs of `job` on the development part of `dataset`."""
+    keep_freed_memory()
+    torch.set_flush_denormal(True)  # moments of dead units decay into numbers that are slow to compute with
+    x, y = dataset.x, dataset.y
+    members = [make_member(run, job.network, dataset) for run in job.runs]
+    buckets: dict[object, list[int]] = {}
+    for i, member in enumerate(members):
+        buckets.setdefault(bucket_key(member, x, y), []).append(i)
+    results: dict[int, Result] = {}
+    loops: dict[str, None] = {}
+    for places in buckets.values():
+        try:
+            trainers: Sequence[Population | Alone] = [Population([members[i] for i in places], x, y)]
+        except Unbatchable as reason:
+            loops[str(reason)] = None
+            trainers = [Alone(members[i], x, y) for i in places]
+        done = [r for t in trainers for r in train(t, y, job.training, job.keep_states, advance)]
+        results.update(zip(places, done, strict=True))
+    replayed = [
+        deviation(make_member(job.runs[i], job.network, dataset), x, y, job.training, results[i]) for i in job.replay
+    ]
+    return Record([results[i] for i in range(len(members))], replayed, len(buckets), tuple(loops))

@@ -1,0 +1,90 @@
+"""A member: one run made ready to train, with its own weights, data split and luck."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainsmith.catalogue import Run, Technique
+from trainsmith.data import Dataset, split
+from trainsmith.network import Factory, apply, build
+from trainsmith.optimizer import Optimizer
+from trainsmith.population import luck
+from trainsmith.population.objective import CrossEntropy, Objective, SquaredError
+
+
+@dataclass
+class Member:
+    """A run ready to train.
+
+    rule and numbers: the optimizer's class and its hyper-parameters. train, validation, watch: examples of
+    the development part, as indices; `watch` is what early stopping holds back from training, else empty.
+    centre and scale: what a regression target is standardized with, from the training examples.
+    stopping: the early-stopping policy, if the recipe has one.
+    """
+
+    seed: int
+    objective: Objective
+    rule: type[Optimizer]
+    numbers: dict[str, float]
+    train: np.ndarray
+    validation: np.ndarray
+    watch: np.ndarray
+    centre: float = 0.0
+    scale: float = 1.0
+    stopping: Any = None
+
+    def targets(self, y: Tensor) -> Tensor:
+        """Targets in the units the network is trained in: class indices, or standardized numbers."""
+        return (y - self.centre) / self.scale if y.is_floating_point() else y
+
+
+def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
+    """Build the run's network, put its techniques in, draw its weights and split. All from the run's seed."""
+    recipe, trial = run.trial.recipe, run.trial
+    train, validation = split(dataset, run.seed)
+    train, watch, stopping = _hold_back(train, run)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(luck.key(run.seed, "construction"))
+        module = build(network, dataset.input_shape, dataset.outputs)
+    surgery = apply(module, trial, dataset.x[train], lambda place: luck.torch_generator(run.seed, "weights", place))
+    own = {t.role: t for t in recipe.techniques() if t.family == "regularization"}
+    penalties = [_make(t, run) for t in recipe.techniques() if t.role == "penalty"]
+    optimizer = recipe.one("optimizer")
+    member = Member(
+        run.seed,
+        Objective(surgery.module, _loss(own.get("loss"), run, dataset), penalties),
+        optimizer.make,  # type: ignore[arg-type]
+        trial.of(optimizer),
+        train,
+        validation,
+        watch,
+        stopping=stopping,
+    )
+    if dataset.task == "regression":
+        y = dataset.y[train].double()
+        member.centre, member.scale = float(y.mean()), float(y.std(correction=0)) or 1.0
+    return member
+
+
+def _make(technique: Technique, run: Run) -> Any:
+    return technique.make(**run.trial.of(technique))
+
+
+def _loss(technique: Technique | None, run: Run, dataset: Dataset) -> nn.Module:
+    if technique is not None:
+        return _make(technique, run)
+    return CrossEntropy() if dataset.task == "classification" else SquaredError()
+
+
+def _hold_back(train: np.ndarray, run: Run) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Early stopping watches a share of the training examples, so that the validation score stays unseen."""
+    for technique in run.trial.recipe.techniques():
+        if technique.role == "stopping":
+            policy = _make(technique, run)
+            order = luck.generator(run.seed, "watch").permutation(train)
+            count = max(1, round(len(train) * policy.fraction))
+            return order[count:], order[:count], policy
+    return train, np.empty(0, np.int64), None

@@ -1,0 +1,95 @@
+"""Jobs spread over processes, one thread each, with progress that the parent can read at any moment."""
+
+import dataclasses
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+
+from trainsmith.data import Dataset
+from trainsmith.population.job import Job, Record, work
+
+POLL_SECONDS = 0.2
+
+
+def processes_available() -> int:
+    """Processor cores this process may use."""
+    return joblib.cpu_count()
+
+
+def run_jobs(
+    jobs: Sequence[Job], dataset: Dataset, processes: int, advance: Callable[[int], None]
+) -> Iterator[tuple[int, Record]]:
+    """(position, record) of each job as it finishes. advance: told of member-steps done anywhere."""
+    if processes == 1 or len(jobs) == 1:
+        for i, job in enumerate(jobs):
+            yield i, work(job, dataset, advance)
+        return
+    fields = {f.name: getattr(dataset, f.name) for f in dataclasses.fields(dataset)}
+    fields |= {
+        "x": dataset.x.numpy(),
+        "y": dataset.y.numpy(),
+        "test": None,
+    }  # workers never see the test part
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _Progress(Path(folder) / "done", len(jobs), advance) as done,
+    ):
+        parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
+        yield from parallel(
+            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done) for i, job in enumerate(jobs)
+        )
+
+
+def _work_elsewhere(
+    position: int, job: Job, kind: type[Dataset], fields: dict[str, Any], progress: Path
+) -> tuple[int, Record]:
+    torch.set_num_threads(1)
+    tensors = {n: torch.from_numpy(_writable(v)) for n, v in fields.items() if isinstance(v, np.ndarray)}
+    done = np.memmap(progress, np.int64, "r+")
+
+    def advance(member_steps: int) -> None:
+        done[position] += member_steps
+
+    return position, work(job, kind(**{**fields, **tensors}), advance)
+
+
+def _writable(array: np.ndarray) -> np.ndarray:
+    """joblib hands large arrays over as read-only maps, which torch warns of; nobody writes to these."""
+    return array if array.flags.writeable else np.array(array)
+
+
+class _Progress:
+    """A file of one counter a job that workers add to, and a thread that reports the sum's growth."""
+
+    def __init__(self, path: Path, jobs: int, advance: Callable[[int], None]) -> None:
+        np.zeros(jobs, np.int64).tofile(path)
+        self.path, self.advance, self.seen = path, advance, 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._poll, daemon=True)
+
+    def _poll(self) -> None:
+        while not self.ended.wait(POLL_SECONDS):
+            self._report()
+
+    def _report(self) -> None:
+        total = int(np.fromfile(self.path, np.int64).sum())
+        self.advance(total - self.seen)
+        self.seen = total
+
+    def __enter__(self) -> Path:
+        self.thread.start()
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.thread.join()
+        self._report()
+
+
+__all__ = ["processes_available", "run_jobs"]

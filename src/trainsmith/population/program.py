@@ -1,0 +1,101 @@
+"""The batched program of a bucket: losses and gradients of all members in one straight line of operations."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from trainsmith.population.luck import Luck, counting
+from trainsmith.population.straighten import straighten
+
+Tensors = list[Tensor]
+
+
+class Unbatchable(RuntimeError):
+    """This network cannot run as one program for many members; it has to be trained by the loop."""
+
+
+class Program:
+    """Losses and gradients of K stacked members, from one module that stands for their common structure.
+
+    The step is traced once for K members into a straight line of tensor operations, which spares the
+    bookkeeping of vmap and autograd at every step; a module that cannot be traced runs under vmap itself.
+    """
+
+    def __init__(self, base: nn.Module) -> None:
+        self.base = copy.deepcopy(base).train()
+        self.evaluated = copy.deepcopy(base).eval()
+        self.parameter_names = [name for name, _ in base.named_parameters()]
+        self.buffer_names = [name for name, _ in base.named_buffers()]
+        self._traced: Callable[..., tuple[Tensor, Tensors]] | None = None
+
+    def places(self, x: Tensor, y: Tensor) -> int:
+        """How many times one training pass of one member draws noise."""
+        counter = counting()
+        with torch.no_grad(), counter:
+            copy.deepcopy(self.base)(x, y)
+        return counter.calls
+
+    def losses_and_gradients(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensors]:
+        """Each member's loss (K,) and gradients, for stacked tensors (K, ...); buffers move in place.
+
+        The losses are summed, not averaged, over members, so that each gets its own gradient unscaled.
+        """
+        parameters = [p.detach().requires_grad_() for p in parameters]
+        with torch.enable_grad():
+            losses = vmap(self._loss, randomness="error")(parameters, buffers, keys, x, y)
+            gradients = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
+        return losses.detach(), list(gradients)
+
+    def _loss(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        state = dict(zip(self.parameter_names + self.buffer_names, [*parameters, *buffers], strict=True))
+        if keys.shape[0] == 0:
+            return functional_call(self.base, state, (x, y))
+        with Luck(keys):
+            return functional_call(self.base, state, (x, y))
+
+    def preflight(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Tensors:
+        """Gradients of one trial pass that changes nothing. Raises Unbatchable if vmap cannot run the module."""
+        try:
+            return self.losses_and_gradients(parameters, [b.clone() for b in buffers], keys, x, y)[1]
+        except (RuntimeError, ValueError) as error:
+            raise Unbatchable(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
+
+    def trace(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> None:
+        """Make the straight line for these shapes; a module that resists is left to vmap."""
+
+        def step(*stacked: Any) -> tuple[Tensor, Tensors]:  # make_fx takes no bound methods
+            return self.losses_and_gradients(*stacked)
+
+        try:
+            self._traced = straighten(make_fx(step)(parameters, [b.clone() for b in buffers], keys, x, y))
+        except Exception:
+            self._traced = None
+
+    def run(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
+        """losses_and_gradients, by the straight line if there is one."""
+        return (self._traced or self.losses_and_gradients)(parameters, buffers, keys, x, y)
+
+    def outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+        """The networks' outputs in evaluation mode (K, n, outputs) for inputs (K, n, *features)."""
+        network = "network."
+        pairs = zip(self.parameter_names + self.buffer_names, [*parameters, *buffers], strict=True)
+        state = {name.removeprefix(network): t for name, t in pairs if name.startswith(network)}
+
+        def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(self.evaluated.network, state, (x,))  # type: ignore[arg-type]
+
+        return vmap(forward, randomness="error")(state, x)
+
+
+def stack(modules: Sequence[nn.Module]) -> tuple[Tensors, Tensors]:
+    """Parameters and buffers of equal modules, each stacked to (K, ...), in the order of their names."""
+    parameters = zip(*([p.detach() for p in m.parameters()] for m in modules), strict=True)
+    buffers = zip(*(list(m.buffers()) for m in modules), strict=True)
+    return [torch.stack(p) for p in parameters], [torch.stack(b) for b in buffers]

@@ -1,0 +1,54 @@
+"""When to stop."""
+
+import math
+
+from trainsmith.catalogue import Hyperparameter, Interval, technique
+
+
+@technique(
+    "regularization",
+    "stopping",
+    name="early-stopping",
+    patience=Hyperparameter("checks without improvement before stopping", (2, 10), "linear", Interval(1, math.inf)),
+    fraction=Hyperparameter("share of the training examples held back to watch", (0.05, 0.2), "linear",
+                            Interval(0, 1, True, True)),
+)  # fmt: skip
+class EarlyStopping:
+    """Early stopping: train until the loss on held-back examples has not improved for a while; keep the best.
+
+        stop after `patience` checks in a row with loss >= best;   result = the weights of the best check
+
+    Paper: Prechelt 1998, Early stopping - but when?, class UP; Goodfellow et al. 2016, Deep Learning, Algorithm 7.1.
+
+    Differs: 1. It counts checks without a new best, where Prechelt's UP counts checks that got worse in a row.
+    2. What it watches is held back from the training examples, so that validation data stay unseen.
+
+    Pitfall: with a falling learning rate the loss improves late; too little patience stops before that.
+
+    Helps: few and noisy data, long trainings; it saves time.
+
+    >>> from trainsmith.regularization import EarlyStopping
+    >>> policy = EarlyStopping(patience=2)
+    >>> [policy.update(loss) for loss in (1.0, 0.8, 0.9, 0.85)], policy.stop, policy.best
+    ([True, True, False, False], True, 0.8)
+    """
+
+    def __init__(self, patience: float = 5, fraction: float = 0.1) -> None:
+        self.patience = patience
+        self.fraction = fraction
+        self.best = math.inf
+        self.best_check = 0
+        self.checks = 0
+
+    def update(self, loss: float) -> bool:
+        """Note the loss of one more check; whether it is the best so far (nan never is)."""
+        self.checks += 1
+        if not loss < self.best:
+            return False
+        self.best, self.best_check = loss, self.checks
+        return True
+
+    @property
+    def stop(self) -> bool:
+        """Whether it is time to stop."""
+        return self.checks - self.best_check >= self.patience

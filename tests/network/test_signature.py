@@ -1,0 +1,99 @@
+"""Two modules share a signature only if they may run as one program with stacked parameters."""
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from trainsmith.network import signature
+
+X = torch.linspace(-1, 1, 24).view(2, 12)
+
+
+def of(*layers):
+    network = nn.Sequential(nn.Linear(12, 8), *layers)
+    return signature(network, lambda m: m(X))
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class Hidden(nn.Module):
+    """Its behaviour hangs on a global that no attribute shows: only the calls tell."""
+
+    power = 2.0
+
+    def forward(self, x):
+        return x.abs() ** HIDDEN["power"]
+
+
+def times(factor):
+    return lambda x: x * factor
+
+
+HIDDEN = {"power": 2.0}
+DIFFERENT = {
+    "class": (nn.ReLU(), nn.GELU()),
+    "dropout rate": (nn.Dropout(0.1), nn.Dropout(0.9)),
+    "leaky slope": (nn.LeakyReLU(0.1), nn.LeakyReLU(0.2)),
+    "layer norm eps": (nn.LayerNorm(8, eps=1e-5), nn.LayerNorm(8, eps=1e-1)),
+    "group count": (nn.GroupNorm(2, 8), nn.GroupNorm(4, 8)),
+    "batch norm momentum": (nn.BatchNorm1d(8, momentum=0.1), nn.BatchNorm1d(8, momentum=0.2)),
+    "gelu form": (nn.GELU(), nn.GELU(approximate="tanh")),
+    "softmax axis": (nn.Softmax(0), nn.Softmax(1)),
+    "function": (Calls(torch.sin), Calls(torch.cos)),
+    "lambda": (Calls(lambda x: x * 2), Calls(lambda x: x * 3)),
+    "closure": (Calls(times(2.0)), Calls(times(3.0))),
+    "partial": tuple(Calls(functools.partial(functional.leaky_relu, negative_slope=s)) for s in (0.1, 0.2)),
+    "frozen": (nn.Linear(8, 8), nn.Linear(8, 8).requires_grad_(False)),
+    "bias": (nn.Linear(8, 8), nn.Linear(8, 8, bias=False)),
+    "width": (nn.Linear(8, 8), nn.Linear(8, 9)),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_modules_that_act_differently_have_different_signatures(name):
+    first, second = DIFFERENT[name]
+    assert of(first) != of(second)
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_equal_modules_with_other_weights_have_equal_signatures(name):
+    import copy
+
+    first, _ = DIFFERENT[name]
+    twin = copy.deepcopy(first)
+    with torch.no_grad():
+        for p in twin.parameters():
+            p.add_(1)
+    assert of(first) == of(twin)
+
+
+def test_the_calls_tell_where_the_attributes_do_not():
+    before = of(Hidden())
+    HIDDEN["power"] = 3.0
+    assert of(Hidden()) != before
+    HIDDEN["power"] = 2.0
+    assert of(Hidden()) == before
+
+
+def test_tied_weights_are_told_from_untied():
+    tied, untied = (nn.Sequential(nn.Linear(12, 12), nn.Linear(12, 12)) for _ in range(2))
+    tied[1].weight = tied[0].weight
+    assert signature(tied, lambda m: m(X)) != signature(untied, lambda m: m(X))
+
+
+def test_the_module_and_torchs_random_state_stay_as_they_were():
+    network = nn.Sequential(nn.BatchNorm1d(12), nn.Dropout(0.5)).train()
+    before, state = {k: v.clone() for k, v in network.state_dict().items()}, torch.random.get_rng_state()
+    signature(network, lambda m: m(X))
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), state)

@@ -1,0 +1,88 @@
+"""Schedule, checks, scores and early ends of a training."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from make_runs import blobs, line
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.errors import InvalidInput
+from trainsmith.population import Job, Training, make_member, score, work
+
+
+def test_the_rate_rises_linearly_then_falls_by_a_cosine_and_never_reaches_zero():
+    training = Training(steps=100, warmup=0.1)
+    rates = [training.rate(t) for t in range(1, 101)]
+    assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[54] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 91)))
+    assert 0 < rates[-1] < 0.001
+
+
+def test_checks_are_evenly_spaced_and_end_with_the_last_step():
+    assert Training(steps=100, checks=4).check_steps() == [25, 50, 75, 100]
+    assert Training(steps=3, checks=20).check_steps() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["steps", "batch_size", "checks"])
+def test_a_length_that_is_no_count_is_refused(name):
+    with pytest.raises(InvalidInput, match=rf"{name.replace('_', ' ')} must be a whole number of at least 1; got -3"):
+        Training(**{name: -3})
+
+
+def test_scores_are_accuracy_and_r_squared():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
+    loss, accuracy = score(logits, torch.tensor([0, 1, 1]))
+    expected = -np.mean([2 - np.logaddexp(2, 0), 1 - np.logaddexp(0, 1), -np.logaddexp(3, 0)])
+    assert (loss, accuracy) == (pytest.approx(expected, rel=1e-6), pytest.approx(2 / 3))
+    targets = torch.tensor([1.0, 2.0, 4.0])
+    _, r2 = score(torch.tensor([[1.0], [2.0], [3.0]]), targets)
+    assert r2 == pytest.approx(1 - 1 / float(((targets - targets.mean()) ** 2).sum()))
+
+
+def test_regression_targets_are_standardized_by_the_training_part_of_each_seed():
+    data = line()
+    member = make_member(Run(Trial(Recipe()), 3), "mlp", data)
+    y = data.y[member.train].numpy().astype(np.float64)
+    assert member.centre == pytest.approx(y.mean())
+    assert member.scale == pytest.approx(y.std())
+    standardized = member.targets(data.y[member.train])
+    assert float(standardized.mean()) == pytest.approx(0, abs=1e-5)
+    record = work(Job("mlp", Training(steps=150, batch_size=16), (Run(Trial(Recipe()), 3),)), data)
+    assert record.results[0].score > 0.8
+
+
+def test_early_stopping_ends_before_the_last_step_restores_the_best_and_watches_training_examples_only():
+    data = blobs(examples=120, classes=4)
+    recipe = Recipe(regularization=("early-stopping",))
+    trial = Trial(recipe, {"adam.lr": 1e-2, "early-stopping.patience": 2})
+    member = make_member(Run(trial, 0), "mlp", data)
+    assert set(member.watch).isdisjoint(member.train)
+    assert set(member.watch).isdisjoint(member.validation)
+    assert len(member.watch) == round(0.1 * (len(member.watch) + len(member.train)))
+    runs = tuple(Run(trial, seed) for seed in range(4))
+    training = Training(steps=400, batch_size=16, checks=40)
+    record = work(Job("mlp", training, runs, keep_states=True, replay=()), data)
+    assert {r.status for r in record.results} == {"stopped"}
+    for run, result in zip(runs, record.results, strict=True):
+        assert result.step < 400
+        network = make_member(run, "mlp", data).objective.network
+        network.load_state_dict({n: torch.from_numpy(t) for n, t in result.state.items()})
+        held = make_member(run, "mlp", data)
+        with torch.no_grad():
+            loss, accuracy = score(network.eval()(data.x[held.validation]), data.y[held.validation])
+        assert accuracy == pytest.approx(result.score)
+        assert loss == pytest.approx(result.loss, rel=1e-4)
+
+
+def test_a_members_state_taken_out_gives_the_score_it_was_given():
+    data = blobs()
+    run = Run(Trial(Recipe(normalization="batch", regularization=("dropout",))), 1)
+    record = work(Job("mlp", Training(steps=30, batch_size=16), (run, Run(run.trial, 2)), keep_states=True), data)
+    member = make_member(run, "mlp", data)
+    member.objective.network.load_state_dict({n: torch.from_numpy(t) for n, t in record.results[0].state.items()})
+    with torch.no_grad():
+        outputs = member.objective.network.eval()(data.x[member.validation])
+    assert score(outputs, data.y[member.validation])[1] == pytest.approx(record.results[0].score)

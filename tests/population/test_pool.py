@@ -1,0 +1,21 @@
+"""Jobs in other processes give what they give here, and progress adds up."""
+
+import numpy as np
+
+from make_runs import blobs, runs_of
+from trainsmith.catalogue import Recipe
+from trainsmith.population import Job, Training, run_jobs
+
+
+def test_two_processes_give_the_results_of_one_and_all_progress_is_reported():
+    data, training = blobs(), Training(steps=8, batch_size=16, checks=2)
+    runs = runs_of(Recipe(regularization=("dropout",)), 4)
+    jobs = [Job("mlp", training, tuple(runs[:2]), True), Job("mlp", training, tuple(runs[2:]), True)]
+    here, there, steps = dict(run_jobs(jobs, data, 1, lambda n: None)), {}, []
+    there.update(run_jobs(jobs, data, 2, steps.append))
+    assert sum(steps) == 4 * 8
+    for i, record in here.items():
+        for a, b in zip(record.results, there[i].results, strict=True):
+            np.testing.assert_allclose(a.first_losses, b.first_losses, rtol=1e-6)
+            assert a.score == b.score
+            assert a.state.keys() == b.state.keys()

@@ -1,0 +1,99 @@
+"""Promise 1: a member of a population gets what it would get trained alone."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from make_runs import RECIPES, blobs, runs_of
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.population import Alone, Job, Population, Training, deviation, make_member, train, work
+from trainsmith.population.luck import batches
+
+TRAINING = Training(steps=12, batch_size=16, checks=3)
+
+
+def members_of(runs):
+    data = blobs()
+    return [make_member(run, "mlp", data) for run in runs], data
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
+    runs = runs_of(recipe, 4)
+    members, data = members_of(runs)
+    population = Population(members, data.x, data.y)
+    together = train(population, data.y, TRAINING, keep_states=True)
+    for i, run in enumerate(runs):
+        alone = Alone(make_member(run, "mlp", data), data.x, data.y)
+        (there,) = train(alone, data.y, TRAINING, keep_states=True)
+        np.testing.assert_allclose(together[i].first_losses, there.first_losses, rtol=2e-5, atol=1e-6)
+        assert together[i].loss == pytest.approx(there.loss, rel=1e-3)
+        if recipe.normalization == "batch":
+            continue  # the bias before it has no gradient but rounding errors, which Adam makes full steps of
+        for name, weights in there.state.items():
+            np.testing.assert_allclose(together[i].state[name], weights, rtol=1e-3, atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("recipe", RECIPES[:4], ids=str)
+def test_initial_weights_are_bitwise_those_of_the_member_alone(recipe):
+    runs = runs_of(recipe, 3)
+    members, data = members_of(runs)
+    population = Population(members, data.x, data.y)
+    for k, run in enumerate(runs):
+        alone = make_member(run, "mlp", data).objective.network.state_dict()
+        for name, tensor in population.state(k).items():
+            assert torch.equal(tensor, alone[name]), name
+
+
+def test_a_plain_torch_loop_that_knows_nothing_of_us_gets_the_same_losses():
+    data = blobs()
+    run = Run(Trial(Recipe(), {"adam.lr": 3e-3}), 5)
+    member = make_member(run, "mlp", data)
+    network = nn.Sequential(*(type(m)(m.in_features, m.out_features) if isinstance(m, nn.Linear) else nn.ReLU()
+                              if i > 0 else nn.Flatten() for i, m in enumerate(member.objective.network)))  # fmt: skip
+    network.load_state_dict(member.objective.network.state_dict())
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: TRAINING.rate(i + 1))
+    expected = []
+    for chosen in batches(5, member.train, TRAINING.batch_size, 10):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(data.x[chosen]), data.y[chosen])
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        expected.append(loss.item())
+    others = [Run(Trial(Recipe(), {"adam.lr": 1e-2}), seed) for seed in (1, 2)]
+    members, _ = members_of([others[0], run, others[1]])
+    results = train(Population(members, data.x, data.y), data.y, TRAINING)
+    np.testing.assert_allclose(results[1].first_losses, expected, rtol=1e-5)
+
+
+def test_members_keep_their_results_when_they_change_places():
+    runs = runs_of(Recipe(regularization=("dropout",)), 5)
+    order = [3, 0, 4, 2, 1]
+    (members, data), (shuffled, _) = members_of(runs), members_of([runs[i] for i in order])
+    first = train(Population(members, data.x, data.y), data.y, TRAINING)
+    second = train(Population(shuffled, data.x, data.y), data.y, TRAINING)
+    for place, i in enumerate(order):
+        assert second[place].first_losses == first[i].first_losses
+
+
+def test_a_members_results_do_not_depend_on_the_size_of_its_population():
+    runs = runs_of(Recipe(normalization="batch", regularization=("dropout",)), 6)
+    (six, data), (two, _) = members_of(runs), members_of(runs[:2])
+    large = train(Population(six, data.x, data.y), data.y, TRAINING)
+    small = train(Population(two, data.x, data.y), data.y, TRAINING)
+    for a, b in zip(large, small, strict=False):
+        np.testing.assert_allclose(a.first_losses, b.first_losses, rtol=1e-5)
+
+
+def test_the_receipt_is_small_for_a_true_replay_and_large_for_a_false_one():
+    data = blobs()
+    runs = tuple(runs_of(Recipe(normalization="batch", regularization=("dropout",)), 3))
+    record = work(Job("mlp", TRAINING, runs, replay=(0, 1, 2)), data)
+    assert max(record.deviations) < 1e-5
+    other_seed = make_member(Run(runs[0].trial, 99), "mlp", data)
+    assert deviation(other_seed, data.x, data.y, TRAINING, record.results[0]) > 1e-3
+    other_rate = make_member(Run(runs[1].trial, runs[0].seed), "mlp", data)
+    assert deviation(other_rate, data.x, data.y, TRAINING, record.results[0]) > 1e-3

@@ -1,0 +1,130 @@
+"""The command as a person uses it: what they type, what they see, and what a mistake says."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from trainsmith.cli import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRAINSMITH_DATA", raising=False)
+
+    def call(*arguments):
+        return CliRunner().invoke(main, list(arguments))
+
+    return call
+
+
+SMALL = ("--trials", "2", "--seeds", "3", "--steps", "20", "--processes", "1")
+
+
+def test_compare_prints_tables_and_writes_a_study_that_can_be_reported_and_exported(run, tmp_path):
+    done = run("compare", "wine", "--techniques", "sgd,batch", *SMALL)
+    assert done.exit_code == 0, done.output
+    for word in ("sgd", "batch", "baseline", "receipt", "accuracy"):
+        assert word in done.output.lower()
+    folder = tmp_path / "trainsmith-studies" / "wine-1"
+    assert (folder / "report.html").read_text().startswith("<!")
+    assert json.loads((folder / "study.json").read_text())["data"] == "wine"
+    again = run("report", str(folder))
+    assert again.exit_code == 0, again.output
+    exported = run("export", str(folder), "--to", "won")
+    assert exported.exit_code == 0, exported.output
+    assert {"model.py", "weights.safetensors", "evaluate.py"} <= {p.name for p in (tmp_path / "won").iterdir()}
+
+
+def test_compare_prints_json_for_machines(run):
+    done = run("compare", "diabetes", "--techniques", "momentum", "--json", *SMALL)
+    assert done.exit_code == 0, done.output
+    study = json.loads(done.stdout)
+    assert study["metric"] == "R²"
+    assert {row["technique"] for row in study["rows"]} == {"adam", "momentum"}
+    assert study["plan"]["runs"] == 2 * (2 + 3)
+
+
+def test_inspect_prints_layers_and_draws_them(run, tmp_path):
+    done = run("inspect", "digits")
+    assert done.exit_code == 0, done.output
+    assert "healthy" in done.output
+    assert (tmp_path / "inspect-digits.png").stat().st_size > 10_000
+    numbers = json.loads(run("inspect", "digits", "--json").stdout)
+    assert len(numbers["layers"]) >= 11
+
+
+def test_the_depth_example_shows_the_collapse(run, tmp_path):
+    done = run("inspect", "--example", "depth", "--json")
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["cells"]) == 9
+    assert (tmp_path / "inspect-depth.png").stat().st_size > 10_000
+
+
+def test_techniques_lists_and_shows(run):
+    listing = run("techniques")
+    assert listing.exit_code == 0
+    for name in ("orthogonal", "batch", "leaky-relu", "nesterov", "label-smoothing"):
+        assert name in listing.output
+    page = run("techniques", "adam")
+    for part in ("Kingma", "sqrt(v / (1 - b2^t))", "1e-05 to 0.01", "beta1"):
+        assert part in page.output
+    entry = json.loads(run("techniques", "adam", "--json").stdout)
+    assert entry["family"] == "optimizer"
+    assert {h["name"] for h in entry["hyperparameters"]} == {"lr", "beta1", "beta2", "eps"}
+    assert len(json.loads(run("techniques", "--json").stdout)) >= 26
+
+
+MISTAKES = [
+    (("techniques", "adm"), "unknown technique 'adm': did you mean adam"),
+    (("techniques", "none"), "in several families"),
+    (("compare", "digitz"), "did you mean digits"),
+    (("compare", "no/such.csv"), "no/such.csv"),
+    (("compare", "digits", "--trials", "-3"), "trials must be a whole number of at least 1; got -3"),
+    (("compare", "digits", "--seeds", "1"), "fresh seeds must be a whole number of at least 2; got 1"),
+    (("compare", "digits", "--steps", "0"), "steps must be a whole number of at least 1; got 0"),
+    (("compare", "digits", "--processes", "0"), "processes must be a whole number of at least 1; got 0"),
+    (("compare", "digits", "--batch-size", "100000"), "larger than the"),
+    (("compare", "digits", "--vary", "optimiser"), "did you mean optimizer"),
+    (("compare", "digits", "--techniques", "adm"), "did you mean adam"),
+    (("compare", "digits", "--baseline", "optimizer"), "expected family=technique"),
+    (("compare", "digits", "--baseline", "optimizer=adm"), "did you mean adam"),
+    (("compare", "digits", "--network", "mpl"), "did you mean mlp"),
+    (("compare", "mnist", "--data-dir", "nowhere"), "nowhere"),
+    (("inspect", "digits", "--recipe", "activation=relo"), "did you mean relu"),
+    (("report", "nowhere"), "not a study's folder"),
+    (("export", "nowhere", "--to", "x"), "not a study's folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
+def test_a_mistake_is_one_sentence_and_exit_code_2(run, arguments, message):
+    done = run(*arguments)
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert done.stderr.startswith("trainsmith: error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert isinstance(done.exception, SystemExit)
+
+
+@pytest.mark.parametrize("arguments", [("inspect",), ("inspect", "digits", "--example", "depth"), ("compare",)])
+def test_a_malformed_command_explains_its_usage(run, arguments):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "Usage" in done.stderr
+
+
+def test_bad_data_files_are_refused_clearly(run, tmp_path):
+    import numpy as np
+
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    for name, changed, y, message in (
+        ("nan", np.where(x == x[5, 1], np.nan, x), np.arange(60) % 2, "NaN"),
+        ("single", x, np.zeros(60, int), "single class"),
+    ):
+        np.savez(tmp_path / f"{name}.npz", x=changed, y=y)
+        done = run("compare", f"{name}.npz")
+        assert done.exit_code == 2
+        assert message.lower() in done.stderr.lower()
+        assert "Traceback" not in done.output
