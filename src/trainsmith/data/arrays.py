@@ -72,7 +72,7 @@ def assemble(
 
 def _pair(x: Any, y: Any, source: str, features: Sequence[str] | None) -> tuple[Tensor, np.ndarray]:
     """x as a tensor and y as an array (n,): finite, of one length."""
-    inputs, values = as_array(x, f"{source}: x"), column(as_array(y, f"{source}: y"), source)
+    inputs, values = as_array(x, f"{source}: x"), column(as_array(y, f"{source}: y", text=True), source)
     if inputs.ndim and len(inputs) != len(values):
         raise InvalidInput(
             f"{source}: x and y must have one entry per example; x has {len(inputs)} and y {len(values)}. "

@@ -13,10 +13,11 @@ CHANNELS = (1, 3, 4)
 """How many channels an image may have for its layout to be recognized: grey, colour, colour with alpha."""
 
 
-def as_array(values: Any, what: str) -> np.ndarray:
+def as_array(values: Any, what: str, text: bool = False) -> np.ndarray:
     """`values` (numpy, torch, pandas, lists) as a numpy array that holds no Python objects.
 
-    what: how the error calls it, such as "data: x".
+    what: how the error calls it, such as "data: x". text: whether text is allowed. Raises InvalidInput for
+    anything else than an array of numbers, booleans or allowed text.
     """
     try:
         if isinstance(values, Tensor):
@@ -27,9 +28,10 @@ def as_array(values: Any, what: str) -> np.ndarray:
         raise InvalidInput(f"{what} must be a dense array with rows of one length; got {error}") from error
     if array.dtype.kind == "O" and array.size and all(isinstance(v, str) for v in array.flat):
         array = array.astype(str)  # text columns of pandas
-    if array.dtype.kind not in "biufU":
+    if array.dtype.kind not in ("biufU" if text else "biuf"):
+        came = "text" if array.dtype.kind == "U" else f"values of type {array.dtype}"
         raise InvalidInput(
-            f"{what} must be an array of numbers (y also of text); got values of type {array.dtype}. "
+            f"{what} must be an array of numbers{' or text' if text else ''}; got {came}. "
             "Convert them first, for instance with .astype('float32')."
         )
     return array
@@ -43,8 +45,6 @@ def examples(x: np.ndarray, name: str, features: Sequence[str] | None = None) ->
     features: names of the columns, for the errors. Raises InvalidInput for other shapes and for values that
     are not finite in float32.
     """
-    if x.dtype.kind not in "biuf":
-        raise InvalidInput(f"{name}: x must be an array of numbers; got text. Encode it as numbers first.")
     if x.ndim not in (2, 3, 4) or 0 in x.shape[1:]:
         raise InvalidInput(
             f"{name}: x must be a table (n, columns) or images (n, h, w), (n, c, h, w) or (n, h, w, c); "

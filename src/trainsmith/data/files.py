@@ -68,19 +68,20 @@ def _arrays(path: Path) -> dict[str, Any]:
                 if name.lower() in ("x", "y", "x_test", "y_test"):
                     if name.lower() in arrays:
                         raise InvalidInput(f"'{path}' holds two arrays named {name.lower()}; leave one out.")
-                    arrays[name.lower()] = stored[name]
+                    array = stored[name]
+                    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of what is no array
+                        raise InvalidInput(f"'{path}': {name} is not a numpy array. Write the file anew.")
+                    arrays[name.lower()] = array
                 else:
                     arrays.setdefault(name, None)
     except InvalidInput:
         raise
-    except ValueError as error:
+    except Exception as error:  # a damaged archive makes zipfile, zlib and numpy raise nearly anything
         if "allow_pickle" in str(error):
             raise InvalidInput(
                 f"'{path}' must hold arrays of numbers or text; {name} holds Python objects, which are never "
                 "loaded. Convert it with .astype before saving."
             ) from error
-        raise InvalidInput(f"'{path}' is damaged: {error}. Write it anew.") from error
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise InvalidInput(f"'{path}' is damaged: {error}. Write it anew.") from error
     return arrays
 

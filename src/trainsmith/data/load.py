@@ -40,4 +40,4 @@ def load(
 
 def _is_path(given: str) -> bool:
     path = Path(given)
-    return path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.expanduser().exists()
+    return bool(given) and (path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.expanduser().exists())

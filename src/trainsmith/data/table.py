@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 TARGETS = ("target", "label", "class", "y")
 MOST_CATEGORIES = 50
+VALUE = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?|-\d+", re.IGNORECASE)
+"""What a first line that holds values gives itself away by; a column may well be called 1999, not 5.1."""
 
 
 def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -59,18 +62,20 @@ def _parse(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, low_memory=False, skipinitialspace=True, encoding="utf-8-sig")
+            frame = pd.read_csv(path, index_col=False, low_memory=False, skipinitialspace=True, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"'{path}' must be text in UTF-8; it is not. Save it as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
+    except pd.errors.ParserWarning as error:
+        raise InvalidInput(
+            f"'{path}': its lines have more fields than its header has names. Name every column."
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise InvalidInput(f"'{path}' is not a table separated by commas: {reason}. Correct the file.") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise InvalidInput(f"'{path}': its lines have more fields than its header has names; name every column.")
     frame.columns = [str(c).strip() for c in frame.columns]
-    if all(_is_number(c) for c in frame.columns):
+    if all(c.isdigit() for c in frame.columns) or any(VALUE.fullmatch(c) for c in frame.columns):
         raise InvalidInput(
-            f"'{path}' must begin with a line that names its columns; its first line holds numbers. Add one."
+            f"'{path}' must begin with a line that names its columns; its first line holds values. Add one."
         )
     counter = frame.columns[0]
     if counter.startswith("Unnamed: ") and list(frame[counter]) == list(range(len(frame))):
@@ -85,14 +90,6 @@ def _parse(path: Path) -> pd.DataFrame:
 
 def _separated(frame: pd.DataFrame) -> bool:
     return any(mark in str(c) for c in frame.columns for mark in ";\t|")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _target(frame: pd.DataFrame, target: str | None, path: Path) -> str:

@@ -22,7 +22,7 @@ class Member:
     rule and numbers: the optimizer's class and its hyper-parameters. train, validation, watch: examples of
     the development part, as indices; `watch` is what early stopping holds back from training, else empty.
     centre and scale: what a regression target is standardized with, from the training examples.
-    stopping: the early-stopping policy, if the recipe has one.
+    stopping: the early-stopping policy, if the recipe has one. bucket: see population.bucket_key.
     """
 
     seed: int
@@ -35,6 +35,7 @@ class Member:
     centre: float = 0.0
     scale: float = 1.0
     stopping: Any = None
+    bucket: object = None
 
     def targets(self, y: Tensor) -> Tensor:
         """Targets in the units the network is trained in: class indices, or standardized numbers."""

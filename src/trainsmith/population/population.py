@@ -139,9 +139,11 @@ class Population:
 
 def bucket_key(member: Member, x: Tensor, y: Tensor) -> object:
     """Equal for members that may train as one population: structure, optimizer, numbers of examples."""
-    sample_x, sample_y = _sample(member, x, y)
-    structure = signature(member.objective, lambda m: m.train()(sample_x, sample_y))
-    return structure, member.rule, tuple(member.numbers), len(member.validation), len(member.watch)
+    if member.bucket is None:
+        sample_x, sample_y = _sample(member, x, y)
+        structure = signature(member.objective, lambda m: m.train()(sample_x, sample_y))
+        member.bucket = (structure, member.rule, tuple(member.numbers), len(member.validation), len(member.watch))
+    return member.bucket
 
 
 def _sample(member: Member, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
