@@ -175,6 +175,7 @@ def paired_as(low, high, sd=1.0, n=8):
         (-3, -1, 0.01, "worse"),
         (0.1, 3, 0.01, "better"),
         (1, 3, 0.05, "cannot tell yet"),
+        (-3, -1, 0.05, "cannot tell yet"),
         (1, 3, math.nan, "cannot tell yet"),
         (-1, 3, 0.01, "cannot tell yet"),
         (-3, 1, 0.01, "cannot tell yet"),

@@ -189,6 +189,13 @@ def test_what_is_just_enough_is_accepted():
     assert (len(data.x), data.test.size, data.classes) == (16, 4, ("a", "b"))
 
 
+def test_arrays_that_are_read_only_are_no_trouble():
+    x, y = X.astype(np.float32), Y.astype(np.int64)
+    x.flags.writeable = y.flags.writeable = False
+    assert torch.equal(from_arrays(x, y).x, from_arrays(X, Y).x)
+    assert torch.equal(from_arrays(x, x[:, 0]).y, from_arrays(X, X[:, 0]).y)
+
+
 def test_the_users_arrays_stay_theirs():
     x = X.astype(np.float32)
     before = x.copy()

@@ -42,14 +42,14 @@ def test_npz_round_trip(here, names):
 
 
 def test_npz_with_a_test_part_of_its_own(here):
-    test_x, test_y = RNG.normal(size=(9, 3)), np.array(["b", "c", "a"] * 3)
+    test_x, test_y = RNG.normal(size=(9, 3)), np.array(["b", "c", "c"] * 3)
     np.savez_compressed(here / "mine.npz", x=X, y=np.array(["a", "b", "c"])[Y], x_test=test_x, y_test=test_y)
     (here / "mine.npz").rename(here / "mine.NPZ")
     data = load(here / "mine.NPZ")
     assert len(data.x) == 60
     x, y = data.test.open()
     np.testing.assert_array_equal(x.numpy(), test_x.astype(np.float32))
-    assert y.tolist() == [1, 2, 0] * 3
+    assert y.tolist() == [1, 2, 2] * 3, "the first class is not among the test examples"
 
 
 def test_npz_regression_with_a_test_part(here):
@@ -98,18 +98,19 @@ def test_csv_round_trip_with_text_as_columns_of_0_and_1(here):
 @pytest.mark.parametrize(
     ("columns", "target", "shape", "task"),
     [
-        (["a", "TARGET", "label"], None, "TARGET", "classification"),
-        (["label", "b", "y"], None, "label", "classification"),
+        (["a", "label", "TARGET", "b"], None, "TARGET", "classification"),
+        (["y", "label", "b"], None, "label", "classification"),
+        (["a", "b", "c", "y", "d"], None, "y", "regression"),
         (["a", "b", "c"], None, "c", "regression"),
         (["a", "label", "c"], "a", "a", "regression"),
         (["a", "label", "c"], "C", "c", "regression"),
     ],
 )
 def test_which_column_is_the_target(here, columns, target, shape, task):
-    values = {c: Y if c.lower() in ("target", "label") else X[:, i] for i, c in enumerate(columns)}
+    values = {c: Y if c.lower() in ("target", "label") else X[:, 0] * (i + 1) for i, c in enumerate(columns)}
     pd.DataFrame(values).to_csv("t.csv", index=False)
     data = load("t.csv", target=target)
-    assert (data.task, data.input_shape) == (task, (2,))
+    assert (data.task, data.input_shape) == (task, (len(columns) - 1,))
     got = np.sort(together(data)[1])
     np.testing.assert_allclose(got, np.sort(values[shape]).astype(np.float32), rtol=1e-6)
 
@@ -128,10 +129,10 @@ def test_the_column_in_which_pandas_counts_rows_is_left_out(here):
 
 
 def test_spaces_and_a_byte_order_mark_do_no_harm(here):
-    lines = ["a, colour , y", *(f"{i}.5, red{i % 2}, {i % 2}" for i in range(60))]
+    lines = ["a, colour , y", *(f"{i}.5, red{i % 2}, {'no' if i % 2 else 'yes'}" for i in range(60))]
     (here / "t.csv").write_text("\n".join(lines), encoding="utf-8-sig")
     data = load("t.csv", target="y")
-    assert (data.input_shape, data.classes) == ((3,), ("0", "1"))
+    assert (data.input_shape, data.classes) == ((3,), ("no", "yes"))
 
 
 def test_columns_may_be_called_by_year(here):
@@ -227,6 +228,7 @@ REFUSED = [
     ("digits.csv", text("0,1\n1,1\n"), "its first line holds values. Add one"),
     ("one.csv", text("a\n1\n2\n"), "a column to predict and at least one more; it has 1.$"),
     ("semi.csv", text("a;b\n1;2\n"), "it has 1. It seems to be separated by something else: use commas"),
+    ("twins.csv", text("a,a ,y\n1,2,3\n"), "'twins.csv' has two columns named 'a'. Rename one"),
     ("few.csv", text("a,y\n1,0\n2,1\n"), "few.csv: at least 20 examples are needed; got 2"),
     ("nothing.csv", text("a,y\n"), "nothing.csv: at least 20 examples are needed; got 0"),
     (

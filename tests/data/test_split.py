@@ -46,6 +46,11 @@ def test_a_split_is_the_whole_development_part_in_two(task, share):
     assert (np.diff(validation) > 0).all()
 
 
+@pytest.mark.parametrize(("n", "locked"), [(35, 7), (36, 8), (39, 8), (40, 8)])
+def test_a_fifth_is_rounded_up_but_not_for_the_sake_of_rounding_errors(n, locked):
+    assert from_arrays(*numbered("regression", n)).test.size == locked
+
+
 def test_classes_keep_their_proportions_within_one_example():
     x, y = numbered()
     data = from_arrays(x, y)

@@ -9,7 +9,6 @@ from torch.func import vmap
 
 from trainsmith.population.luck import Luck, batches, counting, key, noise_keys, uniform
 
-
 GOLDEN_KEY = 13298615866889911632
 GOLDEN_NOISE = "e6a83e86a80cc80a2c611bd109d910beb074d7731ac7cac12f926775eb57d40b"
 """What this seed gives on every machine; a change here changes everybody's results."""

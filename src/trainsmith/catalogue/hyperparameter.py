@@ -1,6 +1,7 @@
 """A hyper-parameter: a number a technique takes, where it is defined and where it is searched."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -66,5 +67,13 @@ class Hyperparameter:
         return _BACKWARD[self.scale](low + quantile * (high - low))
 
 
-_FORWARD = {"linear": float, "log": math.log, "logit": lambda p: math.log(p / (1 - p))}
-_BACKWARD = {"linear": float, "log": math.exp, "logit": lambda z: 1 / (1 + math.exp(-z))}
+_FORWARD: dict[Scale, Callable[[float], float]] = {
+    "linear": float,
+    "log": math.log,
+    "logit": lambda p: math.log(p / (1 - p)),
+}
+_BACKWARD: dict[Scale, Callable[[float], float]] = {
+    "linear": float,
+    "log": math.exp,
+    "logit": lambda z: 1 / (1 + math.exp(-z)),
+}

@@ -3,8 +3,6 @@
 import inspect
 from dataclasses import dataclass
 
-SECTIONS = ("Paper", "Differs", "Pitfall", "Helps")
-
 
 @dataclass(frozen=True)
 class Page:
@@ -32,9 +30,12 @@ class Page:
         named = {p.split(":", 1)[0]: " ".join(p.split(":", 1)[1].split()) for p in paragraphs if ":" in p}
         examples = [p for p in paragraphs if p.startswith(">>>")]
         return cls(
-            title,
-            summary,
-            inspect.cleandoc(formulas[0]) if formulas else "",
-            *(named.get(section, "") for section in SECTIONS),
-            "\n\n".join(examples),
+            title=title,
+            summary=summary,
+            formula=inspect.cleandoc(formulas[0]) if formulas else "",
+            paper=named.get("Paper", ""),
+            differs=named.get("Differs", ""),
+            pitfall=named.get("Pitfall", ""),
+            helps=named.get("Helps", ""),
+            example="\n\n".join(examples),
         )

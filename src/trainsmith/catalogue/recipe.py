@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from trainsmith.catalogue.hyperparameter import Hyperparameter
 from trainsmith.catalogue.registry import FAMILIES, Family, Technique, find
@@ -39,7 +40,8 @@ class Recipe:
     def having(self, technique: Technique) -> "Recipe":
         """This recipe with `technique` in place of its family's choice (a regularizer replaces all)."""
         name = (technique.name,) if technique.family == "regularization" else technique.name
-        return replace(self, **{technique.family: name})
+        chosen: dict[str, Any] = {technique.family: name}
+        return replace(self, **chosen)
 
     def hyperparameters(self) -> Iterator[tuple[str, Hyperparameter]]:
         """Each number of the recipe under its full name, such as ("adam.lr", ...)."""

@@ -3,17 +3,18 @@
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from trainsmith.catalogue import Recipe, Run, Technique
+from trainsmith.catalogue import Recipe, Run, Technique, Trial
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.plan import Budget, Candidate
 from trainsmith.comparison.rows import choose, make_rows
 from trainsmith.comparison.statistics import smallest_difference, t_interval
-from trainsmith.comparison.study import Estimate, Receipt, Row, Study, TestScore, winner
+from trainsmith.comparison.study import Attempt, Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
@@ -26,17 +27,6 @@ from trainsmith.population import (
     processes_available,
     score,
 )
-
-
-@torch.no_grad()
-def _outputs(
-    member_run: Run, network: str | Factory, dataset: Dataset, result: Result, x: torch.Tensor
-) -> torch.Tensor:
-    """Outputs for `x` of the run's network, built as an ordinary module and given the trained weights."""
-    module = make_member(member_run, network, dataset).objective.network
-    assert result.state is not None
-    module.load_state_dict({name: torch.from_numpy(t) for name, t in result.state.items()})
-    return module.eval()(x)
 
 
 class Announce:
@@ -82,25 +72,13 @@ def compare(
     )
     announce.planned(runs, runs * training.steps, words)
     trainer = Trainings(network, dataset, training, processes, announce.progress_made)
-
-    tuning = trainer("tuning", [run for t in trials for run in planning.tuning_runs(t, budget)])
-    seeds = budget.tuning_seeds
-    grouped = [tuning[i : i + seeds] for i in range(0, len(tuning), seeds)]
-    per = [grouped[i : i + budget.trials] for i in range(0, len(grouped), budget.trials)]
-    chosen = [choose(t, r) for t, r in zip(trials, per, strict=True)]
-
+    chosen = _tune(trainer, trials, budget)
     fresh = [planning.fresh_runs(t[best], budget) for t, (best, _) in zip(trials, chosen, strict=True)]
-    confirmed = trainer("confirming on fresh seeds", [run for rs in fresh for run in rs], keep_states=True)
-    n = budget.fresh_seeds
-    results = [confirmed[i : i + n] for i in range(0, len(confirmed), n)]
-
+    results = _confirm(trainer, fresh)
     constant = constant_score(dataset)
-    scores = [r.score for r in results[0] if not math.isnan(r.score)]
-    delta = smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
+    delta = _delta(dataset, results[0], constant)
     rows = make_rows(candidates, chosen, results, constant, delta)
-    best = _position(winner(rows), candidates)
-    test = _test(network, dataset, candidates, fresh, results, best, constant)
-    took = time.perf_counter() - started
+    best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     return Study(
         data=dataset.name,
         about=dataset.describe(),
@@ -108,30 +86,59 @@ def compare(
         metric="accuracy" if dataset.task == "classification" else "R²",
         delta=delta,
         baseline=baseline,
-        plan={
-            "runs": runs,
-            "tuning_runs": len(tuning),
-            "trials": budget.trials,
-            "tuning_seeds": budget.tuning_seeds,
-            "fresh_seeds": n,
-            "populations": trainer.populations,
-            "processes": processes,
-            "seconds": took,
-            "steps": training.steps,
-            "batch_size": training.batch_size,
-            "schedule": f"{training.warmup:.0%} linear warm-up, then cosine to 0",
-            "seeds": [run.seed for run in fresh[0]],
-            "words": words,
-        },
         rows=rows,
         notes=tuple(notes),
-        test=test,
+        test=_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(
             trainer.largest_deviation, len(trainer.deviations), FIRST_LOSSES, TOLERANCE, tuple(trainer.loops)
         ),
+        plan=_plan(trainer, budget, len(candidates), words, time.perf_counter() - started),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
     )
+
+
+def _tune(
+    trainer: Trainings, trials: Sequence[Sequence[Trial]], budget: Budget
+) -> list[tuple[int, tuple[Attempt, ...]]]:
+    """Each candidate's best trial, as a position, and all its attempts."""
+    tuning = trainer("tuning", [run for t in trials for run in planning.tuning_runs(t, budget)])
+    seeds = budget.tuning_seeds
+    grouped = [tuning[i : i + seeds] for i in range(0, len(tuning), seeds)]
+    per = [grouped[i : i + budget.trials] for i in range(0, len(grouped), budget.trials)]
+    return [choose(t, r) for t, r in zip(trials, per, strict=True)]
+
+
+def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Result]]:
+    """The results of each candidate's fresh runs, with their weights."""
+    confirmed = trainer("confirming on fresh seeds", [run for runs in fresh for run in runs], keep_states=True)
+    n = len(fresh[0])
+    return [confirmed[i : i + n] for i in range(0, len(confirmed), n)]
+
+
+def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> float:
+    scores = [r.score for r in baseline if not math.isnan(r.score)]
+    return smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
+
+
+def _plan(trainer: Trainings, budget: Budget, recipes: int, words: str, seconds: float) -> dict[str, Any]:
+    training = trainer.training
+    return {
+        "words": words,
+        "recipes": recipes,
+        "runs": trainer.runs,
+        "trials": budget.trials,
+        "tuning_seeds": budget.tuning_seeds,
+        "tuning_runs": recipes * budget.trials * budget.tuning_seeds,
+        "fresh_seeds": budget.fresh_seeds,
+        "seeds": [planning.FIRST_FRESH_SEED + i for i in range(budget.fresh_seeds)],
+        "populations": trainer.populations,
+        "processes": trainer.processes,
+        "seconds": seconds,
+        "steps": training.steps,
+        "batch_size": training.batch_size,
+        "schedule": f"{training.warmup:.0%} linear warm-up, then cosine to 0",
+    }
 
 
 def constant_score(dataset: Dataset) -> float:
@@ -141,13 +148,8 @@ def constant_score(dataset: Dataset) -> float:
     return float(torch.bincount(dataset.y).max() / len(dataset.y))
 
 
-def _position(row: Row, candidates: Sequence[Candidate]) -> int:
-    return next(i for i, c in enumerate(candidates) if c.recipe == row.recipe)
-
-
 def _test(
-    network: str | Factory,
-    dataset: Dataset,
+    trainer: Trainings,
     candidates: Sequence[Candidate],
     runs: Sequence[Sequence[Run]],
     results: Sequence[Sequence[Result]],
@@ -155,22 +157,29 @@ def _test(
     constant: float,
 ) -> TestScore:
     """Open the test data, once, and score every fresh run of the winner and of the baseline on it."""
-    x, y = dataset.test.open()
+    x, y = trainer.dataset.test.open()
 
     def estimate(i: int) -> Estimate:
         scores = [
-            constant if result.state is None else _score(run, result)
+            constant if result.state is None else _test_score(trainer, run, result, x, y)
             for run, result in zip(runs[i], results[i], strict=True)
         ]
         interval = t_interval(np.array(scores))
         return Estimate(interval.mean, interval.low, interval.high)
 
-    def _score(run: Run, result: Result) -> float:
-        member = make_member(run, network, dataset)
-        return score(_outputs(run, network, dataset, result, x), member.targets(y))[1]
-
     won = estimate(best)
-    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if dataset.task == "classification" else math.nan
+    classes = trainer.dataset.task == "classification"
+    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if classes else math.nan
     technique = candidates[best].technique
     name = technique.name if technique else "baseline"
     return TestScore(name, won, estimate(0) if best else won, len(y), error)
+
+
+@torch.no_grad()
+def _test_score(trainer: Trainings, run: Run, result: Result, x: torch.Tensor, y: torch.Tensor) -> float:
+    """The score of a run's network, built as an ordinary module and given the trained weights."""
+    member = make_member(run, trainer.network, trainer.dataset)
+    module = member.objective.network
+    state = result.state or {}
+    module.load_state_dict({name: torch.from_numpy(t) for name, t in state.items()})
+    return score(module.eval()(x), member.targets(y))[1]

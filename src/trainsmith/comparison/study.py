@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Trial
-from trainsmith.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -171,67 +170,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
-
-
-def read_study(text: str) -> Study:
-    """The study that to_dict wrote as JSON, without its weights. Raises InvalidInput for anything else."""
-    import json
-
-    try:
-        raw = json.loads(text)
-        rows = tuple(_row(r) for r in raw["rows"])
-        fields = {f.name for f in dataclasses.fields(Study)} - {
-            "rows",
-            "states",
-            "baseline",
-            "test",
-            "receipt",
-        }
-        test = raw["test"]
-        return Study(
-            rows=rows,
-            states={},
-            baseline=_recipe(raw["baseline"]),
-            test=TestScore(
-                **{
-                    **test,
-                    "score": _estimate(test["score"]),
-                    "baseline": _estimate(test["baseline"]),
-                    "sampling_error": _number(test["sampling_error"]),
-                }
-            ),
-            receipt=Receipt(**{**raw["receipt"], "loops": tuple(raw["receipt"]["loops"])}),
-            **{name: tuple(raw[name]) if name == "notes" else raw[name] for name in fields},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"this is not a study that trainsmith wrote: {type(error).__name__}: {error}.") from error
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _estimate(raw: Mapping[str, float | None]) -> Estimate:
-    return Estimate(*(_number(raw[k]) for k in ("mean", "low", "high")))
-
-
-def _recipe(raw: Mapping[str, Any]) -> Recipe:
-    return Recipe(**{**raw, "regularization": tuple(raw["regularization"])})
-
-
-def _row(raw: Mapping[str, Any]) -> Row:
-    numbers = {k: tuple(map(_number, v)) for k, v in raw["curve"].items() if k != "steps"}
-    return Row(
-        **{
-            **raw,
-            "recipe": _recipe(raw["recipe"]),
-            "edges": tuple(raw["edges"]),
-            "scores": tuple(map(_number, raw["scores"])),
-            "score": _estimate(raw["score"]),
-            "difference": None if raw["difference"] is None else _estimate(raw["difference"]),
-            "p": _number(raw["p"]),
-            "correlation": _number(raw["correlation"]),
-            "attempts": tuple(Attempt(a["values"], _number(a["score"]), _number(a["loss"])) for a in raw["attempts"]),
-            "curve": Curve(tuple(raw["curve"]["steps"]), **numbers),
-        }
-    )

@@ -82,7 +82,7 @@ def _arrays(path: Path) -> dict[str, Any]:
                 f"'{path}' must hold arrays of numbers or text; {name} holds Python objects, which are never "
                 "loaded. Convert it with .astype before saving."
             ) from error
-        raise InvalidInput(f"'{path}' is damaged: {error}. Write it anew.") from error
+        raise InvalidInput(f"'{path}' is damaged: {' '.join(str(error).split())}. Write it anew.") from error
     return arrays
 
 

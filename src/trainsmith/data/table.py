@@ -53,7 +53,8 @@ def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.nd
     return np.column_stack([np.asarray(c, np.float64) for c in columns]), y, features
 
 
-def _parse(path: Path) -> pd.DataFrame:
+def _read(path: Path) -> pd.DataFrame:
+    """What pandas makes of the file, without guesses about lines that are longer than the header."""
     import pandas as pd
 
     with path.open("rb") as file:
@@ -62,7 +63,7 @@ def _parse(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, index_col=False, low_memory=False, skipinitialspace=True, encoding="utf-8-sig")
+            return pd.read_csv(path, index_col=False, low_memory=False, skipinitialspace=True)
     except UnicodeDecodeError as error:
         raise InvalidInput(f"'{path}' must be text in UTF-8; it is not. Save it as UTF-8.") from error
     except pd.errors.ParserWarning as error:
@@ -72,7 +73,15 @@ def _parse(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise InvalidInput(f"'{path}' is not a table separated by commas: {reason}. Correct the file.") from error
+
+
+def _parse(path: Path) -> pd.DataFrame:
+    """The table with names for its columns, no two alike, at least two of them."""
+    frame = _read(path)
     frame.columns = [str(c).strip() for c in frame.columns]
+    if not frame.columns.is_unique:
+        name = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidInput(f"'{path}' has two columns named '{name}'. Rename one.")
     if all(c.isdigit() for c in frame.columns) or any(VALUE.fullmatch(c) for c in frame.columns):
         raise InvalidInput(
             f"'{path}' must begin with a line that names its columns; its first line holds values. Add one."

@@ -33,7 +33,7 @@ def choose_task(y: np.ndarray, task: str | None, name: str) -> Task:
     """
     whole = _is_whole(y)
     if task is None:
-        few = y.dtype.kind in "bU" or (whole and len(np.unique(y)) <= MOST_LEVELS)
+        few = y.dtype.kind == "U" or (whole and len(np.unique(y)) <= MOST_LEVELS)
         return "classification" if few else "regression"
     chosen: Task | None = next((t for t in get_args(Task) if t == str(task).strip().lower()), None)
     if chosen is None:

@@ -40,7 +40,7 @@ def write_source(network: nn.Module) -> Source:
         raise InvalidInput("only networks that are an nn.Sequential can be written as source yet.")
     layers, lines = [], []
     for layer in network:
-        plain = layer.plain() if hasattr(layer, "plain") else layer
+        plain: nn.Module = getattr(layer, "plain", lambda layer=layer: layer)()
         layers.append(plain)
         lines.append(f"        {_constructor(plain)},")
     needs_standardize = any(isinstance(m, Standardization) for m in layers)

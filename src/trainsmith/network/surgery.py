@@ -67,7 +67,7 @@ def weight_layers(module: nn.Module) -> list[nn.Module]:
 def is_activation(module: nn.Module) -> bool:
     """Whether `module` is an element-wise activation function, torch's or ours."""
     torchs = type(module).__module__ == torch_activations.__name__ and not isinstance(module, NOT_ELEMENTWISE)
-    return torchs or isinstance(module, tuple(t.make for t in techniques("activation")))
+    return torchs or type(module) in {t.make for t in techniques("activation")}
 
 
 def rewrite(parent: nn.Module, edit: Edit) -> None:
@@ -86,8 +86,8 @@ def rewrite(parent: nn.Module, edit: Edit) -> None:
 
 
 def _is_normalization(module: nn.Module) -> bool:
-    ours = tuple(t.make for t in techniques("normalization") if t.role == "layer")
-    return isinstance(module, (*NORMALIZATIONS, *ours))
+    ours = {t.make for t in techniques("normalization") if t.role == "layer"}
+    return isinstance(module, NORMALIZATIONS) or type(module) in ours
 
 
 def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> None:
@@ -123,7 +123,7 @@ def _edit(trial: Trial, before: set[nn.Module]) -> Edit:
         if is_activation(module):
             return [t.make(**trial.of(t)) for t in (activation, *layers)]
         if module in before and norm.role == "layer":
-            return [module, norm.make(module.weight.shape[0], **trial.of(norm))]
+            return [module, norm.make(len(module.weight), **trial.of(norm))]  # type: ignore[arg-type]
         return None
 
     return edit

@@ -17,22 +17,17 @@ class Optimizer(torch.optim.Optimizer):
     """The ordinary PyTorch optimizer around a rule: param groups, state_dict and schedulers as usual.
 
     moments: the names of the tensors the rule keeps for each parameter, zero at the start.
+    coefficients: coefficients(t, **hyperparameters) gives the numbers of step t (from 1) as a dict: floats,
+    or float64 tensors with one value a member. update: update(theta, g, *moments, **coefficients) moves theta
+    and the moments in place, given the gradient g, which it leaves as it is.
     """
 
     moments: ClassVar[tuple[str, ...]] = ()
+    coefficients: ClassVar[Callable[..., dict[str, Any]]]
+    update: ClassVar[Callable[..., None]]
 
     def __init__(self, params: Iterable[Any], **hyperparameters: float) -> None:
         super().__init__(params, hyperparameters)
-
-    @staticmethod
-    def coefficients(t: int, **hyperparameters: Any) -> dict[str, Any]:
-        """The numbers of step t (from 1): floats, or float64 tensors with one value a member."""
-        raise NotImplementedError
-
-    @staticmethod
-    def update(theta: Tensor, g: Tensor, *moments: Tensor, **coefficients: Any) -> None:
-        """Move theta and the moments in place, given the gradient g, which is left as it is."""
-        raise NotImplementedError
 
     @overload
     def step(self, closure: None = None) -> None: ...

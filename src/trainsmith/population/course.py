@@ -27,7 +27,7 @@ class Training:
     """
 
     steps: int = 600
-    batch_size: int = 32
+    batch_size: int = 16
     checks: int = 20
     warmup: float = 0.05
 

@@ -59,7 +59,7 @@ def _does_nothing(node: Node) -> Node | None:
 
 def _shape(node: Node) -> tuple[int, ...] | None:
     value = node.meta.get("val", node.meta.get("tensor_meta"))
-    return tuple(value.shape) if hasattr(value, "shape") else None
+    return tuple(value.shape) if value is not None and hasattr(value, "shape") else None
 
 
 def _dtype(node: Node) -> torch.dtype | None:

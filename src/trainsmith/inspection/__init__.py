@@ -1,0 +1,19 @@
+"""How signal and gradient pass through a network: statistics, mean-field predictions, findings."""
+
+from trainsmith.inspection.depth import Cell, DepthExperiment, DepthLayer, depth_experiment
+from trainsmith.inspection.findings import Finding
+from trainsmith.inspection.histogram import Histogram
+from trainsmith.inspection.inspect import Inspection, inspect
+from trainsmith.inspection.layers import LayerStatistics
+
+__all__ = [
+    "Cell",
+    "DepthExperiment",
+    "DepthLayer",
+    "Finding",
+    "Histogram",
+    "Inspection",
+    "LayerStatistics",
+    "depth_experiment",
+    "inspect",
+]

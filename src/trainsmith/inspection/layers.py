@@ -1,0 +1,144 @@
+"""What is measured of each layer."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainsmith.inspection.histogram import Histogram, histogram
+from trainsmith.inspection.meanfield import moments
+from trainsmith.inspection.record import Call, Pass
+
+FLAT_SLOPE = 0.05
+"""A saturated output is one where the activation's slope is below this share of its largest."""
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """One layer on one batch.
+
+    mean, std, second_moment: of its outputs. zeros: share of outputs that are exactly 0. dead: share of
+    units that are 0 on every example. always_on: share of units above 0 on every example; random weights of
+    either sign make as many of these as of the dead. saturated: share of outputs where the slope is below
+    5 % of the function's largest, None for layers that are no activation function. gradient: spread of the
+    loss's gradient for the outputs. predicted: the second moment that mean-field theory expects from the
+    measured weights and inputs, None where it does not apply. twins: share of units whose incoming weights
+    equal another unit's. verdict: the findings on this layer in short, or "healthy".
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    second_moment: float
+    zeros: float
+    dead: float
+    always_on: float
+    saturated: float | None
+    gradient: float
+    predicted: float | None
+    twins: float
+    parameters: int
+    finite: bool
+    histogram: Histogram
+    verdict: str = "healthy"
+
+
+def measure(seen: Pass) -> list[LayerStatistics]:
+    """The statistics of every call of the pass, in the order of the data's way."""
+    predictions = predict(seen.calls)
+    return [_measure(call, p) for call, p in zip(seen.calls, predictions, strict=True)]
+
+
+def _measure(call: Call, predicted: float | None) -> LayerStatistics:
+    out = call.left.double()
+    flat = out.flatten(1) if out.ndim > 1 else out[:, None]
+    return LayerStatistics(
+        name=call.name,
+        kind=type(call.layer).__name__,
+        shape=tuple(call.left.shape[1:]),
+        mean=float(out.mean()),
+        std=float(out.std(correction=0)),
+        second_moment=float(out.square().mean()),
+        zeros=float((out == 0).double().mean()),
+        dead=float((flat == 0).all(0).double().mean()),
+        always_on=float((flat > 0).all(0).double().mean()),
+        saturated=saturated(call),
+        gradient=math.nan if call.gradient is None else float(call.gradient.double().std(correction=0)),
+        predicted=predicted,
+        twins=twins(call),
+        parameters=sum(p.numel() for p in call.layer.parameters()),
+        finite=bool(out.isfinite().all()),
+        histogram=histogram(call.left),
+    )
+
+
+def is_elementwise(layer: nn.Module) -> bool:
+    """Whether a layer without parameters maps single numbers to single numbers, seen by trying it."""
+    if any(True for _ in layer.parameters()) or isinstance(layer, (nn.Flatten, nn.Identity, nn.Dropout)):
+        return False
+    probe = torch.linspace(-2, 2, 12).view(3, 4)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            whole = layer(probe.clone())
+            columns = torch.cat([layer(c.clone()) for c in probe.split(1, dim=1)], 1)
+        return whole.shape == probe.shape and torch.equal(whole, columns) and not torch.equal(whole, probe)
+    except Exception:
+        return False
+
+
+def saturated(call: Call) -> float | None:
+    """Share of outputs where the layer's slope is under 5 % of its largest; zeros of a ReLU do not count."""
+    if not is_elementwise(call.layer):
+        return None
+    slope = _slope(call.layer, call.entered)
+    largest = _slope(call.layer, torch.linspace(-8, 8, 4001, dtype=call.entered.dtype)).abs().max()
+    flat = (slope.abs() < FLAT_SLOPE * largest) & (call.left != 0)
+    return float(flat.double().mean())
+
+
+def _slope(layer: nn.Module, x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_()
+    with torch.enable_grad():
+        y = layer(x * 1)
+        return torch.autograd.grad(y.sum(), x)[0]
+
+
+def twins(call: Call) -> float:
+    """Share of a weight layer's units whose incoming weights equal another unit's in direction and length."""
+    weight = getattr(call.layer, "weight", None)
+    if not isinstance(weight, Tensor) or weight.ndim < 2 or len(weight) < 2:
+        return 0.0
+    rows = weight.detach().double().flatten(1)
+    distances = torch.cdist(rows, rows).fill_diagonal_(torch.inf)
+    return float((distances.min(1).values <= 1e-9 * (1 + rows.norm(dim=1))).double().mean())
+
+
+def predict(calls: list[Call]) -> list[float | None]:
+    """The second moment theory expects behind each linear layer and the activation that follows it.
+
+    A linear layer takes the measured second moment where a chain begins and the predicted one inside it.
+    """
+    out: list[float | None] = []
+    carried: float | None = None
+    for i, call in enumerate(calls):
+        layer = call.layer
+        if isinstance(layer, nn.Linear) and _is_centred(layer.weight):
+            gain = float(layer.in_features * layer.weight.detach().double().square().mean())
+            bias = float(layer.bias.detach().double().square().mean()) if layer.bias is not None else 0.0
+            incoming = float(call.entered.double().square().mean()) if carried is None else carried
+            carried = gain * incoming + bias
+        elif carried is not None and i and is_elementwise(layer) and math.isfinite(carried):
+            carried = moments(copy.deepcopy(layer).double(), carried).second
+        else:
+            carried = None
+        out.append(carried)
+    return out
+
+
+def _is_centred(weight: Tensor) -> bool:
+    """Whether weights look like draws around 0, as the theory takes them to be."""
+    return bool(weight.mean().square() <= 0.05 * weight.square().mean())

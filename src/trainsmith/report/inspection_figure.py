@@ -1,0 +1,91 @@
+"""Pictures of an inspection and of the depth experiment."""
+
+import math
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from trainsmith.inspection import DepthExperiment, Histogram, Inspection, LayerStatistics
+
+HEALTHY, SICK, GREY = "#0072B2", "#D55E00", "#6b7280"
+"""Blue and vermilion of the Okabe-Ito palette: told apart also without colour vision, and in grey."""
+COLUMNS = 6
+
+
+def layer_figure(inspection: Inspection, path: Path) -> None:
+    """One histogram of activations per layer, as a PNG."""
+    layers = inspection.layers
+    columns = min(COLUMNS, len(layers)) if len(layers) <= 36 else 10
+    rows = -(-len(layers) // columns)
+    figure = Figure(figsize=(2.3 * columns, 1.9 * rows + 0.7), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for ax in grid.flat[len(layers) :]:
+        ax.set_axis_off()
+    for ax, layer in zip(grid.flat, layers, strict=False):
+        _layer(ax, layer)
+    figure.suptitle(
+        f"Activations of {len(layers)} layers on {inspection.examples} examples  (vermilion: with a finding)",
+        fontsize=11,
+    )
+    _save(figure, path)
+
+
+def _layer(ax: Axes, layer: LayerStatistics) -> None:
+    healthy = layer.verdict == "healthy"
+    _bars(ax, layer.histogram, HEALTHY if healthy else SICK)
+    name = f"{layer.name} {layer.kind}"
+    ax.set_title(name if len(name) <= 24 else name[:23] + "…", fontsize=8.5, loc="left")
+    ax.text(0.97, 0.94, f"spread {_short(layer.std)}", transform=ax.transAxes, ha="right", va="top", fontsize=7.5)
+    if not healthy:
+        ax.text(0.97, 0.80, layer.verdict, transform=ax.transAxes, ha="right", va="top", fontsize=7, color=SICK)
+
+
+def depth_figure(experiment: DepthExperiment, path: Path) -> None:
+    """A row per pair of activation and initialization, a histogram per layer, as a PNG."""
+    rows = len(experiment.cells)
+    figure = Figure(figsize=(2.3 * experiment.depth + 1.2, 1.35 * rows + 0.8), layout="constrained")
+    grid = figure.subplots(rows, experiment.depth, squeeze=False)
+    for axes, cell in zip(grid, experiment.cells, strict=True):
+        for i, (ax, layer) in enumerate(zip(axes, cell.layers, strict=True)):
+            collapsed = layer.std < 0.05 * cell.layers[0].std or layer.std < 0.03
+            _bars(ax, layer.histogram, SICK if collapsed else HEALTHY)
+            text = f"spread {_short(layer.std)}\ntheory {_short(layer.predicted_std)}"
+            if layer.zeros > 0.01:
+                text += f"\n{layer.zeros:.0%} zeros not drawn"
+            ax.text(0.97, 0.95, text, transform=ax.transAxes, ha="right", va="top", fontsize=7)
+            if ax in grid[0]:
+                ax.set_title(f"layer {i + 1}", fontsize=9)
+        axes[0].set_ylabel(f"{cell.activation}\n{cell.initialization}", fontsize=9)
+    figure.suptitle(
+        f"{experiment.examples}×{experiment.width} normal inputs through {experiment.depth} layers of "
+        f"{experiment.width} units  (vermilion: collapsed)",
+        fontsize=11,
+    )
+    _save(figure, path)
+
+
+def _bars(ax: Axes, histogram: Histogram, colour: str) -> None:
+    edges = histogram.edges()
+    ax.stairs(histogram.counts, edges, fill=True, color=colour)
+    ax.set_yticks([])
+    ax.set_ylim(0, 1.45 * max(1, *histogram.counts))  # room for the text above the bars
+    ax.tick_params(labelsize=7, colors=GREY)
+    ax.locator_params(axis="x", nbins=4)
+    ax.ticklabel_format(axis="x", scilimits=(-2, 3))
+    ax.xaxis.get_offset_text().set_fontsize(6.5)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+
+
+def _short(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.2g}"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure).print_png(path, metadata={"Software": "trainsmith"})
+
+
+__all__ = ["depth_figure", "layer_figure"]

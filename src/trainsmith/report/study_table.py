@@ -1,0 +1,49 @@
+"""A study in the terminal: the answer, then a table per family."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trainsmith.comparison import Study
+from trainsmith.report import words
+
+COLOURS = {"better": "bold green", "worse": "red", "baseline": "dim"}
+
+
+def family_tables(study: Study) -> list[RenderableType]:
+    """One table per family: technique, setting, score and difference with intervals, verdict."""
+    tables: list[RenderableType] = []
+    unit = "points" if study.metric == "accuracy" else study.metric
+    for family in study.families():
+        rows = study.family(family)
+        table = Table(title=family, title_justify="left", title_style="bold", pad_edge=False)
+        table.add_column("technique", overflow="fold")
+        table.add_column("tuned", overflow="fold")
+        table.add_column(f"{study.metric} (95 %)", justify="right")
+        table.add_column(f"difference, {unit}", justify="right")
+        table.add_column("verdict", overflow="fold")
+        for row in rows:
+            table.add_row(
+                Text(words.name(row), "dim" if row.is_baseline else ""),
+                Text(words.settings(row)),
+                Text(words.score(study, row.score)),
+                Text(words.difference(study, row.difference)),
+                Text(words.verdict(row), COLOURS.get(row.verdict, "")),
+            )
+        tables.append(table)
+    if any(row.edges for row in study.rows):
+        tables.append(Text("* at the edge of what was tried: a better value may lie beyond", "dim"))
+    return tables
+
+
+def summary(study: Study) -> RenderableType:
+    """The answer in two sentences, the receipt, what it took, and notes."""
+    receipt = Text(words.receipt_line(study), "green" if study.receipt.holds else "bold red")
+    lines = [
+        Text(words.answer(study), "bold"),
+        Text(words.test_line(study)),
+        receipt,
+        Text(words.plan_line(study), "dim"),
+        *(Text(f"note: {note}", "dim") for note in study.notes),
+    ]
+    return Group(*lines, Text(""))

@@ -1,0 +1,90 @@
+"""A study's numbers as words: scores, differences, settings, the answer in two sentences."""
+
+import math
+
+from trainsmith.comparison import Row, Study
+from trainsmith.comparison.study import Estimate
+
+
+def score(study: Study, estimate: Estimate) -> str:
+    """A score with its interval: accuracy in per cent, R² as it is."""
+    if study.metric == "accuracy":
+        return f"{100 * estimate.mean:.1f} % [{_bound(100 * estimate.low)}, {_bound(min(100.0, 100 * estimate.high))}]"
+    return f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def difference(study: Study, estimate: Estimate | None) -> str:
+    """A difference from the baseline with its interval: percentage points, or R²."""
+    if estimate is None:
+        return ""
+    if study.metric == "accuracy":
+        return f"{100 * estimate.mean:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+    return f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+
+
+def settings(row: Row) -> str:
+    """The tuned hyper-parameters, those at the edge of what was tried marked with a star."""
+    return ", ".join(
+        f"{name.partition('.')[2]} {value:.2g}{'*' if name in row.edges else ''}" for name, value in row.values.items()
+    )
+
+
+def name(row: Row) -> str:
+    """The technique's name, the baseline's marked."""
+    return f"{row.technique} (baseline)" if row.is_baseline else row.technique
+
+
+def verdict(row: Row) -> str:
+    """The verdict in plain words, with what diverged."""
+    if row.diverged:
+        return f"{row.words}; {row.diverged} of {len(row.scores)} diverged"
+    return row.words
+
+
+def answer(study: Study) -> str:
+    """The answer in two sentences."""
+    best, test = study.best(), study.test
+    delta = f"{100 * study.delta:.1f} points" if study.metric == "accuracy" else f"{study.delta:.2g}"
+    unit = " points" if study.metric == "accuracy" else ""
+    tested = f"On the {test.examples:,} locked test examples it scores {score(study, test.score)} {study.metric}"
+    if best.is_baseline:
+        unsure = sum(r.words.startswith("cannot tell") for r in study.rows)
+        more = f"; for {unsure} more seeds could tell" if unsure else ""
+        return (
+            f"No technique was shown to be better than the baseline ({best.recipe}) on {study.data}{more}. {tested}, "
+            f"where a difference under {delta} is not worth having."
+        )
+    return (
+        f"Best on {study.data}: {best.technique} ({best.title}), {difference(study, best.difference)}{unit} over the "
+        f"baseline ({study.baseline}). {tested}; the baseline scores {score(study, test.baseline)}."
+    )
+
+
+def test_line(study: Study) -> str:
+    """The test score with the test set's own error."""
+    test = study.test
+    line = f"test {study.metric} of {test.technique}: {score(study, test.score)} over seeds"
+    if not math.isnan(test.sampling_error):
+        line += f"; the {test.examples} test examples alone allow for ±{100 * test.sampling_error:.1f} points (1 s.e.)"
+    return line
+
+
+def receipt_line(study: Study) -> str:
+    """How far replayed members were from themselves trained alone."""
+    r = study.receipt
+    word = "holds" if r.holds else "BROKEN"
+    line = (
+        f"receipt: {r.members} members replayed alone, largest deviation {r.deviation:.1e} in the first {r.steps} "
+        f"losses (tolerance {r.tolerance:.0e}): {word}"
+    )
+    return line + "".join(f"; trained by the loop: {reason}" for reason in r.loops)
+
+
+def plan_line(study: Study) -> str:
+    """What was trained and what it took."""
+    p = study.plan
+    return f"{p['runs']} runs in {p['populations']} populations on {p['processes']} processes: {p['seconds']:.0f} s"
+
+
+def _bound(value: float) -> str:
+    return f"{value:.1f}"

@@ -1,0 +1,203 @@
+"""A whole study: equal budgets, locked test data, fresh seeds, one split a seed, an honest winner."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from make_runs import blobs, line
+from trainsmith.catalogue import Recipe, find
+from trainsmith.comparison import Budget, compare, read_study
+from trainsmith.comparison.compare import constant_score
+from trainsmith.comparison.plan import (
+    FIRST_FRESH_SEED,
+    Candidate,
+    candidates,
+    default_baseline,
+    fresh_runs,
+    shared_quantiles,
+    tuning_runs,
+)
+from trainsmith.comparison.rows import choose, curve, edges
+from trainsmith.data import load, split
+from trainsmith.errors import InvalidInput
+from trainsmith.population import Result, Training
+
+TRAINING = Training(steps=25, batch_size=16, checks=5)
+BUDGET = Budget(trials=3, fresh_seeds=4)
+
+
+@pytest.fixture(scope="module")
+def study():
+    data = blobs(examples=300, shift=3.0)
+    chosen = [find(n) for n in ("sgd", "standardization", "zeros", "label-smoothing")]
+    return compare("mlp", data, baseline=Recipe(), techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
+
+
+def test_every_technique_and_the_baseline_get_the_same_number_of_trials(study):
+    assert {len(row.attempts) for row in study.rows} == {BUDGET.trials}
+    assert {len(row.scores) for row in study.rows} == {BUDGET.fresh_seeds}
+    assert study.plan["runs"] == 5 * (3 + 4)
+
+
+def test_the_first_trial_is_the_default_and_the_rest_share_their_quantiles():
+    sgd, adam = (Candidate(find(n), Recipe(optimizer=n)).trials(6) for n in ("sgd", "adam"))
+    assert sgd[0].values["sgd.lr"] == find("sgd").defaults["lr"]
+
+    def quantiles(trials, name):
+        low, high = map(math.log, find(name).hyperparameters[0].search)
+        return [(math.log(t.values[f"{name}.lr"]) - low) / (high - low) for t in trials[1:]]
+
+    assert quantiles(sgd, "sgd") == pytest.approx(quantiles(adam, "adam"))
+
+
+def test_tuning_points_cover_every_range_evenly():
+    points = shared_quantiles(7)
+    for column in points.T:
+        assert sorted(column) == pytest.approx([(i + 0.5) / 7 for i in range(7)])
+    assert shared_quantiles(0).shape == (0, 8)
+
+
+def test_fresh_seeds_were_not_seen_in_tuning_and_each_draws_its_own_split():
+    trial = Candidate(None, Recipe()).trials(1)[0]
+    tuned = {run.seed for run in tuning_runs([trial], Budget(tuning_seeds=5))}
+    fresh = [run.seed for run in fresh_runs(trial, Budget())]
+    assert tuned.isdisjoint(fresh)
+    assert min(fresh) == FIRST_FRESH_SEED
+    data = blobs()
+    assert len({tuple(split(data, seed)[1]) for seed in fresh}) == len(fresh)
+
+
+def test_a_hopeless_technique_is_called_worse_and_a_needed_one_wins(study):
+    rows = {row.technique: row for row in study.rows}
+    assert rows["zeros"].difference.high < 0
+    assert rows["zeros"].words
+    assert rows["adam"].is_baseline
+    assert rows["sgd"].recipe == Recipe(optimizer="sgd")
+    assert study.best().technique in rows
+
+
+def test_differences_are_paired_by_seed(study):
+    baseline = next(r for r in study.rows if r.is_baseline)
+    for row in study.rows:
+        if row.difference is not None:
+            paired = np.subtract(row.scores, baseline.scores)
+            assert row.difference.mean == pytest.approx(paired.mean())
+            assert row.difference.high - row.difference.low == pytest.approx(
+                2 * 3.182446 * paired.std(ddof=1) / 2, rel=1e-5
+            )  # t quantile with 3 degrees of freedom, n = 4
+
+
+def test_the_test_part_is_opened_once_and_only_at_the_end():
+    data = blobs(examples=200)
+    events = []
+
+    class Spy:
+        def planned(self, *_):
+            pass
+
+        def progress_made(self, what, steps, runs):
+            events.append(data.test.opened)
+
+    compare("mlp", data, techniques=[find("sgd")], budget=BUDGET, training=TRAINING, processes=1, announce=Spy())
+    assert set(events) == {0}
+    assert data.test.opened == 1
+
+
+def test_a_study_survives_json(study):
+    again = read_study(json.dumps(study.to_dict(), allow_nan=False))
+    assert json.dumps(again.to_dict()) == json.dumps(study.to_dict())
+    assert again.best().recipe == study.best().recipe
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"rows": 3}', '{"rows": [{"a": 1}]}'])
+def test_anything_else_is_not_a_study(text):
+    with pytest.raises(InvalidInput, match="not a study that trainsmith wrote"):
+        read_study(text)
+
+
+def test_regression_scores_r_squared_and_leaves_out_what_needs_classes():
+    data = line()
+    study = compare("mlp", data, vary=["regularization"], budget=BUDGET, training=TRAINING, processes=1)
+    assert study.metric == "R²"
+    assert any("label-smoothing was left out" in note for note in study.notes)
+    assert "label-smoothing" not in {row.technique for row in study.rows}
+    assert constant_score(data) == 0
+
+
+def test_the_same_study_again_gives_the_same_numbers():
+    def numbers():
+        study = compare(
+            "mlp", blobs(), techniques=[find("dropout")], budget=BUDGET, training=TRAINING, processes=1
+        ).to_dict()
+        return study["rows"], study["test"]
+
+    assert numbers() == numbers()
+
+
+def test_tables_are_standardized_in_the_baseline_and_images_are_not():
+    assert default_baseline(load("wine")).normalization == "standardization"
+    assert default_baseline(load("digits")).normalization == "none"
+
+
+def test_every_technique_of_the_catalogue_is_a_candidate():
+    found, notes = candidates(Recipe(), load("digits"), None, None)
+    assert not notes
+    assert found[0].technique is None
+    assert len({c.recipe for c in found}) == len(found) >= 22
+
+
+def test_none_of_the_regularizers_can_be_compared_with_a_regularized_baseline():
+    baseline = Recipe(regularization=("dropout",))
+    found, _ = candidates(baseline, load("digits"), ["regularization"], None)
+    assert Recipe() in {c.recipe for c in found}
+
+
+def test_the_best_trial_wins_ties_by_loss_and_never_after_diverging():
+    trials = Candidate(None, Recipe()).trials(4)
+
+    def result(score, loss):
+        return [Result(score=score, loss=loss)]
+
+    chosen, attempts = choose(trials, [result(0.9, 0.5), result(0.9, 0.4), result(math.nan, 0.1), result(0.8, 0.1)])
+    assert chosen == 1
+    assert [a.score for a in attempts[:2]] == [0.9, 0.9]
+    assert choose(trials[:2], [result(math.nan, math.nan), result(0.0, 9.0)])[0] == 1
+
+
+def test_a_best_value_at_the_edge_of_what_was_tried_is_marked():
+    candidate = Candidate(None, Recipe())
+    trials = candidate.trials(5)
+    _, attempts = choose(trials, [[Result(score=0.5, loss=1.0)]] * 5)
+    values = [a.values["adam.lr"] for a in attempts]
+    assert edges(candidate, attempts, values.index(max(values))) == ("adam.lr",)
+    assert edges(candidate, attempts, values.index(sorted(values)[2])) == ()
+
+
+def test_a_curve_keeps_the_last_score_of_runs_that_ended():
+    short = Result(curve=[(1, 0.0, 0.0, 0.4)])
+    full = Result(curve=[(1, 0.0, 0.0, 0.6), (2, 0.0, 0.0, 0.8)])
+    drawn = curve([short, full])
+    assert drawn.steps == (1, 2)
+    assert drawn.mean == pytest.approx((0.5, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vary": ["optimiser"]}, "did you mean optimizer"),
+        ({"techniques": [find("adam")]}, "already part of the baseline"),
+        ({"training": Training(batch_size=10_000)}, "larger than the"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused_before_it_trains(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        compare("mlp", blobs(), **options)
+
+
+@pytest.mark.parametrize("name", ["trials", "tuning_seeds", "fresh_seeds"])
+@pytest.mark.parametrize("value", [-1, 0, 2.5, True])
+def test_a_budget_must_be_counts(name, value):
+    with pytest.raises(InvalidInput, match=rf"{name.replace('_', ' ')} must be a whole number"):
+        Budget(**{name: value})
