@@ -9,23 +9,24 @@ import pytest
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, find
 from trainsmith.comparison import Budget, compare, read_study
-from trainsmith.comparison.compare import constant_score
+from trainsmith.comparison.compare import _tune, constant_score
 from trainsmith.comparison.plan import (
     FIRST_FRESH_SEED,
     Candidate,
     candidates,
     default_baseline,
+    final_runs,
+    first_runs,
     fresh_runs,
     shared_quantiles,
-    tuning_runs,
 )
-from trainsmith.comparison.rows import choose, curve, edges
+from trainsmith.comparison.rows import attempts, best_positions, curve, edges
 from trainsmith.data import load, split
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
 
 TRAINING = Training(steps=25, batch_size=16, checks=5)
-BUDGET = Budget(trials=3, fresh_seeds=4)
+BUDGET = Budget(trials=3, finalists=2, final_seeds=1, fresh_seeds=4)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,8 @@ def study():
 def test_every_technique_and_the_baseline_get_the_same_number_of_trials(study):
     assert {len(row.attempts) for row in study.rows} == {BUDGET.trials}
     assert {len(row.scores) for row in study.rows} == {BUDGET.fresh_seeds}
-    assert study.plan["runs"] == 5 * (3 + 4)
+    assert {tuple(sorted(a.seeds for a in row.attempts)) for row in study.rows} == {(1, 2, 2)}
+    assert study.plan["runs"] == 5 * (3 + 2 + 4)
 
 
 def test_the_first_trial_is_the_default_and_the_rest_share_their_quantiles():
@@ -61,7 +63,8 @@ def test_tuning_points_cover_every_range_evenly():
 
 def test_fresh_seeds_were_not_seen_in_tuning_and_each_draws_its_own_split():
     trial = Candidate(None, Recipe()).trials(1)[0]
-    tuned = {run.seed for run in tuning_runs([trial], Budget(tuning_seeds=5))}
+    tuned = {run.seed for run in (*first_runs([trial]), *final_runs([trial], Budget(final_seeds=5)))}
+    assert len(tuned) == 6
     fresh = [run.seed for run in fresh_runs(trial, Budget())]
     assert tuned.isdisjoint(fresh)
     assert min(fresh) == FIRST_FRESH_SEED
@@ -155,24 +158,39 @@ def test_none_of_the_regularizers_can_be_compared_with_a_regularized_baseline():
 
 
 def test_the_best_trial_wins_ties_by_loss_and_never_after_diverging():
-    trials = Candidate(None, Recipe()).trials(4)
-
     def result(score, loss):
         return [Result(score=score, loss=loss)]
 
-    chosen, attempts = choose(trials, [result(0.9, 0.5), result(0.9, 0.4), result(math.nan, 0.1), result(0.8, 0.1)])
-    assert chosen == 1
-    assert [a.score for a in attempts[:2]] == [0.9, 0.9]
-    assert choose(trials[:2], [result(math.nan, math.nan), result(0.0, 9.0)])[0] == 1
+    results = [result(0.9, 0.5), result(0.9, 0.4), result(math.nan, 0.1), result(0.8, 0.1)]
+    assert best_positions(results, 2) == [1, 0]
+    assert best_positions(results, 9) == [1, 0, 3, 2]
+    assert best_positions([result(math.nan, math.nan), result(0.0, 9.0)], 1) == [1]
+
+
+def test_a_lucky_first_seed_does_not_choose_the_setting():
+    """The trial that leads on the first seed falls back on the further ones: another one is chosen."""
+    trials = [Candidate(None, Recipe()).trials(4)]
+
+    def trainer(what, runs):
+        lucky = trials[0][2].values
+        return [
+            Result(score=(0.99 if run.seed == 0 else 0.5) if run.trial.values == lucky else 0.9, loss=1.0)
+            for run in runs
+        ]
+
+    ((best, tried),) = _tune(trainer, trials, Budget(trials=4, finalists=2, final_seeds=2))
+    assert best == 0
+    assert [a.seeds for a in tried] == [3, 1, 3, 1]
+    assert tried[2].score == pytest.approx((0.99 + 0.5 + 0.5) / 3)
 
 
 def test_a_best_value_at_the_edge_of_what_was_tried_is_marked():
     candidate = Candidate(None, Recipe())
     trials = candidate.trials(5)
-    _, attempts = choose(trials, [[Result(score=0.5, loss=1.0)]] * 5)
-    values = [a.values["adam.lr"] for a in attempts]
-    assert edges(candidate, attempts, values.index(max(values))) == ("adam.lr",)
-    assert edges(candidate, attempts, values.index(sorted(values)[2])) == ()
+    tried = attempts(trials, [[Result(score=0.5, loss=1.0)]] * 5)
+    values = [a.values["adam.lr"] for a in tried]
+    assert edges(candidate, tried, values.index(max(values))) == ("adam.lr",)
+    assert edges(candidate, tried, values.index(sorted(values)[2])) == ()
 
 
 def test_a_curve_keeps_the_last_score_of_runs_that_ended():
@@ -196,8 +214,8 @@ def test_a_study_that_makes_no_sense_is_refused_before_it_trains(options, messag
         compare("mlp", blobs(), **options)
 
 
-@pytest.mark.parametrize("name", ["trials", "tuning_seeds", "fresh_seeds"])
-@pytest.mark.parametrize("value", [-1, 0, 2.5, True])
+@pytest.mark.parametrize("name", ["trials", "finalists", "final_seeds", "fresh_seeds"])
+@pytest.mark.parametrize("value", [-1, 2.5, True])
 def test_a_budget_must_be_counts(name, value):
     with pytest.raises(InvalidInput, match=rf"{name.replace('_', ' ')} must be a whole number"):
         Budget(**{name: value})

@@ -55,6 +55,7 @@ def test_bfloat16_is_widened():
         (Y.astype(float) * 10, "classification", ("0", "10")),
         (np.arange(240) % 20, "classification", tuple(map(str, range(20)))),
         (np.arange(240) % 21, "regression", ()),
+        (np.array([f"c{i % 24 + 10}" for i in range(240)]), "classification", tuple(f"c{i + 10}" for i in range(24))),
         (Y + 0.5, "regression", ()),
     ],
 )

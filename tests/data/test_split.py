@@ -49,6 +49,7 @@ def test_a_split_is_the_whole_development_part_in_two(task, share):
 @pytest.mark.parametrize(("n", "locked"), [(35, 7), (36, 8), (39, 8), (40, 8)])
 def test_a_fifth_is_rounded_up_but_not_for_the_sake_of_rounding_errors(n, locked):
     assert from_arrays(*numbered("regression", n)).test.size == locked
+    assert len(split(from_arrays(*numbered("regression", 125)), 0, 0.07)[1]) == 7, "of 100"
 
 
 def test_classes_keep_their_proportions_within_one_example():

@@ -12,7 +12,7 @@ from trainsmith.catalogue import Recipe, Run, Technique, Trial
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.plan import Budget, Candidate
-from trainsmith.comparison.rows import choose, make_rows
+from trainsmith.comparison.rows import attempts, best_positions, make_rows, rank
 from trainsmith.comparison.statistics import smallest_difference, t_interval
 from trainsmith.comparison.study import Attempt, Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
@@ -64,10 +64,10 @@ def compare(
     planning.check_training(training, dataset)
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
     trials = [c.trials(budget.trials) for c in candidates]
-    runs = len(candidates) * (budget.trials * budget.tuning_seeds + budget.fresh_seeds)
+    runs = len(candidates) * budget.runs
     processes = processes or processes_available()
     words = (
-        f"{runs} runs: {len(candidates)} recipes x ({budget.trials} trials + {budget.fresh_seeds} fresh seeds), "
+        f"{runs} runs: {len(candidates)} recipes x ({budget.tuning_runs} to tune + {budget.fresh_seeds} fresh seeds), "
         f"{training.steps} steps of {training.batch_size} examples, {processes} processes"
     )
     announce.planned(runs, runs * training.steps, words)
@@ -102,11 +102,16 @@ def _tune(
     trainer: Trainings, trials: Sequence[Sequence[Trial]], budget: Budget
 ) -> list[tuple[int, tuple[Attempt, ...]]]:
     """Each candidate's best trial, as a position, and all its attempts."""
-    tuning = trainer("tuning", [run for t in trials for run in planning.tuning_runs(t, budget)])
-    seeds = budget.tuning_seeds
-    grouped = [tuning[i : i + seeds] for i in range(0, len(tuning), seeds)]
-    per = [grouped[i : i + budget.trials] for i in range(0, len(grouped), budget.trials)]
-    return [choose(t, r) for t, r in zip(trials, per, strict=True)]
+    first = trainer("tuning", [run for t in trials for run in planning.first_runs(t)])
+    results = [[[r] for r in first[i : i + budget.trials]] for i in range(0, len(first), budget.trials)]
+    leading = [best_positions(of_candidate, budget.finalists) for of_candidate in results]
+    finalists = [(c, position) for c, positions in enumerate(leading) for position in positions]
+    runs = planning.final_runs([trials[c][position] for c, position in finalists], budget)
+    more = trainer("tuning the finalists", runs) if runs else []
+    for n, (c, position) in enumerate(finalists):
+        results[c][position] += more[n * budget.final_seeds : (n + 1) * budget.final_seeds]
+    best = [max(p, key=lambda i, r=r: rank(r[i])) for p, r in zip(leading, results, strict=True)]  # type: ignore[misc]
+    return [(b, attempts(t, r)) for b, t, r in zip(best, trials, results, strict=True)]
 
 
 def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Result]]:
@@ -128,8 +133,9 @@ def _plan(trainer: Trainings, budget: Budget, recipes: int, words: str, seconds:
         "recipes": recipes,
         "runs": trainer.runs,
         "trials": budget.trials,
-        "tuning_seeds": budget.tuning_seeds,
-        "tuning_runs": recipes * budget.trials * budget.tuning_seeds,
+        "finalists": min(budget.finalists, budget.trials),
+        "final_seeds": budget.final_seeds,
+        "tuning_runs": recipes * budget.tuning_runs,
         "fresh_seeds": budget.fresh_seeds,
         "seeds": [planning.FIRST_FRESH_SEED + i for i in range(budget.fresh_seeds)],
         "populations": trainer.populations,

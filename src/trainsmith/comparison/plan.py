@@ -17,19 +17,35 @@ FIRST_FRESH_SEED = 1000
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a study may train: trials of each technique's tuning, seeds of each trial, fresh seeds."""
+    """How much a study may train, the same for every technique.
+
+    trials: settings tried, with one seed. finalists: the best of them, which are tried again with
+    `final_seeds` further seeds, so that one lucky split does not choose the setting. fresh_seeds: runs of
+    the chosen setting that are reported.
+    """
 
     trials: int = 8
-    tuning_seeds: int = 1
+    finalists: int = 3
+    final_seeds: int = 2
     fresh_seeds: int = 8
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("tuning_seeds", 1), ("fresh_seeds", 2)):
+        for name, least in (("trials", 1), ("finalists", 1), ("final_seeds", 0), ("fresh_seeds", 2)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InvalidInput(
                     f"{name.replace('_', ' ')} must be a whole number of at least {least}; got {value!r}."
                 )
+
+    @property
+    def tuning_runs(self) -> int:
+        """Runs that choose one technique's setting."""
+        return self.trials + min(self.finalists, self.trials) * self.final_seeds
+
+    @property
+    def runs(self) -> int:
+        """Runs of one technique."""
+        return self.tuning_runs + self.fresh_seeds
 
 
 @dataclass(frozen=True)
@@ -108,9 +124,14 @@ def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:
     return tuple(f for f in FAMILIES if vary is None or f in vary)
 
 
-def tuning_runs(trials: Sequence[Trial], budget: Budget) -> list[Run]:
-    """Every trial with every tuning seed, trial by trial."""
-    return [Run(trial, seed) for trial in trials for seed in range(budget.tuning_seeds)]
+def first_runs(trials: Sequence[Trial]) -> list[Run]:
+    """Every trial with the first tuning seed."""
+    return [Run(trial, 0) for trial in trials]
+
+
+def final_runs(trials: Sequence[Trial], budget: Budget) -> list[Run]:
+    """The finalists with every further tuning seed, trial by trial."""
+    return [Run(trial, 1 + i) for trial in trials for i in range(budget.final_seeds)]
 
 
 def fresh_runs(trial: Trial, budget: Budget) -> list[Run]:

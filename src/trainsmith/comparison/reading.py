@@ -67,7 +67,9 @@ def _row(raw: Mapping[str, Any]) -> Row:
             "difference": None if raw["difference"] is None else _estimate(raw["difference"]),
             "p": _number(raw["p"]),
             "correlation": _number(raw["correlation"]),
-            "attempts": tuple(Attempt(a["values"], _number(a["score"]), _number(a["loss"])) for a in raw["attempts"]),
+            "attempts": tuple(
+                Attempt(a["values"], _number(a["score"]), _number(a["loss"]), a["seeds"]) for a in raw["attempts"]
+            ),
             "curve": Curve(tuple(raw["curve"]["steps"]), **numbers),
         }
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,28 +18,36 @@ from trainsmith.comparison.study import Attempt, Curve, Estimate, Row
 from trainsmith.population import Result
 
 
-def choose(trials: Sequence[Trial], results: Sequence[Sequence[Result]]) -> tuple[int, tuple[Attempt, ...]]:
-    """The trial with the best mean validation score, ties by mean loss, and all of them as attempts.
+def rank(results: Sequence[Result]) -> tuple[float, float]:
+    """What trials are ranked by: mean validation score, then mean loss; one diverged run ranks behind all."""
+    score = float(np.mean([r.score for r in results]))
+    loss = float(np.mean([r.loss for r in results]))
+    return (-math.inf, -math.inf) if math.isnan(score) else (score, -loss)
 
-    results: of each trial, its tuning seeds. A trial with a diverged run ranks last, behind any other.
-    """
-    attempts = tuple(
+
+def best_positions(results: Sequence[Sequence[Result]], count: int) -> list[int]:
+    """The positions of the `count` best trials, best first; of equals the earlier one."""
+    return sorted(range(len(results)), key=lambda i: rank(results[i]), reverse=True)[:count]
+
+
+def attempts(trials: Sequence[Trial], results: Sequence[Sequence[Result]]) -> tuple[Attempt, ...]:
+    """Every trial with the mean of its tuning seeds."""
+    return tuple(
         Attempt(
-            {n: trial.values[n] for n in trial.values},
+            dict(trial.values),
             float(np.mean([r.score for r in of_trial])),
             float(np.mean([r.loss for r in of_trial])),
+            len(of_trial),
         )
         for trial, of_trial in zip(trials, results, strict=True)
     )
-    ranks = [(-math.inf, -math.inf) if math.isnan(a.score) else (a.score, -a.loss) for a in attempts]
-    return max(range(len(ranks)), key=ranks.__getitem__), attempts
 
 
-def edges(candidate: Candidate, attempts: Sequence[Attempt], chosen: int) -> tuple[str, ...]:
+def edges(candidate: Candidate, tried: Sequence[Attempt], chosen: int) -> tuple[str, ...]:
     """The tuned hyper-parameters whose best value is the smallest or largest that was tried."""
     found = []
     for name, _ in candidate.tuned():
-        values = [a.values[name] for a in attempts]
+        values = [a.values[name] for a in tried]
         if len(set(values)) > 2 and values[chosen] in (min(values), max(values)):
             found.append(name)
     return tuple(found)
@@ -82,7 +91,7 @@ def _row(
     delta: float,
     p: float,
 ) -> Row:
-    best, attempts = tuning
+    best, tried = tuning
     technique = candidate.technique
     if technique is None:
         named = [t for t in candidate.recipe.techniques() if t.family == family]
@@ -101,8 +110,8 @@ def _row(
         technique=name,
         title=title,
         recipe=candidate.recipe,
-        values={n: attempts[best].values[n] for n, _ in candidate.tuned()},
-        edges=edges(candidate, attempts, best),
+        values={n: tried[best].values[n] for n, _ in candidate.tuned()},
+        edges=edges(candidate, tried, best),
         scores=tuple(map(float, scores)),
         score=Estimate(interval.mean, interval.low, interval.high),
         diverged=sum(r.status == "diverged" for r in results),
@@ -111,7 +120,7 @@ def _row(
         correlation=correlation,
         verdict=kind,
         words=words,
-        attempts=tuple(Attempt({n: a.values[n] for n, _ in candidate.tuned()}, a.score, a.loss) for a in attempts),
+        attempts=tuple(replace(a, values={n: a.values[n] for n, _ in candidate.tuned()}) for a in tried),
         curve=curve(results),
     )
 

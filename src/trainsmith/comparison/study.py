@@ -15,11 +15,12 @@ from trainsmith.catalogue import Recipe, Trial
 
 @dataclass(frozen=True)
 class Attempt:
-    """One trial of the tuning: its searched hyper-parameters, and its mean validation score and loss."""
+    """One trial of the tuning: its searched hyper-parameters, its mean validation score and loss over `seeds`."""
 
     values: Mapping[str, float]
     score: float
     loss: float
+    seeds: int = 1
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def held_out(y: Tensor, task: Task, share: float, name: str) -> int:
     """
     if not 0 < share < 1:
         raise InvalidInput(f"the share held out must be a number between 0 and 1; got {share!r}.")
-    count = math.ceil(round(share * len(y), 9))  # 0.2 · 35 is a little more than 7 in floating point
+    count = math.ceil(round(share * len(y), 9))  # 0.07 · 100 is a little more than 7 in floating point
     counts = np.bincount(y.numpy()) if task == "classification" else np.array([len(y)])
     classes = np.count_nonzero(counts)
     if min(count, len(y) - count) < classes or counts[counts > 0].min() < 2:

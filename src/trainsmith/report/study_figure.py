@@ -57,6 +57,7 @@ def differences(study: Study, family: str) -> str:
     ends = [factor * v for r in rows if r.difference for v in (r.difference.low, r.difference.high) if math.isfinite(v)]
     if ends and max(map(abs, ends)) > 40 * factor * study.delta:
         ax.set_xscale("symlog", linthresh=3 * factor * study.delta)
+        ax.xaxis.set_major_formatter("{x:g}")
     unit = "percentage points" if study.metric == "accuracy" else study.metric
     ax.set_xlabel(f"difference from the baseline, {unit} (grey: not worth having)")
     return _svg(figure, f"Differences from the baseline for each {family}, with 95 % intervals")
