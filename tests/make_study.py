@@ -1,0 +1,72 @@
+"""A study made up for tests of tables and pages: five families, every verdict, odd names."""
+
+import math
+
+from trainsmith.catalogue import FAMILIES, Recipe, techniques
+from trainsmith.comparison import Row, Study
+from trainsmith.comparison.study import Attempt, Curve, Estimate, Receipt, TestScore
+
+VERDICTS = [
+    ("better", "better", 0.02),
+    ("worse", "worse", -0.3),
+    ("no difference worth having", "no difference worth having", 0.001),
+    ("cannot tell yet", "cannot tell yet: about 14 seeds would", 0.01),
+]
+
+
+def row(family, technique, recipe, number, baseline=False):
+    """One row whose verdict goes through all there are."""
+    verdict, words, shift = ("baseline", "baseline", 0.0) if baseline else VERDICTS[number % len(VERDICTS)]
+    mean = 0.95 + shift
+    steps = tuple(range(30, 601, 30))
+    curve = tuple(mean * (1 - math.exp(-s / 100)) for s in steps)
+    rates = [1e-4 * 2**i for i in range(8)]
+    return Row(
+        family=family,
+        technique=technique.name if technique else "adam",
+        title=technique.page.title if technique else "Adam",
+        recipe=recipe,
+        values={f"{recipe.optimizer}.lr": 1.28e-2},
+        edges=(f"{recipe.optimizer}.lr",) if number % 3 == 0 else (),
+        scores=tuple(mean + 0.01 * math.sin(i) for i in range(8)),
+        score=Estimate(mean, mean - 0.01, mean + 0.01),
+        diverged=2 if number % 5 == 4 else 0,
+        difference=None if baseline else Estimate(shift, shift - 0.005, shift + 0.005),
+        p=math.nan if baseline else 0.01,
+        correlation=0.5,
+        verdict=verdict,
+        words=words,
+        attempts=tuple(
+            Attempt({f"{recipe.optimizer}.lr": r}, math.nan if r > 1e-2 else 0.9, 0.3, 1) for r in rates
+        ),
+        curve=Curve(steps, curve, tuple(c - 0.01 for c in curve), tuple(c + 0.01 for c in curve)),
+    )
+
+
+def make_study(name="digits", metric="accuracy", holds=True):
+    """A Study with every technique of the catalogue; `name` goes wherever a user's words go."""
+    base = Recipe()
+    rows = []
+    for family in FAMILIES:
+        rows.append(row(family, None, base, 0, baseline=True))
+        chosen = [t for t in techniques(family) if base.having(t) != base]
+        rows += [row(family, t, base.having(t), i) for i, t in enumerate(chosen)]
+    return Study(
+        data=name,
+        about=f"{name}: 1,797 images",
+        network=name,
+        metric=metric,
+        delta=0.008,
+        baseline=base,
+        plan={
+            "words": "a plan", "recipes": 23, "runs": 506, "trials": 8, "finalists": 3, "final_seeds": 2,
+            "tuning_runs": 322, "fresh_seeds": 8, "seeds": list(range(1000, 1008)), "populations": 60,
+            "processes": 2, "seconds": 71.3, "steps": 600, "batch_size": 16, "schedule": "warm-up, then cosine",
+        },
+        rows=tuple(rows),
+        notes=(f"a note about {name}",),
+        test=TestScore("batch", Estimate(0.98, 0.97, 0.99), Estimate(0.97, 0.96, 0.98), 360, 0.007),
+        receipt=Receipt(2e-7 if holds else 0.3, 60, 10, 1e-4, ()),
+        environment={"trainsmith": "0", "command": f"trainsmith compare {name}", "cpu": "any"},
+        states={},
+    )  # fmt: skip
