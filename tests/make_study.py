@@ -36,9 +36,7 @@ def row(family, technique, recipe, number, baseline=False):
         correlation=0.5,
         verdict=verdict,
         words=words,
-        attempts=tuple(
-            Attempt({f"{recipe.optimizer}.lr": r}, math.nan if r > 1e-2 else 0.9, 0.3, 1) for r in rates
-        ),
+        attempts=tuple(Attempt({f"{recipe.optimizer}.lr": r}, math.nan if r > 1e-2 else 0.9, 0.3, 1) for r in rates),
         curve=Curve(steps, curve, tuple(c - 0.01 for c in curve), tuple(c + 0.01 for c in curve)),
     )
 

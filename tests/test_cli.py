@@ -43,7 +43,9 @@ def test_compare_prints_json_for_machines(run):
     study = json.loads(done.stdout)
     assert study["metric"] == "R²"
     assert {row["technique"] for row in study["rows"]} == {"adam", "momentum"}
-    assert study["plan"]["runs"] == 2 * (2 + 3)
+    assert study["plan"]["runs"] == 2 * (2 + 2 * 2 + 3), (
+        "two trials, both tried again with two seeds, three fresh seeds"
+    )
 
 
 def test_inspect_prints_layers_and_draws_them(run, tmp_path):

@@ -25,6 +25,7 @@ from trainsmith.population import Training
 from trainsmith.report import family_tables, report_html, summary, write_report
 from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_table import layer_table
+from trainsmith.report.terminal import Printable
 
 
 class Comparison:
@@ -34,9 +35,9 @@ class Comparison:
         self.study = study
         self._network, self._dataset = network, dataset
 
-    def table(self) -> Group:
-        """The answer, and one table per family, for `rich.print` or a notebook."""
-        return Group(summary(self.study), *family_tables(self.study))
+    def table(self) -> Printable:
+        """The answer, and one table per family; print it."""
+        return Printable(Group(summary(self.study), *family_tables(self.study)))
 
     def best(self) -> Row:
         """The winning recipe: `.recipe`, its tuned `.values`, its scores."""
@@ -144,9 +145,9 @@ class Inspection:
     def findings(self) -> tuple[inspection.Finding, ...]:
         return self.measured.findings
 
-    def table(self) -> Any:
-        """One row per layer, for `rich.print` or a notebook."""
-        return layer_table(self.measured)
+    def table(self) -> Printable:
+        """One row per layer, and the findings in words; print it."""
+        return Printable(layer_table(self.measured))
 
     def figure(self, path: str | Path) -> Path:
         """Write one histogram per layer as a PNG; returns its path."""

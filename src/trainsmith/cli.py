@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +77,7 @@ def compare(data: str, as_json: bool, out: Path | None, **options: Any) -> None:
     from trainsmith import api
     from trainsmith.data import load
     from trainsmith.progress import Bar
+    from trainsmith.report.terminal import show
 
     dataset = load(data, data_dir=options["data_dir"], target=options["target"], task=options["task"])
     folder = _new_folder(out, dataset.name)
@@ -96,7 +96,7 @@ def compare(data: str, as_json: bool, out: Path | None, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps({**comparison.to_dict(), "report": str(saved)}, indent=1, ensure_ascii=False))
         return
-    _print(comparison.table())
+    show(comparison.table())
     click.echo(f"report: {saved}")
 
 
@@ -114,6 +114,7 @@ def inspect(data: str | None, example: str | None, as_json: bool, out: Path | No
     if (data is None) == (example is None):
         raise click.UsageError("say either DATA, such as digits, or --example depth.")
     from trainsmith import examine
+    from trainsmith.report.terminal import show
 
     if example:
         result = examine.depth(options["seed"])
@@ -127,7 +128,7 @@ def inspect(data: str | None, example: str | None, as_json: bool, out: Path | No
     if as_json:
         click.echo(json.dumps({**result.numbers, "picture": str(picture)}, indent=1, ensure_ascii=False))
         return
-    _print(result.table)
+    show(result.table)
     click.echo(f"picture: {picture}")
 
 
@@ -138,13 +139,14 @@ def techniques(name: str | None, as_json: bool) -> None:
     """List the catalogue by family, or show the page of the technique NAME."""
     from trainsmith.catalogue import find, techniques
     from trainsmith.report.catalogue_pages import as_dict, listing, page
+    from trainsmith.report.terminal import show
 
     chosen = (find(name),) if name else techniques()
     if as_json:
         dicts = [as_dict(t) for t in chosen]
         click.echo(json.dumps(dicts[0] if name else dicts, indent=1, ensure_ascii=False))
         return
-    _print(page(chosen[0]) if name else listing(chosen))
+    show(page(chosen[0]) if name else listing(chosen))
 
 
 @main.command()
@@ -167,11 +169,12 @@ def report(study: Path, out: Path | None) -> None:
 
     from trainsmith.comparison import read_study
     from trainsmith.report import family_tables, summary, write_report
+    from trainsmith.report.terminal import show
 
     if not (study / "study.json").is_file():
         raise InvalidInput(f"'{study}' is not a study's folder: it has no study.json.")
     read = read_study((study / "study.json").read_text(encoding="utf-8"))
-    _print(Group(summary(read), *family_tables(read)))
+    show(Group(summary(read), *family_tables(read)))
     click.echo(f"report: {write_report(read, out or study / 'report.html')}")
 
 
@@ -200,14 +203,6 @@ def _new_folder(out: Path | None, name: str) -> Path:
     while (STUDIES / f"{name}-{number}").exists():
         number += 1
     return STUDIES / f"{name}-{number}"
-
-
-def _print(renderable: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    width = None if sys.stdout.isatty() else 110
-    console.print(renderable, width=width) if width else console.print(renderable)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""The same from Python in five lines, and what comes out of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import trainsmith
+from make_runs import blobs, line
+
+SMALL = {"trials": 2, "seeds": 3, "steps": 25, "batch_size": 16, "processes": 1}
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return trainsmith.compare("mlp", "wine", techniques=["sgd", "batch", "dropout"], **SMALL)
+
+
+def test_a_comparison_has_a_table_a_best_recipe_and_a_report(comparison, tmp_path):
+    text = str(comparison.table())
+    assert "wine" in text
+    assert "sgd" in text
+    assert comparison.best().recipe in {row.recipe for row in comparison.study.rows}
+    assert comparison.report(tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    assert "<!doctype html>" in comparison._repr_html_()
+    json.dumps(comparison.to_dict(), allow_nan=False)
+
+
+def test_own_data_and_an_own_network_can_be_compared():
+    data = blobs()
+
+    def network(shape, outputs):
+        return nn.Sequential(nn.Linear(shape[0], 20), nn.ReLU(), nn.Linear(20, outputs))
+
+    compared = trainsmith.compare(
+        network, (data.x.numpy(), data.y.numpy()), techniques=["tanh"], baseline={"optimizer": "sgd"}, **SMALL
+    )
+    assert compared.study.baseline.optimizer == "sgd"
+    assert {row.technique for row in compared.study.rows} == {"relu", "tanh"}
+    assert not compared.study.receipt.loops
+
+
+def test_a_function_defined_in_a_script_can_be_trained_in_other_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import trainsmith\nfrom torch import nn\n"
+        "factory = lambda shape, outputs: nn.Sequential(nn.Linear(shape[0], 9), nn.ReLU(), nn.Linear(9, outputs))\n"
+        "study = trainsmith.compare(factory, 'wine', techniques=['sgd', 'momentum'], trials=2, seeds=2, steps=5,\n"
+        "                           processes=2)\n"
+        "print('best', study.best().technique)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "best" in done.stdout
+
+
+def test_inspect_takes_any_module_and_draws(tmp_path):
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 3))
+    inspection = trainsmith.inspect(module, (torch.randn(8, 1, 8, 8), torch.randint(0, 3, (8,))))
+    assert len(inspection.layers) == 4
+    assert "Conv2d" in str(inspection.table())
+    assert inspection.figure(tmp_path / "layers.png").read_bytes()[:4] == b"\x89PNG"
+    json.dumps(inspection.to_dict(), allow_nan=False)
+
+
+def test_what_is_exported_runs_without_trainsmith_and_prints_the_score_in_its_readme(comparison, tmp_path):
+    folder = comparison.export(tmp_path / "won")
+    lines = (folder / "README.md").read_text()
+    done = _evaluate(folder)
+    printed = done.stdout.split()[1]
+    assert f": {printed}." in lines
+    assert "trainsmith" not in (folder / "model.py").read_text() + (folder / "evaluate.py").read_text()
+
+
+def test_an_exported_regression_predicts_in_the_targets_own_units(tmp_path):
+    data = line()
+    compared = trainsmith.compare("mlp", data, techniques=["batch", "standardization"], **{**SMALL, "steps": 150})
+    folder = compared.export(tmp_path / "won")
+    done = _evaluate(folder)
+    assert done.stdout.startswith("R2 ")
+    assert f": {done.stdout.split()[1]}." in (folder / "README.md").read_text()
+    with np.load(folder / "test.npz") as test:
+        assert abs(float(test["y"].mean()) - 50) < 20
+
+
+def _evaluate(folder: Path) -> subprocess.CompletedProcess:
+    code = "import sys; sys.modules['trainsmith'] = None; import runpy; runpy.run_path('evaluate.py', run_name='x')"
+    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, '.'); sys.argv = ['x']; {code}"],
+                          cwd=folder, capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_an_own_network_cannot_be_written_as_source_and_the_study_says_so(tmp_path):
+    class Own(nn.Module):
+        def __init__(self, shape, outputs):
+            super().__init__()
+            self.a, self.act, self.b = nn.Linear(shape[0], 8), nn.ReLU(), nn.Linear(8, outputs)
+
+        def forward(self, x):
+            return self.b(self.act(self.a(x)))
+
+    compared = trainsmith.compare(Own, blobs(), techniques=["tanh"], **SMALL)
+    compared.save(tmp_path / "study")
+    assert not (tmp_path / "study" / "winner").exists()
+    assert "was not exported" in (tmp_path / "study" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mlp", "digitz"), "did you mean digits"),
+        (("mlp", "wine", {"techniques": ["adamm"]}), "did you mean adam"),
+        (("mlp", "wine", {"baseline": {"optimiser": "sgd"}}), "did you mean optimizer"),
+        (("mlp", "wine", {"processes": 0}), "processes must be a whole number of at least 1; got 0"),
+    ],
+)
+def test_bad_input_raises_one_clear_error(arguments, message):
+    network, data, *options = arguments
+    with pytest.raises(trainsmith.InvalidInput, match=message):
+        trainsmith.compare(network, data, **(options[0] if options else {}))
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'kompare'"):
+        _ = trainsmith.kompare
+    assert {"compare", "inspect"} <= set(dir(trainsmith))
