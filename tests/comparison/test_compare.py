@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, find
@@ -149,6 +151,27 @@ def test_every_technique_of_the_catalogue_is_a_candidate():
     assert not notes
     assert found[0].technique is None
     assert len({c.recipe for c in found}) == len(found) >= 22
+
+
+class Functional(nn.Module):
+    """A network whose activations are functional calls."""
+
+    def __init__(self, shape, outputs):
+        super().__init__()
+        self.a, self.b = nn.Linear(shape[0], 8), nn.Linear(8, outputs)
+
+    def forward(self, x):
+        return self.b(torch.relu(self.a(x)))
+
+
+def test_a_technique_that_cannot_be_put_into_the_network_is_left_out_and_said():
+    chosen = [find(n) for n in ("tanh", "batch", "dropout", "sgd")]
+    study = compare(Functional, blobs(), techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
+    assert {row.technique for row in study.rows} == {"adam", "sgd"}
+    assert len(study.notes) == 4
+    assert any("batch was left out: no weight layer" in note for note in study.notes)
+    with pytest.raises(InvalidInput, match="nothing to compare: tanh was left out"):
+        compare(Functional, blobs(), techniques=[find("tanh")], budget=BUDGET, training=TRAINING, processes=1)
 
 
 def test_none_of_the_regularizers_can_be_compared_with_a_regularized_baseline():

@@ -17,7 +17,7 @@ from trainsmith.comparison.statistics import smallest_difference, t_interval
 from trainsmith.comparison.study import Attempt, Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
-from trainsmith.network import Factory, build
+from trainsmith.network import Factory
 from trainsmith.population import (
     FIRST_LOSSES,
     TOLERANCE,
@@ -62,8 +62,9 @@ def compare(
     budget, training, announce = budget or Budget(), training or Training(), announce or Announce()
     baseline = baseline or planning.default_baseline(dataset)
     planning.check_training(training, dataset)
-    build(network, dataset.input_shape, dataset.outputs)  # a network that cannot be built is said before anything else
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
+    candidates, skipped = planning.applicable(candidates, network, dataset)
+    notes += skipped
     trials = [c.trials(budget.trials) for c in candidates]
     runs = len(candidates) * budget.runs
     processes = processes or processes_available()

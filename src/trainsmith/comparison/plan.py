@@ -8,7 +8,8 @@ import numpy as np
 from trainsmith.catalogue import FAMILIES, Family, Hyperparameter, Recipe, Run, Technique, Trial, techniques
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.population import Training
+from trainsmith.network import Factory
+from trainsmith.population import Training, make_member
 
 MOST_TUNED = 8
 FIRST_FRESH_SEED = 1000
@@ -115,6 +116,27 @@ def candidates(
     if len(chosen) == 1:
         raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")
     return chosen, notes
+
+
+def applicable(
+    chosen: Sequence[Candidate], network: str | Factory, dataset: Dataset
+) -> tuple[list[Candidate], list[str]]:
+    """The candidates whose technique can be put into the network, and notes on the others and the baseline."""
+    kept, notes = [], []
+    for candidate in chosen:
+        skipped = make_member(Run(Trial(candidate.recipe), 0), network, dataset).skipped
+        if candidate.technique is None:
+            notes += [
+                f"the baseline's {name} could not be put into the network: {why}." for name, why in skipped.items()
+            ]
+            kept.append(candidate)
+        elif candidate.technique.name in skipped:
+            notes.append(f"{candidate.technique.name} was left out: {skipped[candidate.technique.name]}.")
+        else:
+            kept.append(candidate)
+    if len(kept) == 1:
+        raise InvalidInput(f"nothing to compare: {notes[-1]}")
+    return kept, notes
 
 
 def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:

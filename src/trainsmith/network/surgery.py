@@ -1,7 +1,7 @@
 """Model surgery: put the techniques of a trial into an nn.Module that knows nothing of them."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,11 +22,10 @@ Draw = Callable[[int], torch.Generator]
 
 @dataclass(frozen=True)
 class Surgery:
-    """A changed network, and in plain words what was changed and what could not be."""
+    """A changed network, and why techniques could not be put in, by their names."""
 
     module: nn.Module
-    changed: tuple[str, ...]
-    skipped: tuple[str, ...]
+    skipped: Mapping[str, str]
 
 
 def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw) -> Surgery:
@@ -39,24 +38,25 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw) -> Surge
     Activation functions and normalizations are replaced where they are modules. A normalization layer goes
     between a weight layer and the activation that follows it at once; dropout goes behind the activation.
     """
-    changed: list[str] = []
-    skipped: list[str] = []
     root = nn.Sequential(module) if type(module) is not nn.Sequential else module
+    recipe = trial.recipe
+    skipped: dict[str, str] = {}
+    if not weight_layers(root):
+        skipped[recipe.initialization] = "the network has no linear or convolution layer"
     _initialize(root, trial, draw)
-    changed.append(f"initialization of {len(weight_layers(root))} weight layers: {trial.recipe.initialization}")
     rewrite(root, lambda m: [] if _is_normalization(m) else None)
     before = _feeding_activations(root, example)
-    activations = [m for m in root.modules() if is_activation(m)]
-    if not activations:
-        skipped.append("activation: the network calls no activation module (functional calls are not replaced)")
+    if not any(is_activation(m) for m in root.modules()):
+        reason = "the network calls no activation module (functional calls are not replaced)"
+        layers = [t.name for t in recipe.techniques() if t.family == "regularization" and t.role == "layer"]
+        skipped |= dict.fromkeys([recipe.activation, *layers], reason)
+    norm = recipe.one("normalization")
+    if norm.role == "layer" and not before:
+        skipped[norm.name] = "no weight layer is followed at once by an activation module"
     rewrite(root, _edit(trial, before))
-    changed.append(f"{len(activations)} activations: {trial.recipe.activation}")
-    norm = trial.recipe.one("normalization")
     if norm.role == "input":
         root.insert(0, norm.make(**trial.of(norm)).fit(example))
-    elif norm.role == "layer" and not before:
-        skipped.append(f"{norm.name} normalization: no weight layer is followed at once by an activation module")
-    return Surgery(root, tuple(changed), tuple(skipped))
+    return Surgery(root, skipped)
 
 
 def weight_layers(module: nn.Module) -> list[nn.Module]:

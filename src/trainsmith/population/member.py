@@ -1,6 +1,7 @@
 """A member: one run made ready to train, with its own weights, data split and luck."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class Member:
     rule and numbers: the optimizer's class and its hyper-parameters. train, validation, watch: examples of
     the development part, as indices; `watch` is what early stopping holds back from training, else empty.
     centre and scale: what a regression target is standardized with, from the training examples.
-    stopping: the early-stopping policy, if the recipe has one. bucket: see population.bucket_key.
+    stopping: the early-stopping policy, if the recipe has one. skipped: techniques that could not be put
+    into the network, with the reason. bucket: see population.bucket_key.
     """
 
     seed: int
@@ -35,6 +37,7 @@ class Member:
     centre: float = 0.0
     scale: float = 1.0
     stopping: Any = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
     bucket: object = None
 
     def targets(self, y: Tensor) -> Tensor:
@@ -63,6 +66,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         validation,
         watch,
         stopping=stopping,
+        skipped=surgery.skipped,
     )
     if dataset.task == "regression":
         y = dataset.y[train].double()
