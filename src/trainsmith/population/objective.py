@@ -31,10 +31,11 @@ class Objective(nn.Module):
         self.network = network
         self.loss = loss
         self.penalties = nn.ModuleList(penalties)
+        self.penalized = True
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         value = self.loss(self.network(x), y)
         weights = [p for p in self.network.parameters() if p.ndim >= 2]
-        for penalty in self.penalties:
+        for penalty in self.penalties if self.penalized else ():
             value = value + penalty(weights)
         return value

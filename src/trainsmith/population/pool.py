@@ -1,6 +1,7 @@
 """Jobs spread over processes, one thread each, with progress that the parent can read at any moment."""
 
 import dataclasses
+import gc
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,7 @@ def _work_elsewhere(
     position: int, job: Job, kind: type[Dataset], fields: dict[str, Any], progress: Path
 ) -> tuple[int, Record]:
     torch.set_num_threads(1)
+    gc.freeze()  # what torch's import left behind need not be searched for garbage again and again
     tensors = {n: torch.from_numpy(_writable(v)) for n, v in fields.items() if isinstance(v, np.ndarray)}
     done = np.memmap(progress, np.int64, "r+")
 

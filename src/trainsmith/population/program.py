@@ -10,6 +10,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.population.luck import Luck, counting
+from trainsmith.population.objective import Objective
 from trainsmith.population.straighten import straighten
 
 Tensors = list[Tensor]
@@ -26,7 +27,7 @@ class Program:
     bookkeeping of vmap and autograd at every step; a module that cannot be traced runs under vmap itself.
     """
 
-    def __init__(self, base: nn.Module) -> None:
+    def __init__(self, base: Objective) -> None:
         self.base = copy.deepcopy(base).train()
         self.evaluated = copy.deepcopy(base).eval()
         self.parameter_names = [name for name, _ in base.named_parameters()]
@@ -61,9 +62,15 @@ class Program:
             return functional_call(self.base, state, (x, y))
 
     def preflight(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Tensors:
-        """Gradients of one trial pass that changes nothing. Raises Unbatchable if vmap cannot run the module."""
+        """Gradients of one trial pass that changes nothing. Raises Unbatchable if vmap cannot run the module.
+
+        Penalties are left out: their gradients lie in memory as the weights do, the network's as they come.
+        """
+        plain = copy.copy(self)
+        plain.base = copy.deepcopy(self.base)
+        plain.base.penalized = False
         try:
-            return self.losses_and_gradients(parameters, [b.clone() for b in buffers], keys, x, y)[1]
+            return plain.losses_and_gradients(parameters, [b.clone() for b in buffers], keys, x, y)[1]
         except (RuntimeError, ValueError) as error:
             raise Unbatchable(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
 
