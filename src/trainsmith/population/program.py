@@ -96,7 +96,7 @@ class Program:
         state = {name.removeprefix(network): t for name, t in pairs if name.startswith(network)}
 
         def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(self.evaluated.network, state, (x,))  # type: ignore[arg-type]
+            return functional_call(self.evaluated.network, state, (x,))
 
         return vmap(forward, randomness="error")(state, x)
 
