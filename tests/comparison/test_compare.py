@@ -22,7 +22,7 @@ from trainsmith.comparison.plan import (
     fresh_runs,
     shared_quantiles,
 )
-from trainsmith.comparison.rows import attempts, best_positions, curve, edges
+from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
 from trainsmith.data import load, split
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
@@ -214,6 +214,21 @@ def test_a_best_value_at_the_edge_of_what_was_tried_is_marked():
     values = [a.values["adam.lr"] for a in tried]
     assert edges(candidate, tried, values.index(max(values))) == ("adam.lr",)
     assert edges(candidate, tried, values.index(sorted(values)[2])) == ()
+
+
+def test_a_diverged_run_counts_as_the_best_constant_prediction():
+    def results(*scores):
+        return [
+            Result(status="diverged" if math.isnan(s) else "finished", score=s, curve=[(1, 0.0, 0.0, 0.5)])
+            for s in scores
+        ]
+
+    chosen = [Candidate(None, Recipe()), Candidate(find("sgd"), Recipe(optimizer="sgd"))]
+    tried = [(0, attempts(c.trials(1), [results(0.9)])) for c in chosen]
+    rows = make_rows(chosen, tried, [results(0.9, 0.8, 0.9), results(0.9, math.nan, 0.7)], 0.25, 0.01)
+    sgd = next(row for row in rows if row.technique == "sgd")
+    assert sgd.scores == (0.9, 0.25, 0.7)
+    assert sgd.diverged == 1
 
 
 def test_a_curve_keeps_the_last_score_of_runs_that_ended():

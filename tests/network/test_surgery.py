@@ -46,6 +46,12 @@ def test_initial_weights_hang_on_the_place_of_the_layer_not_on_what_was_inserted
         assert not a.bias.any()
 
 
+def test_equal_layers_in_different_places_get_different_weights():
+    _, second, third, _ = weight_layers(operated(Recipe(), mlp((12,), 3, width=10, depth=3)).module)
+    assert second.weight.shape == third.weight.shape
+    assert not torch.equal(second.weight, third.weight)
+
+
 def test_the_default_network_is_a_plain_deep_mlp():
     network = mlp((1, 8, 8), 10)
     assert [m.weight.shape for m in weight_layers(network)] == [(100, 64), *[(100, 100)] * 4, (10, 100)]

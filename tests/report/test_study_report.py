@@ -7,9 +7,9 @@ import shutil
 import subprocess
 
 import pytest
-from make_study import make_study
 from rich.console import Console
 
+from make_study import make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
 from trainsmith.report import family_tables, report_html, summary, write_report

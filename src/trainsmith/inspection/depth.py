@@ -5,15 +5,17 @@ Saito, Deep Learning from Scratch, chapter 6). Beside what is measured stands wh
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainsmith.catalogue import find
+from trainsmith.errors import InvalidInput
 from trainsmith.inspection.histogram import Histogram, histogram
 from trainsmith.inspection.meanfield import Layer, recursion
+from trainsmith.inspection.plain import plain
 
 INITIALIZATIONS = ("normal", "xavier", "he")
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
@@ -55,8 +57,8 @@ class DepthExperiment:
         return next(c for c in self.cells if (c.initialization, c.activation) == (initialization, activation))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as values that JSON knows."""
-        return asdict(self)
+        """Everything, as values that JSON knows; numbers that are not finite become None."""
+        return plain(self)
 
 
 def depth_experiment(
@@ -70,7 +72,11 @@ def depth_experiment(
     """Run the experiment for every pair of an initialization and an activation, by name.
 
     seed draws inputs and weights; every cell sees the same inputs and the same underlying normal numbers.
+    Raises InvalidInput for a size below 1 and for unknown names.
     """
+    for name, size in (("examples", examples), ("width", width), ("depth", depth)):
+        if size < 1:
+            raise InvalidInput(f"{name} must be a whole number of at least 1; got {size!r}.")
     cells: list[Cell] = []
     for activation in activations:
         passes = [_forward(seed, examples, width, depth, i, activation) for i in initializations]

@@ -42,57 +42,96 @@ def findings(layers: Sequence[LayerStatistics], examples: int) -> tuple[Finding,
 
 
 def _not_finite(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
-    for layer in layers:
-        if not layer.finite:
-            words = f"{layer.name}: the outputs hold NaN or infinity."
-            yield Finding(layer.name, "finite outputs", math.nan, 1.0, "IEEE 754", words, "not finite")
-            return  # what follows is poisoned by this layer
+    """What follows the first such layer, or precedes it for gradients, is poisoned by it."""
+    outputs = next((layer for layer in layers if not layer.finite), None)
+    gradients = next((layer for layer in reversed(layers) if not layer.gradient_finite), None)
+    for layer, what in ((outputs, "outputs"), (None if outputs else gradients, "gradients")):
+        if layer is not None:
+            words = f"{layer.name}: the {what} hold NaN or infinity."
+            yield Finding(layer.name, f"finite {what}", math.nan, 1.0, "IEEE 754", words, "not finite")
+
+
+def _judged(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
+    """The layers compared along the depth: hidden, and of one sort, as a sigmoid alone changes variance by 16.
+
+    The output may be as small as it likes: many networks rightly start with a last layer of zeros.
+    """
+    functions = [layer for layer in layers[:-1] if layer.saturated is not None]
+    return functions if len(functions) > 1 else [layer for layer in layers[:-1] if layer.parameters]
+
+
+def _from_where(ratios: Sequence[float]) -> tuple[int, int]:
+    """The first place from which on every ratio is beyond trainable, and the side: -1 vanishes, 1 explodes.
+
+    What a normalization mends further on is no fault. Without such a place it is the length.
+    """
+    for sign in (-1, 1):
+        i = len(ratios)
+        while i and math.isfinite(ratios[i - 1]) and sign * (ratios[i - 1] - TRAINABLE**sign) > 0:
+            i -= 1
+        if i < len(ratios):
+            return i, sign
+    return len(ratios), 0
 
 
 def _signal(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
-    """The first layer at which the signal's variance has fallen or grown beyond trainable, and those after it."""
-    weighted = [layer for layer in layers if layer.parameters]
-    first = next((layer for layer in weighted if layer.std > 0), None)
-    if first is None:
+    """The first function at which the signal has fallen or grown beyond trainable, and all hidden layers after.
+
+    The signal is the variance over examples: a sigmoid's outputs keep their spread over units, and their mean
+    of 1/2, where they no longer depend on the input.
+    """
+    judged = [layer for layer in _judged(layers) if math.isfinite(layer.signal)]
+    if not judged or not judged[0].signal > 0:
         return
-    for layer in layers[layers.index(first) :]:
-        ratio = (layer.std / first.std) ** 2
-        if not math.isfinite(ratio) or 1 / TRAINABLE <= ratio <= TRAINABLE:
-            continue
-        verb, short = ("vanishes", "signal vanishes") if ratio < 1 else ("explodes", "signal explodes")
-        theory = (
-            ""
-            if layer.predicted is None
-            else f", second moment {layer.second_moment:.2g} (predicted {layer.predicted:.2g})"
-        )
+    first = judged[0]
+    i, sign = _from_where([layer.signal / first.signal for layer in judged])
+    if not sign:
+        return
+    verb, short = ("vanishes", "signal vanishes") if sign < 0 else ("explodes", "signal explodes")
+    for layer in layers[layers.index(judged[i]) : -1]:
+        ratio = layer.signal / first.signal
+        theory = "" if layer.predicted is None else f" (predicted {layer.predicted:.2g})"
         words = (
-            f"{layer.name}: the signal {verb}: its variance is {ratio:.2g} times that of {first.name} "
-            f"(spread {layer.std:.2g}{theory}); beyond a factor of {TRAINABLE:.0f} a network does not train."
+            f"{layer.name}: the signal {verb}: its variance over examples is {ratio:.2g} times that of {first.name} "
+            f"(spread {layer.std:.2g}, second moment {layer.second_moment:.2g}{theory}); "
+            f"beyond a factor of {TRAINABLE:.0f} a network does not train."
         )
-        yield Finding(layer.name, "variance ratio", ratio, TRAINABLE, TRAINABLE_SOURCE, words, short)
+        yield Finding(layer.name, "variance ratio", ratio, TRAINABLE**sign, TRAINABLE_SOURCE, words, short)
 
 
 def _gradient(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
-    """Layers whose gradient is beyond trainable from that of the last layer with weights."""
-    weighted = [layer for layer in layers if layer.parameters and not math.isnan(layer.gradient)]
-    if len(weighted) < 2 or not weighted[-1].gradient > 0:
+    """The last function whose gradient is beyond trainable from that at the last one, and all layers before.
+
+    Where no hidden layer gets any gradient, the last layer is 0, and will not be after one step.
+    """
+    backward = [layer for layer in reversed(_judged(layers)) if not math.isnan(layer.gradient)]
+    if len(backward) < 2 or not backward[0].gradient > 0:
         return
-    last = weighted[-1]
-    for layer in weighted[:-1]:
-        ratio = (layer.gradient / last.gradient) ** 2 * (math.prod(layer.shape) / math.prod(last.shape))
-        if not math.isfinite(ratio) or 1 / TRAINABLE <= ratio <= TRAINABLE:
+    last = backward[0]
+    i, sign = _from_where([_square(layer) / _square(last) for layer in backward])
+    if not sign:
+        return
+    verb, short = ("vanishes", "gradient vanishes") if sign < 0 else ("explodes", "gradient explodes")
+    for layer in layers[: layers.index(backward[i]) + 1]:
+        ratio = _square(layer) / _square(last)
+        if math.isnan(ratio):
             continue
-        verb, short = ("vanishes", "gradient vanishes") if ratio < 1 else ("explodes", "gradient explodes")
         words = (
             f"{layer.name}: the gradient {verb} on its way back: per example its square is {ratio:.2g} times that at "
             f"{last.name}; beyond a factor of {TRAINABLE:.0f} a network does not train."
         )
-        yield Finding(layer.name, "gradient ratio", ratio, TRAINABLE, TRAINABLE_SOURCE, words, short)
+        yield Finding(layer.name, "gradient ratio", ratio, TRAINABLE**sign, TRAINABLE_SOURCE, words, short)
+
+
+def _square(layer: LayerStatistics) -> float:
+    """The gradient's squared length per example: pooling spreads it without losing it."""
+    return layer.gradient**2 * math.prod(layer.shape)
 
 
 def _units(layers: Sequence[LayerStatistics], examples: int) -> Iterator[Finding]:
     for layer in layers:
-        if layer.saturated is not None and layer.saturated > SATURATED:
+        output = layer is layers[-1]  # which may be as sure of itself as it likes
+        if layer.saturated is not None and layer.saturated > SATURATED and not output:
             words = (
                 f"{layer.name}: {layer.saturated:.0%} of its outputs lie where {layer.kind} is flat "
                 f"(slope under 5 % of its largest); more than {SATURATED:.0%} is too much."

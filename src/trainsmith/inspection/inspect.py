@@ -1,16 +1,18 @@
 """inspect: how signal and gradient pass through every layer of any module."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.findings import Finding, findings
 from trainsmith.inspection.layers import LayerStatistics, measure
-from trainsmith.inspection.record import Loss, record
+from trainsmith.inspection.plain import plain
+from trainsmith.inspection.record import Loss, record, untouched
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as values that JSON knows; numbers that are not finite become None."""
-        return _plain(dataclasses.asdict(self))
+        return plain(self)
 
 
 def inspect(module: nn.Module, batch: Tensor | tuple[Any, ...], loss: Loss | None = None) -> Inspection:
@@ -36,15 +38,12 @@ def inspect(module: nn.Module, batch: Tensor | tuple[Any, ...], loss: Loss | Non
 
     Raises InvalidInput for an empty batch, one the module cannot take, or a module that returns no tensor.
     """
-    x, y = (batch[0], batch[1] if len(batch) > 1 else None) if isinstance(batch, (tuple, list)) else (batch, None)
-    if not isinstance(x, Tensor):
-        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {type(x).__name__}.")
-    if x.numel() == 0:
-        raise InvalidInput(f"the batch is empty (inputs {tuple(x.shape)}); give at least one example.")
-    seen = record(module, x, y, loss)
+    x, y = _read(batch)
+    with untouched(module):
+        seen = record(module, x, y, loss)
+        layers = measure(seen)  # calls layers on probes, which must leave no trace either
     if not seen.calls:
         raise InvalidInput("the network has no layers that can be watched: it holds no submodules that return tensors.")
-    layers = measure(seen)
     found = findings(layers, len(x))
     short: dict[str, list[str]] = {}
     for finding in found:
@@ -53,9 +52,13 @@ def inspect(module: nn.Module, batch: Tensor | tuple[Any, ...], loss: Loss | Non
     return Inspection(tuple(judged), found, seen.loss, len(x))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _read(batch: Any) -> tuple[Tensor, Tensor | None]:
+    given = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+    given = tuple(torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in given)
+    if len(given) not in (1, 2) or not all(isinstance(v, Tensor) for v in given):
+        kinds = ", ".join(type(v).__name__ for v in given) or "nothing"
+        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {kinds}.")
+    x, y = given[0], given[1] if len(given) == 2 else None
+    if x.ndim == 0 or x.numel() == 0:
+        raise InvalidInput(f"the batch is empty (inputs {tuple(x.shape)}); give at least one example.")
+    return x, y

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.histogram import Histogram, histogram
 from trainsmith.inspection.meanfield import moments
@@ -13,19 +14,23 @@ from trainsmith.inspection.record import Call, Pass
 
 FLAT_SLOPE = 0.05
 """A saturated output is one where the activation's slope is below this share of its largest."""
+MOST_UNITS = 4096
+"""Layers with more units are not searched for twins: every pair is looked at."""
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
     """One layer on one batch.
 
-    mean, std, second_moment: of its outputs. zeros: share of outputs that are exactly 0. dead: share of
-    units that are 0 on every example. always_on: share of units above 0 on every example; random weights of
+    mean, std, second_moment: of its outputs. signal: their variance over the examples, averaged over units: what
+    still tells one example from another; NaN for one example. zeros: share of outputs that are exactly 0. dead: share
+    of units that are 0 on every example. always_on: share of units above 0 on every example; random weights of
     either sign make as many of these as of the dead. saturated: share of outputs where the slope is below
     5 % of the function's largest, None for layers that are no activation function. gradient: spread of the
     loss's gradient for the outputs. predicted: the second moment that mean-field theory expects from the
     measured weights and inputs, None where it does not apply. twins: share of units whose incoming weights
-    equal another unit's. verdict: the findings on this layer in short, or "healthy".
+    equal another unit's, and their gradients too. gradient_finite: whether no number of the gradient is NaN or
+    infinite. verdict: the findings on this layer in short, or "healthy".
     """
 
     name: str
@@ -34,6 +39,7 @@ class LayerStatistics:
     mean: float
     std: float
     second_moment: float
+    signal: float
     zeros: float
     dead: float
     always_on: float
@@ -43,6 +49,7 @@ class LayerStatistics:
     twins: float
     parameters: int
     finite: bool
+    gradient_finite: bool
     histogram: Histogram
     verdict: str = "healthy"
 
@@ -63,6 +70,7 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         mean=float(out.mean()),
         std=float(out.std(correction=0)),
         second_moment=float(out.square().mean()),
+        signal=float(out.var(0, correction=0).mean()) if len(out) > 1 else math.nan,
         zeros=float((out == 0).double().mean()),
         dead=float((flat == 0).all(0).double().mean()),
         always_on=float((flat > 0).all(0).double().mean()),
@@ -72,6 +80,7 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         twins=twins(call),
         parameters=sum(p.numel() for p in call.layer.parameters()),
         finite=bool(out.isfinite().all()),
+        gradient_finite=call.gradient is None or bool(call.gradient.isfinite().all()),
         histogram=histogram(call.left),
     )
 
@@ -108,13 +117,25 @@ def _slope(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def twins(call: Call) -> float:
-    """Share of a weight layer's units whose incoming weights equal another unit's in direction and length."""
+    """Share of a weight layer's units that equal another unit in incoming weights and in their gradient.
+
+    Equal weights alone are no fault: a last layer may start at 0, where the targets tell its units apart.
+    """
     weight = getattr(call.layer, "weight", None)
-    if not isinstance(weight, Tensor) or weight.ndim < 2 or len(weight) < 2:
+    if not isinstance(call.layer, (nn.Linear, _ConvNd)) or not isinstance(weight, Tensor):
         return 0.0
+    if not 2 <= len(weight) <= MOST_UNITS:
+        return 0.0
+    equal = _equal_rows(weight, 1e-9)
+    if call.weight_gradient is not None:
+        equal &= _equal_rows(call.weight_gradient, 1e-3)
+    return float(equal.fill_diagonal_(False).any(1).double().mean())
+
+
+def _equal_rows(weight: Tensor, tolerance: float) -> Tensor:
+    """Which pairs of units have the same numbers, up to `tolerance` of the longest unit's length."""
     rows = weight.detach().double().flatten(1)
-    distances = torch.cdist(rows, rows).fill_diagonal_(torch.inf)
-    return float((distances.min(1).values <= 1e-9 * (1 + rows.norm(dim=1))).double().mean())
+    return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist") <= tolerance * rows.norm(dim=1).max()
 
 
 def predict(calls: list[Call]) -> list[float | None]:

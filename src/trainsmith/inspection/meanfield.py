@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 Function = Callable[[Tensor], Tensor]
-_GRID = torch.linspace(-9, 9, 18001, dtype=torch.float64)
-_WEIGHTS = torch.exp(-_GRID.square() / 2) / (2 * torch.pi) ** 0.5 * (_GRID[1] - _GRID[0])
-"""A trapezoid on +-9 standard deviations in steps of 1/1000: kinks cost it 1e-7."""
+_STEP = 18 / 2**16
+_GRID = (torch.arange(2**16, dtype=torch.float64) + 0.5) * _STEP - 9
+_WEIGHTS = torch.exp(-_GRID.square() / 2) / (2 * torch.pi) ** 0.5 * _STEP
+"""The midpoint rule on +-9 standard deviations. No node lies at 0, so that a kink there costs 1e-8; with one, the
+jump of ReLU's slope would cost 1e-4. A jump of the slope elsewhere does cost up to 1e-4."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def moments(f: Function, q: float) -> Moments:
     """E f(sqrt(q) z), E f(sqrt(q) z)^2 and E f'(sqrt(q) z)^2 for z ~ N(0, 1), by quadrature in float64."""
     x = (_GRID * q**0.5).requires_grad_()
     with torch.enable_grad():
-        y = f(x)
+        y = f(x.clone())  # f may work in place
         (slope,) = torch.autograd.grad(y.sum(), x)
     y = y.detach()
     return Moments(*(float((_WEIGHTS * v).sum()) for v in (y, y.square(), slope.square())))

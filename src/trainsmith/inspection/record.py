@@ -23,6 +23,7 @@ class Call:
     entered: Tensor
     left: Tensor
     gradient: Tensor | None = None
+    weight_gradient: Tensor | None = None
 
 
 @dataclass
@@ -31,43 +32,66 @@ class Pass:
 
     calls: list[Call]
     loss: float
-    gradients: dict[str, Tensor]
 
 
 def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
-    """One training-mode pass of `module`, which is left exactly as it was.
+    """One training-mode pass of `module`; call it under `untouched`. Nobody's `.grad` is added to.
 
-    Raises InvalidInput if the module cannot take x, or returns no tensor.
+    Raises InvalidInput if the module or the loss cannot take what it is given, or the module returns no tensor.
     """
     calls: list[Call] = []
     seen: dict[str, int] = {}
+    entering: list[Tensor | None] = []  # a stack: copied before the layer, which may write over its input
 
-    def note(name: str) -> Callable[[nn.Module, Any, Any], Any]:
-        def hook(layer: nn.Module, inputs: Any, output: Any) -> Any:
-            entered, left = first_tensor(inputs), first_tensor(output)
+    def enter(layer: nn.Module, inputs: Any) -> None:
+        given = first_tensor(inputs)
+        entering.append(None if given is None else given.detach().clone())
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+            entered, left = entering.pop(), first_tensor(output)
             if entered is None or left is None or not left.is_floating_point():
-                return None
+                return
             seen[name] = seen.get(name, 0) + 1
             label = name if seen[name] == 1 else f"{name} ({_ordinal(seen[name])} call)"
-            call = Call(label, layer, entered.detach().clone(), left.detach().clone())
+            call = Call(label, layer, entered, left.detach().clone())
             calls.append(call)
             if left.requires_grad:
-                left.register_hook(lambda g: setattr(call, "gradient", g.detach()))
-                if left is output:
-                    return output.view_as(output)  # a layer that works in place must not touch what was noted
-            return None
+                # on the tensor: where the next layer writes over it, the hook stays with the values noted here
+                left.register_hook(lambda g: setattr(call, "gradient", g.detach().clone()))
 
         return hook
 
-    leaves = [(n or type(m).__name__, m) for n, m in module.named_modules() if not any(True for _ in m.children())]
-    with _untouched(module), contextlib.ExitStack() as hooks:
-        for name, layer in leaves:
+    module.train()
+    with torch.enable_grad(), contextlib.ExitStack() as hooks:
+        for name, layer in _leaves(module):
+            hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_pre_hook(enter))))
             hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_hook(note(name)))))
-        with torch.enable_grad():
-            value = _loss_of(module, x, y, loss)
-            value.backward()
-        gradients = {n: p.grad.detach().clone() for n, p in module.named_parameters() if p.grad is not None}
-    return Pass(calls, float(value.detach()), gradients)
+        x = x.detach().clone()
+        if x.is_floating_point():
+            x.requires_grad_()  # so that layers before the first weights, or without any, get a gradient too
+        value = _loss_of(module, x.clone(), y, loss)
+        gradients = _gradients(value, [x, *module.parameters()])
+    for call in calls:
+        call.weight_gradient = gradients.get(id(call.layer._parameters.get("weight")))
+    return Pass(calls, float(value.detach()))
+
+
+def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The layers without sublayers. A parametrization is part of its layer, not one inside it."""
+    for name, m in module.named_modules():
+        inside = any(child != "parametrizations" for child, _ in m.named_children())
+        if not inside and "parametrizations" not in name.split("."):
+            yield name or type(m).__name__, m
+
+
+def _gradients(value: Tensor, tensors: list[Tensor]) -> dict[int, Tensor]:
+    """By the tensor's id; the hooks on the layers' outputs fire on the way."""
+    wanted = [t for t in tensors if t.requires_grad]
+    if not value.requires_grad or not wanted:
+        return {}
+    found = torch.autograd.grad(value, wanted, allow_unused=True)
+    return {id(t): g for t, g in zip(wanted, found, strict=True) if g is not None}
 
 
 class _Handle:
@@ -85,13 +109,26 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Tensor:
     tensor = first_tensor(output)
     if tensor is None:
         raise InvalidInput(f"the network must return a tensor; it returned {type(output).__name__}.")
-    if loss is not None:
-        return loss(output, y)
+    try:
+        value = _default_loss(tensor, y) if loss is None else loss(output, y)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        given = "no targets" if y is None else f"targets {tuple(y.shape)} of {y.dtype}"
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InvalidInput(f"the loss cannot take outputs {tuple(tensor.shape)} and {given}: {reason}.") from error
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise InvalidInput(f"the loss must be one number in a tensor; got {got}: take its mean.")
+    return value.reshape(())
+
+
+def _default_loss(outputs: Tensor, y: Tensor | None) -> Tensor:
     if y is None:
-        return tensor.square().sum() / 2
+        return outputs.square().sum() / 2
     if not y.is_floating_point():
-        return functional.cross_entropy(tensor, y)
-    return functional.mse_loss(tensor.view_as(y) if tensor.numel() == y.numel() else tensor, y)
+        return functional.cross_entropy(outputs, y.long())
+    if outputs.shape != y.shape and (outputs.numel() != y.numel() or len(outputs) != len(y)):
+        raise ValueError("numbers are compared with outputs of the same shape; pass your own loss")
+    return functional.mse_loss(outputs.reshape(y.shape), y)
 
 
 def first_tensor(value: Any) -> Tensor | None:
@@ -105,26 +142,30 @@ def first_tensor(value: Any) -> Tensor | None:
 
 
 @contextlib.contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
-    """Put parameters' gradients, buffers, training flags and torch's random state back afterwards."""
-    gradients = [(p, p.grad) for p in module.parameters()]
-    buffers = [(b, b.detach().clone()) for b in module.buffers()]
+def untouched(module: nn.Module) -> Iterator[None]:
+    """Put parameters, buffers, training flags and torch's random state back afterwards, bit for bit."""
+    parameters = [(p, p.detach().clone()) for p in module.parameters()]
+    buffers = [(m, dict(m._buffers)) for m in module.modules()]
+    # The pass runs on copies of the buffers: those that a graph of the user's holds are not even written to.
+    copies = {id(b): b.clone() for b in module.buffers()}
     flags = [(m, m.training) for m in module.modules()]
-    with torch.random.fork_rng(devices=[]):
+    devices = sorted({t.device.index for t in (*module.parameters(), *module.buffers()) if t.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
         try:
-            for p, _ in gradients:
-                p.grad = None
-            module.train()
+            for m, held in buffers:
+                m._buffers.update({name: b if b is None else copies[id(b)] for name, b in held.items()})
             yield
         finally:
-            for p, g in gradients:
-                p.grad = g
+            for m, held in buffers:
+                m._buffers.update(held)
             with torch.no_grad():
-                for b, before in buffers:
-                    b.copy_(before)
+                for p, before in parameters:
+                    if not torch.equal(p, before):  # an unchanged one keeps its version, for graphs that hold it
+                        p.copy_(before)
             for m, flag in flags:
                 m.training = flag
 
 
 def _ordinal(n: int) -> str:
-    return {2: "2nd", 3: "3rd"}.get(n, f"{n}th")
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"

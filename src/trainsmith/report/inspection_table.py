@@ -53,7 +53,7 @@ def depth_table(experiment: DepthExperiment) -> RenderableType:
     for i in range(experiment.depth):
         table.add_column(f"layer {i + 1}", justify="right")
     for i, cell in enumerate(experiment.cells):
-        numbers = [f"{_number(layer.std)} ({_number(layer.predicted_std)})" for layer in cell.layers]
+        numbers = [f"{_number(layer.std)}\n({_number(layer.predicted_std)})" for layer in cell.layers]
         last_of_row = i + 1 < len(experiment.cells) and experiment.cells[i + 1].activation != cell.activation
         table.add_row(cell.activation, cell.initialization, *numbers, end_section=last_of_row)
     return table

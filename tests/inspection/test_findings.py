@@ -1,0 +1,168 @@
+"""Planted faults are found at their place, healthy networks are left in peace, and every finding shows its evidence."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from inspection.make_network import batch, draws, stack
+from trainsmith.inspection import inspect
+
+HE, XAVIER = 0.02**0.5, 0.1
+
+
+def found(network, data=None):
+    """{what was found: the layers, in order}."""
+    places = {}
+    for finding in inspect(network, batch() if data is None else data).findings:
+        places.setdefault(finding.short, []).append(finding.layer)
+    return places
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("std", "activation"), [(HE, nn.ReLU), (XAVIER, nn.Tanh), (HE, nn.GELU), (XAVIER, nn.ELU)])
+def test_healthy_networks_get_no_finding(std, activation, seed):
+    assert found(stack(std, activation, seed=seed)) == {}
+
+
+def test_a_normalized_network_gets_no_finding_where_small_weights_are_mended():
+    torch.manual_seed(0)
+    layers = []
+    for i in range(5):
+        linear = nn.Linear(100, 100)
+        nn.init.normal_(linear.weight, 0, HE if i == 0 else 0.005)  # spread 0.05 before the normalization, 1 after
+        layers += [linear, nn.BatchNorm1d(100), nn.ReLU()]
+    assert found(nn.Sequential(*layers, nn.Linear(100, 10))) == {}
+
+
+def test_a_last_layer_of_zeros_is_no_fault():
+    network = stack(HE, nn.ReLU)
+    nn.init.zeros_(network[-1].weight)
+    assert found(network) == {}
+
+
+def test_a_small_output_behind_a_function_is_no_fault():
+    network = nn.Sequential(*stack(HE, nn.ReLU), nn.Tanh())
+    network[-2].weight.data *= 1e-4
+    assert found(network, batch()[0]) == {}
+
+
+def test_layers_of_unequal_width_share_the_gradient_without_losing_it():
+    generator = torch.Generator().manual_seed(0)
+    layers = []
+    for fan_in, fan_out in ((100, 16_384), (16_384, 8), (8, 10)):
+        linear = nn.Linear(fan_in, fan_out, bias=False)
+        linear.weight.data = torch.randn(fan_out, fan_in, generator=generator) * (2 / fan_in) ** 0.5
+        layers += [linear, nn.ReLU()]
+    assert found(nn.Sequential(*layers[:-1]), tuple(t[:50] for t in batch())) == {}
+
+
+def test_a_confident_output_is_no_fault():
+    network = nn.Sequential(*stack(HE, nn.ReLU), nn.Tanh())
+    network[-2].weight.data *= 50
+    assert "saturated" not in found(network, batch()[0])
+
+
+@pytest.mark.parametrize(
+    ("activation", "first"),
+    # per layer the variance falls by n Var(w) f'(0)^2 = .01 and .01 / 16; e^-6 is .0025
+    [(nn.Tanh, "5"), (nn.Sigmoid, "3")],
+)
+def test_small_weights_lose_the_signal_at_the_right_layer(activation, first):
+    places = found(stack(0.01, activation))
+    assert places["signal vanishes"][0] == first
+    assert places["signal vanishes"] == [str(i) for i in range(int(first), 10)]
+    assert "gradient vanishes" in places
+
+
+def test_the_gradient_is_lost_towards_the_input():
+    places = found(stack(0.01, nn.Tanh))["gradient vanishes"]
+    assert places == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_large_weights_explode_relu_at_the_right_layer():
+    # the second moment grows by 50 a layer; e^6 is 403: the third activation
+    assert found(stack(1.0, nn.ReLU))["signal explodes"][0] == "5"
+    assert "gradient explodes" in found(stack(1.0, nn.ReLU))
+
+
+def test_large_weights_saturate_tanh():
+    assert found(stack(1.0, nn.Tanh))["saturated"] == ["1", "3", "5", "7", "9"]
+
+
+def test_the_threshold_of_saturation():
+    def share_of(saturated):
+        x = torch.zeros(100, 100)
+        x[:saturated] = 9
+        return found(nn.Sequential(nn.Tanh(), nn.Linear(100, 2)), x)
+
+    assert "saturated" not in share_of(30)
+    assert share_of(31)["saturated"] == ["0"]
+
+
+def with_dead(units, examples=200):
+    network = stack(HE, nn.ReLU, depth=1)
+    network[0] = nn.Linear(100, 100)
+    nn.init.normal_(network[0].weight, 0, HE)
+    nn.init.zeros_(network[0].bias)
+    network[0].bias.data[:units] = -1000
+    return found(network, tuple(t[:examples] for t in batch()))
+
+
+def test_dead_units_are_found_beyond_a_tenth_and_with_examples_enough():
+    assert "dead units" not in with_dead(10)
+    assert with_dead(11)["dead units"] == ["1"]
+    assert "dead units" not in with_dead(50, examples=99)
+    assert with_dead(50, examples=100)["dead units"] == ["1"]
+
+
+def test_symmetric_units_are_found():
+    network = stack(HE, nn.Tanh, depth=2)
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.constant_(layer.weight, 0.01)
+    assert found(network)["symmetric units"] == ["0", "2"]
+    twins = stack(HE, nn.ReLU, depth=2)
+    for layer, wide in ((twins[0], 0), (twins[2], 1)):
+        layer.weight.data[:6] = layer.weight.data[6:12] if wide == 0 else layer.weight.data[:6]
+    assert found(twins) == {}  # equal weights whose gradients differ part at the first step
+    nn.init.zeros_(twins[2].weight)
+    assert "symmetric units" in found(twins)
+
+
+def test_a_large_embedding_is_no_weight_layer():
+    network = nn.Sequential(nn.Embedding(60_000, 4), nn.Flatten(), nn.Linear(12, 2))
+    assert found(network, torch.arange(30).reshape(10, 3)) == {}
+
+
+def test_numbers_that_are_not_finite_are_found_where_they_begin():
+    network = stack(HE, nn.ReLU)
+    network[4].weight.data[0, 0] = math.inf
+    assert found(network)["not finite"] == ["4"]
+
+
+def test_a_gradient_that_is_not_finite_is_found_where_it_begins():
+    class Root(nn.Module):
+        def forward(self, x):
+            return x.abs().sqrt()
+
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), Root(), nn.Linear(4, 1))
+    nn.init.zeros_(network[1].weight)
+    nn.init.zeros_(network[1].bias)
+    assert found(network, draws(10, 4))["not finite"] == ["1"]  # the infinite slope at 0 meets it first
+
+
+def test_findings_show_value_threshold_and_source():
+    inspection = inspect(stack(0.01, nn.Tanh), batch())
+    finding = next(f for f in inspection.findings if f.short == "signal vanishes")
+    first, here = (next(r for r in inspection.layers if r.name == n) for n in ("1", "5"))
+    assert finding.value == pytest.approx(here.signal / first.signal)
+    assert finding.value < finding.threshold == pytest.approx(math.exp(-6))
+    assert "Schoenholz" in finding.source
+    assert f"{here.second_moment:.2g}" in finding.words
+    assert f"predicted {here.predicted:.2g}" in finding.words
+    assert here.verdict == "signal vanishes, gradient vanishes"
+    assert inspection.layers[-1].verdict == "healthy"
+    order = [r.name for r in inspection.layers]
+    assert [f.layer for f in inspection.findings] == sorted((f.layer for f in inspection.findings), key=order.index)

@@ -1,0 +1,40 @@
+"""What cannot be inspected is refused in one sentence that says what came."""
+
+import pytest
+import torch
+from torch import nn
+
+from inspection.make_network import draws
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import inspect
+
+
+class Words(nn.Module):
+    def forward(self, x):
+        return "no tensor"
+
+
+X, FC = draws(20, 4), nn.Linear(4, 3)
+MISTAKES = {
+    "wrong width": (FC, draws(20, 5), None, r"cannot take this batch \(inputs \(20, 5\)\).*20x5"),
+    "no examples": (FC, X[:0], None, r"the batch is empty \(inputs \(0, 4\)\)"),
+    "a number": (FC, torch.tensor(1.0), None, r"the batch is empty \(inputs \(\)\)"),
+    "nothing": (FC, (), None, "got nothing"),
+    "three things": (FC, (X, X, X), None, "got Tensor, Tensor, Tensor"),
+    "a list of words": (FC, ["a", "b"], None, "got str, str"),
+    "no tensor out": (Words(), X, None, "must return a tensor; it returned str"),
+    "targets too few": (FC, (X, torch.zeros(7).long()), None, r"outputs \(20, 3\) and targets \(7,\)"),
+    "no such class": (FC, (X, torch.full((20,), 9)), None, "Target 9 is out of bounds"),
+    "targets of another shape": (FC, (X, draws(20, 2)), None, "outputs of the same shape"),
+    "loss fails": (FC, (X, X), lambda o, y: o @ y, "the loss cannot take"),
+    "loss is no scalar": (FC, (X, X), lambda o, y: o, r"one number in a tensor; got shape \(20, 3\)"),
+    "loss is no tensor": (FC, (X, X), lambda o, y: 1.0, "got float"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_one_sentence(name):
+    module, given, loss, words = MISTAKES[name]
+    with pytest.raises(InvalidInput, match=words) as caught:
+        inspect(module, given, loss)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,120 @@
+"""The law: what was inspected is bit for bit what it was, and so is everybody's luck."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from inspection.make_network import draws
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import inspect
+
+
+def awkward():
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Linear(10, 8), nn.BatchNorm1d(8), nn.ReLU(inplace=True), nn.Dropout(0.4),
+        nn.BatchNorm1d(8, affine=False), nn.Linear(8, 4),
+    )  # fmt: skip
+
+
+def state(module):
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_weights_statistics_flags_gradients_and_luck_stay(training):
+    network = awkward().train(training)
+    network[3].train(not training)
+    network[0].weight.grad = torch.ones(8, 10)
+    before, grad = state(network), network[0].weight.grad
+    flags, luck = [m.training for m in network.modules()], torch.get_rng_state()
+    inspect(network, (draws(30, 10), torch.arange(30) % 4))
+    assert same(before, state(network))
+    assert [m.training for m in network.modules()] == flags
+    assert torch.equal(torch.get_rng_state(), luck)
+    assert network[0].weight.grad is grad
+    assert torch.equal(grad, torch.ones(8, 10))
+    assert all(p.grad is None for n, p in network.named_parameters() if n != "0.weight")
+
+
+def test_no_hook_stays():
+    network = awkward()
+    inspect(network, draws(30, 10))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+
+
+def test_no_gradient_reaches_the_users_tensors():
+    x, y, scale = draws(30, 10).requires_grad_(), draws(30, 4).requires_grad_(), nn.Parameter(torch.ones(()))
+    inspect(awkward(), (x, y), lambda out, target: (out * scale - target).square().mean())
+    assert x.grad is y.grad is scale.grad is None
+
+
+def test_training_goes_on_as_if_nothing_had_happened():
+    def train(looking):
+        network, x, y = awkward(), draws(30, 10), torch.arange(30) % 4
+        optimizer = torch.optim.Adam(network.parameters())
+        torch.manual_seed(5)
+        for _ in range(3):
+            if looking:
+                inspect(network, (x, y))
+            loss = nn.functional.cross_entropy(network(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return state(network)
+
+    assert same(train(looking=False), train(looking=True))
+
+
+class Rewrites(nn.Linear):
+    """Clips its weights in every forward pass, and puts a new tensor in place of a buffer."""
+
+    def __init__(self):
+        super().__init__(10, 4)
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x):
+        self.count = self.count + 1
+        with torch.no_grad():
+            self.weight.clamp_(-0.01, 0.01)
+        return super().forward(x)
+
+
+def test_weights_and_buffers_that_the_forward_pass_writes_are_put_back():
+    network = nn.Sequential(Rewrites())
+    before, held = state(network), network[0].count
+    inspect(network, draws(30, 10))
+    assert same(before, state(network))
+    assert network[0].count is held
+
+
+def test_a_failed_inspection_leaves_no_trace_either():
+    network = awkward()
+    before, luck = state(network), torch.get_rng_state()
+    with pytest.raises(InvalidInput):
+        inspect(network, (draws(30, 10), torch.arange(30)))
+    assert same(before, state(network))
+    assert torch.equal(torch.get_rng_state(), luck)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+
+
+def test_a_graph_that_holds_the_weights_can_still_be_used():
+    network, x = awkward().eval(), draws(30, 10)
+    loss = network(x).sum()
+    inspect(copy.deepcopy(network), x)
+    inspect(network, x)
+    loss.backward()
+
+
+def test_under_no_grad_it_is_the_same():
+    network, data = awkward(), (draws(30, 10), torch.arange(30) % 4)
+    torch.manual_seed(0)
+    expected = inspect(network, data)
+    with torch.no_grad():
+        assert inspect(network, data) == expected

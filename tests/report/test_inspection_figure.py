@@ -1,0 +1,77 @@
+"""The pictures: a PNG of a size one can read, also for a hundred layers, with what it must say in it."""
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from torch import nn
+
+from inspection.make_network import batch, stack
+from trainsmith.inspection import depth_experiment, inspect
+from trainsmith.report.inspection_figure import depth_figure, layer_figure
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    made = []
+    init = Figure.__init__
+
+    def keep(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(Figure, "__init__", keep)
+    return made
+
+
+def texts(figure):
+    return [t.get_text() for ax in figure.axes for t in (*ax.texts, ax.title, ax._left_title, ax.yaxis.label)]
+
+
+def visible(figure):
+    return [ax for ax in figure.axes if ax.axison]
+
+
+def test_layers_are_drawn_with_their_spread_and_what_was_found(tmp_path, drawn):
+    inspection = inspect(stack(0.01, nn.Tanh), batch())
+    layer_figure(inspection, tmp_path / "new" / "layers.png")
+    words = texts(drawn[0])
+    assert len(visible(drawn[0])) == len(inspection.layers)
+    for row in inspection.layers:
+        assert f"{row.name} {row.kind}" in words
+        assert f"spread {row.std:.2g}" in words
+        assert row.verdict == "healthy" or row.verdict in words
+    height, width, _ = imread(tmp_path / "new" / "layers.png").shape
+    assert width > 800
+    assert height > 300
+
+
+def test_a_healthy_network_and_a_sick_one_have_different_colours(tmp_path, drawn):
+    for std in (0.02**0.5, 1.0):
+        layer_figure(inspect(stack(std, nn.Tanh, depth=2), batch()), tmp_path / "x.png")
+    healthy, sick = ({ax.patches[0].get_facecolor() for ax in visible(f)} for f in drawn)
+    assert len(healthy) == 1
+    assert len(sick) == 2
+    assert healthy < sick
+
+
+def test_a_hundred_layers_wrap(tmp_path, drawn):
+    inspection = inspect(stack(0.02**0.5, nn.ReLU, depth=50, width=100), batch(50))
+    layer_figure(inspection, tmp_path / "deep.png")
+    assert len(visible(drawn[0])) == 101
+    width, height = drawn[0].get_size_inches()
+    assert width < 26
+    assert height < 26
+
+
+def test_the_depth_figure_has_a_histogram_for_every_layer_of_every_cell(tmp_path, drawn):
+    experiment = depth_experiment(examples=200, width=40, depth=3)
+    depth_figure(experiment, tmp_path / "depth.png")
+    words = texts(drawn[0])
+    assert len(visible(drawn[0])) == 27
+    for cell in experiment.cells:
+        assert f"{cell.activation}\n{cell.initialization}" in words
+        for layer in cell.layers:
+            text = f"spread {layer.std:.2g}\ntheory {layer.predicted_std:.2g}"
+            assert any(word.startswith(text) for word in words)
+    assert (tmp_path / "depth.png").read_bytes().startswith(b"\x89PNG")
