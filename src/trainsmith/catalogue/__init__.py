@@ -7,6 +7,7 @@ from trainsmith.catalogue.hyperparameter import (
     REAL,
     Hyperparameter,
     Interval,
+    number_in,
 )
 from trainsmith.catalogue.page import Page
 from trainsmith.catalogue.recipe import Recipe, Run, Trial
@@ -28,6 +29,7 @@ __all__ = [
     "Technique",
     "Trial",
     "find",
+    "number_in",
     "technique",
     "techniques",
 ]

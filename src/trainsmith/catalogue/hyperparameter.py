@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from torch import Tensor
+
 from trainsmith.errors import InvalidInput
 
 Scale = Literal["linear", "log", "logit"]
@@ -64,7 +66,13 @@ class Hyperparameter:
     def at(self, quantile: float) -> float:
         """The value at `quantile` in [0, 1] of the search range, on its scale."""
         low, high = (_FORWARD[self.scale](end) for end in self.search)
-        return _BACKWARD[self.scale](low + quantile * (high - low))
+        value = _BACKWARD[self.scale](low + quantile * (high - low))
+        return min(max(value, self.search[0]), self.search[1])  # rounding must not lead out of the range
+
+
+def number_in(buffer: Tensor) -> float:
+    """The number in a module's 0-d hyper-parameter buffer: the shortest decimal that rounds to it (0.1 for float32)."""
+    return float(str(buffer.detach().cpu().numpy()))
 
 
 _FORWARD: dict[Scale, Callable[[float], float]] = {

@@ -22,10 +22,12 @@ def fan_in_and_out(weight: Tensor) -> tuple[int, int]:
 def fill_normal(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
     """Fill `weight` with N(0, std^2), drawn on the CPU, so that every device gets the same numbers."""
     with torch.no_grad():
-        return weight.copy_(torch.randn(weight.shape, generator=generator) * std)
+        draw = torch.randn(weight.shape, generator=generator, dtype=torch.float32, device="cpu")
+        return weight.copy_(draw * std)
 
 
 def fill_uniform(weight: Tensor, bound: float, generator: torch.Generator | None) -> Tensor:
     """Fill `weight` with U(-bound, bound), drawn on the CPU."""
     with torch.no_grad():
-        return weight.copy_((torch.rand(weight.shape, generator=generator) * 2 - 1) * bound)
+        draw = torch.rand(weight.shape, generator=generator, dtype=torch.float32, device="cpu")
+        return weight.copy_((draw * 2 - 1) * bound)

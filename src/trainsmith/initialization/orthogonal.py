@@ -35,7 +35,7 @@ def orthogonal(
     """
     fan_in_and_out(weight)
     rows, columns = weight.shape[0], weight[0].numel()
-    draw = torch.randn(max(rows, columns), min(rows, columns), generator=generator, dtype=torch.float64)
+    draw = torch.randn(max(rows, columns), min(rows, columns), generator=generator, dtype=torch.float64, device="cpu")
     q, r = torch.linalg.qr(draw)
     q = q * r.diagonal().sign()
     with torch.no_grad():

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, technique
+from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, number_in, technique
 from trainsmith.errors import InvalidInput
 
 
@@ -74,9 +74,10 @@ class BatchNorm(nn.Module):
             self.running_var.add_(self.momentum * (var * (count / (count - 1)) - self.running_var))
         return mean, var
 
-    def plain(self) -> nn.Module:
-        """The same as a module of torch.nn for inputs (n, features), with weights and running statistics."""
-        layer = nn.BatchNorm1d(len(self.weight), eps=float(self.eps), momentum=float(self.momentum))
+    def plain(self, axes: int = 2) -> nn.Module:
+        """The same as a module of torch.nn, with weights and running statistics, for inputs with `axes` axes."""
+        kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[axes]
+        layer = kind(len(self.weight), eps=number_in(self.eps), momentum=number_in(self.momentum))
         layer.load_state_dict(
             {n: t for n, t in self.state_dict().items() if n not in ("eps", "momentum")}, strict=False
         )

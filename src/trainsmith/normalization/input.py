@@ -1,7 +1,5 @@
 """Normalization of the input, fitted on training data."""
 
-from typing import Self
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,12 +38,17 @@ class Standardization(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
 
-    def fit(self, x: Float[Tensor, "n ..."]) -> Self:
-        """Take mean and spread from training inputs x (n, *features): per feature of a table, one for images."""
+    def fit(self, x: Float[Tensor, "n ..."], per_feature: bool | None = None) -> "Standardization":
+        """Take mean and spread from training inputs x (n, *features).
+
+        per_feature: one mean and spread for each feature, or one for all; None: each for tables, one for images.
+        A feature is constant if it varies by no more than the rounding of its numbers.
+        """
+        each = x.ndim == 2 if per_feature is None else per_feature
+        axes = (0,) if each else tuple(range(x.ndim))
         wide = x.double()
-        axes = (0,) if x.ndim == 2 else tuple(range(x.ndim))
         mean, std = wide.mean(axes), wide.std(axes, correction=0)
-        constant = std <= 1e-7 * (1 + mean.abs())
+        constant = wide.amax(axes) - wide.amin(axes) <= torch.finfo(x.dtype).eps * mean.abs()
         self.mean = mean.to(x.dtype)
         self.std = torch.where(constant, torch.inf, std).to(x.dtype)
         return self

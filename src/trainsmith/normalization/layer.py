@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
+from trainsmith.catalogue import POSITIVE, Hyperparameter, number_in, technique
 
 
 @technique(
@@ -50,8 +50,9 @@ class LayerNorm(nn.Module):
         normal = centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + self.eps)
         return normal * self.weight.view(shape) + self.bias.view(shape)
 
-    def plain(self) -> nn.Module:
-        """The same as a module of torch.nn for inputs (n, features), with its weights."""
-        layer = nn.LayerNorm(len(self.weight), eps=float(self.eps))
+    def plain(self, axes: int = 2) -> nn.Module:
+        """The same as a module of torch.nn, with its weights, for inputs with `axes` axes (2: (n, features))."""
+        features, eps = len(self.weight), number_in(self.eps)
+        layer: nn.Module = nn.LayerNorm(features, eps=eps) if axes == 2 else nn.GroupNorm(1, features, eps=eps)
         layer.load_state_dict({"weight": self.weight, "bias": self.bias})
         return layer

@@ -22,7 +22,7 @@ class SGD(Optimizer):
 
         theta = theta - lr * g
 
-    Paper: Robbins & Monro 1951, A stochastic approximation method, equation 5.
+    Paper: Robbins & Monro 1951, A stochastic approximation method, section 2.
 
     Differs: nothing known.
 

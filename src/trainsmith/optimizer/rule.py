@@ -6,6 +6,7 @@ written for one network and work unchanged on a population, where each coefficie
 value a member.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, overload
 
@@ -26,6 +27,12 @@ class Optimizer(torch.optim.Optimizer):
     coefficients: ClassVar[Callable[..., dict[str, Any]]]
     update: ClassVar[Callable[..., None]]
 
+    _numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        # not self.defaults: torch adds entries of its own to it when an optimizer is loaded
+        cls._numbers = tuple(inspect.signature(cls.coefficients).parameters)[1:]
+
     def __init__(self, params: Iterable[Any], **hyperparameters: float) -> None:
         super().__init__(params, hyperparameters)
 
@@ -34,14 +41,16 @@ class Optimizer(torch.optim.Optimizer):
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step on every parameter that has a gradient; `closure`, if given, recomputes the loss first."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step on every parameter that has a gradient; `closure`, if given, recomputes the loss first, which is
+        returned. (torch calls that loss a float; it is a scalar tensor in every training loop.)
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            numbers = {key: group[key] for key in self.defaults}
+            numbers = {key: group[key] for key in self._numbers}
             for theta in group["params"]:
                 if theta.grad is None:
                     continue

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
 
 
 @technique(
@@ -48,4 +48,4 @@ class Dropout(nn.Module):
 
     def plain(self) -> nn.Module:
         """The same as a module of torch.nn."""
-        return nn.Dropout(float(self.rate)).train(self.training)
+        return nn.Dropout(number_in(self.rate)).train(self.training)

@@ -22,6 +22,7 @@ class EarlyStopping:
 
     Differs: 1. It counts checks without a new best, where Prechelt's UP counts checks that got worse in a row.
     2. What it watches is held back from the training examples, so that validation data stay unseen.
+    3. A patience that is not whole counts as the next whole number.
 
     Pitfall: with a falling learning rate the loss improves late; too little patience stops before that.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
@@ -21,7 +22,7 @@ class L2(nn.Module):
 
         J = loss + strength / 2 * sum w^2   over weight matrices, not over biases and gains
 
-    Paper: Hoerl & Kennard 1970, Ridge regression; Goodfellow et al. 2016, Deep Learning, equation 7.1.
+    Paper: Hoerl & Kennard 1970, Ridge regression; Goodfellow et al. 2016, Deep Learning, equation 7.2.
 
     Differs: 1. With the factor 1/2 the gradient is strength * w, as torch's weight_decay; Keras's L2(c) has no 1/2.
 
@@ -42,6 +43,6 @@ class L2(nn.Module):
         super().__init__()
         self.register_buffer("strength", torch.tensor(float(strength)))
 
-    def forward(self, weights: Sequence[Tensor]) -> Tensor:
+    def forward(self, weights: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
         """The penalty, a scalar, of weight tensors of any shapes."""
         return self.strength / 2 * torch.stack([w.square().sum() for w in weights]).sum()

@@ -1,0 +1,133 @@
+"""What holds for every entry of the catalogue: its page, its numbers, its place."""
+
+import doctest
+import inspect
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from each_technique import each, each_number, made, name_of, weight_of
+from trainsmith.catalogue import FAMILIES, Role, find, techniques
+from trainsmith.errors import InvalidInput
+
+LAWFUL_ROLES = {
+    "weights": "test_laws_weights.py",
+    "input": "test_laws_modules.py",
+    "layer": "test_laws_modules.py",
+    "activation": "test_laws_modules.py",
+    "penalty": "test_laws_modules.py",
+    "loss": "test_laws_modules.py",
+    "optimizer": "test_laws_optimizers.py",
+    "stopping": "test_laws_stopping.py",
+    "nothing": "this file",
+}
+
+
+def test_every_role_has_its_laws():
+    assert set(LAWFUL_ROLES) == set(Role.__args__)
+
+
+def test_the_catalogue_is_complete():
+    assert {t.family for t in techniques()} == set(FAMILIES)
+    assert {name_of(t) for t in techniques()} >= {
+        "initialization/zeros", "initialization/constant", "initialization/normal", "initialization/xavier",
+        "initialization/glorot-normal", "initialization/glorot-uniform", "initialization/he",
+        "initialization/orthogonal", "normalization/none", "normalization/standardization", "normalization/batch",
+        "normalization/layer", "activation/sigmoid", "activation/tanh", "activation/relu", "activation/leaky-relu",
+        "activation/elu", "optimizer/sgd", "optimizer/momentum", "optimizer/nesterov", "optimizer/rmsprop",
+        "optimizer/adam", "regularization/none", "regularization/l2", "regularization/dropout",
+        "regularization/label-smoothing", "regularization/early-stopping",
+    }  # fmt: skip
+
+
+@each()
+def test_the_page_is_complete(technique):
+    page = technique.page
+    for part in ("title", "summary", "formula", "paper", "differs", "pitfall", "helps", "example"):
+        assert getattr(page, part), f"the page of {technique.name} has no {part}"
+    assert page.title[0].isupper()
+    assert page.summary.endswith(".")
+
+
+@each()
+def test_the_example_on_the_page_runs(technique):
+    test = doctest.DocTestParser().get_doctest(technique.page.example, {}, technique.name, None, None)
+    report: list[str] = []
+    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=report.append)
+    assert result.attempted > 1
+    assert result.failed == 0, "".join(report)
+
+
+@each()
+def test_it_is_found_by_all_its_names_and_is_public_in_its_room(technique):
+    for name in (technique.name, *technique.aliases):
+        assert find(name, technique.family) is technique
+        assert find(f"{technique.family}/{name}") is technique
+    room = __import__(f"trainsmith.{technique.family}", fromlist=["*"])
+    assert any(getattr(room, public) is technique.make for public in room.__all__)
+
+
+@each_number()
+def test_default_and_search_range_lie_where_the_technique_is_defined(technique, number):
+    low, high = number.search
+    assert low < high
+    assert all(value in number.domain for value in (number.default, low, high))
+    assert low > 0 or number.scale == "linear"
+    assert high < 1 or number.scale != "logit"
+    assert number.meaning
+
+
+@each_number()
+def test_default_is_that_of_the_argument(technique, number):
+    assert inspect.signature(technique.make).parameters[number.name].default == number.default
+    assert technique.defaults[number.name] == number.default
+
+
+def outside(domain):
+    """Numbers at which a hyper-parameter has no meaning."""
+    yield math.nan
+    if domain.low_open and math.isfinite(domain.low):
+        yield domain.low
+    if math.isfinite(domain.low):
+        yield domain.low - 1e-3
+    if domain.high_open and math.isfinite(domain.high):
+        yield domain.high
+    if math.isfinite(domain.high):
+        yield domain.high + 1e-3
+
+
+def make_with(technique, **numbers):
+    if technique.role == "weights":
+        return technique.make(weight_of(), **numbers)
+    if technique.role == "optimizer":
+        return technique.make([nn.Parameter(torch.ones(2))], **numbers)
+    return technique.make(**numbers) if technique.role == "stopping" else made(technique, **numbers)
+
+
+@each_number()
+def test_a_number_without_meaning_is_refused_by_name(technique, number):
+    for value in [*outside(number.domain), "1", None, True]:
+        with pytest.raises(InvalidInput) as error:
+            make_with(technique, **{number.name: value})
+        text = str(error.value)
+        assert text.startswith(f"{technique.name}: {number.name} must be a number in ")
+        assert text.endswith(f"got {value!r}.")
+    for quantile in (0.0, 0.5, 1.0):
+        make_with(technique, **{number.name: number.at(quantile)})
+
+
+@each("optimizer")
+def test_every_optimizer_has_a_learning_rate_that_is_tuned(technique):
+    (lr,) = [h for h in technique.hyperparameters if h.name == "lr"]
+    assert lr.tuned
+    assert lr.scale == "log"
+
+
+@each("nothing")
+def test_nothing_does_nothing(technique):
+    x = torch.randn(2, 3)
+    assert technique.name == "none"
+    assert technique.make()(x) is x
+    assert not technique.hyperparameters

@@ -1,0 +1,174 @@
+"""What holds for every technique that is a module: layers, activation functions, penalties, losses."""
+
+import copy
+from unittest import mock
+
+import pytest
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+from torch.utils import _pytree as pytree
+
+from each_technique import FEATURES, LAYER_ROLES, MODULE_ROLES, arguments, each, made, settings
+
+MEMBERS = 4
+
+
+def noise_for(given, seed=0):
+    """Uniform numbers of the shape of what is given."""
+    x = given[0] if isinstance(given[0], torch.Tensor) else given[0][0]
+    return torch.rand(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+
+
+def called(module, given, noise):
+    """module(*given) with `noise` in place of what it draws by torch.rand_like."""
+    with mock.patch.object(torch, "rand_like", return_value=noise):
+        return module(*given)
+
+
+each_module = each(*MODULE_ROLES)
+each_layer = each(*LAYER_ROLES)
+in_both_modes = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+in_both_types = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+
+
+@each_module
+@in_both_modes
+def test_members_with_different_numbers_get_together_what_they_get_alone(technique, training):
+    modules = [made(technique, seed=k, **n).train(training) for k, n in enumerate(settings(technique, MEMBERS))]
+    given = [arguments(technique, seed=k) for k in range(MEMBERS)]
+    noise = [noise_for(g, seed=k) for k, g in enumerate(given)]
+    parameters, buffers = stack_module_state(modules)
+    stacked = pytree.tree_map(lambda *members: torch.stack(members), *given)
+
+    def one(parameters, buffers, given, noise):
+        return called(lambda *g: functional_call(modules[0], {**parameters, **buffers}, g), given, noise)
+
+    outputs = vmap(one, randomness="error")(parameters, buffers, stacked, torch.stack(noise))
+    for k, module in enumerate(modules):
+        torch.testing.assert_close(outputs[k], called(module, given[k], noise[k]), rtol=1e-5, atol=1e-6)
+        for name, buffer in module.named_buffers():
+            torch.testing.assert_close(buffers[name][k], buffer)
+
+
+@each_module
+def test_every_number_is_a_buffer_of_one_value_that_decides_alone(technique):
+    first, last = settings(technique)[0], settings(technique)[-1]
+    module, other = made(technique, **first), made(technique, **last)
+    for number in technique.hyperparameters:
+        buffer = dict(module.named_buffers())[number.name]
+        assert buffer.shape == ()
+        assert buffer.item() == pytest.approx(first[number.name])
+    module.load_state_dict(other.state_dict())
+    given = arguments(technique)
+    assert torch.equal(called(module, given, noise_for(given)), called(other, given, noise_for(given)))
+    plain = {k: v for k, v in vars(module).items() if not k.startswith("_")}
+    assert plain == {k: v for k, v in vars(other).items() if not k.startswith("_")}
+
+
+@each_module
+@in_both_modes
+@in_both_types
+def test_what_it_is_given_stays_as_it_is(technique, training, dtype):
+    given = arguments(technique, dtype)
+    before = copy.deepcopy(given)
+    made(technique, dtype).train(training)(*given)
+    for now, then in zip(pytree.tree_leaves(given), pytree.tree_leaves(before), strict=True):
+        assert torch.equal(now, then)
+
+
+@each_layer
+@in_both_modes
+@in_both_types
+@pytest.mark.parametrize("shape", [(6, FEATURES), (3, FEATURES, 5), (2, FEATURES, 3, 3)], ids=str)
+def test_a_layer_keeps_shape_and_type(technique, training, dtype, shape):
+    x = torch.randn(shape, dtype=dtype)
+    module = made(technique, dtype).train(training)
+    if technique.role == "input":
+        module.fit(x)
+    y = module(x)
+    assert (y.shape, y.dtype) == (x.shape, dtype)
+    assert y.isfinite().all()
+
+
+@each("penalty", "loss")
+@in_both_types
+def test_a_penalty_or_loss_is_one_number_that_is_not_negative(technique, dtype):
+    value = made(technique, dtype)(*arguments(technique, dtype))
+    assert (value.shape, value.dtype) == ((), dtype)
+    assert 0 <= value < torch.inf
+
+
+@each_module
+def test_the_gradient_is_that_of_differences(technique):
+    module, given = made(technique, torch.float64), arguments(technique, torch.float64)
+    leaves, tree = pytree.tree_flatten(given)
+    smooth = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
+    rest = [leaf for leaf in leaves if not leaf.is_floating_point()]
+
+    def of(*tensors):
+        return called(module, pytree.tree_unflatten([*tensors, *rest], tree), noise)
+
+    noise = noise_for(given)
+    assert torch.autograd.gradcheck(of, smooth)
+
+
+@each_module
+def test_no_gradient_flows_into_the_numbers(technique):
+    module = made(technique)
+    for number in technique.hyperparameters:
+        assert not dict(module.named_buffers())[number.name].requires_grad
+
+
+@each("activation")
+def test_an_activation_acts_on_each_element_by_itself(technique):
+    module, (x,) = made(technique), arguments(technique)
+    order = torch.randperm(x.numel(), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(module(x).flatten()[order], module(x.flatten()[order]))
+
+
+@each("activation")
+@in_both_types
+def test_an_activation_is_finite_with_a_finite_gradient_far_out(technique, dtype):
+    for numbers in settings(technique):
+        x = torch.tensor([-1e4, -100, -0.0, 0.0, 100, 1e4], dtype=dtype, requires_grad=True)
+        y = made(technique, dtype, **numbers)(x)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        assert y.isfinite().all()
+        assert gradient.isfinite().all()
+
+
+@each_layer
+def test_a_nan_stays_visible(technique):
+    x = arguments(technique)[0].clone()
+    x[0, 0] = torch.nan
+    y = called(made(technique).train(), (x,), torch.full_like(x, 1 - 2**-20))
+    assert y[0, 0].isnan()
+
+
+@each("loss")
+def test_the_order_of_the_examples_does_not_matter_to_a_loss(technique):
+    module, (logits, target) = made(technique), arguments(technique)
+    order = torch.tensor([3, 1, 0, 5, 2, 4])
+    torch.testing.assert_close(module(logits[order], target[order]), module(logits, target))
+
+
+@each("penalty")
+def test_a_penalty_on_weights_that_are_0_is_0_and_grows_with_them(technique):
+    module, (weights,) = made(technique), arguments(technique)
+    assert module([torch.zeros_like(w) for w in weights]) == 0
+    assert module([2 * w for w in weights]) > module(weights) > 0
+
+
+@each_layer
+def test_the_plain_module_is_torchs_and_does_the_same(technique):
+    for numbers in settings(technique):
+        module = made(technique, **numbers)
+        if not hasattr(module, "plain"):
+            assert technique.role == "input", "a technique without an equivalent in torch.nn cannot be exported"
+            continue
+        (x,) = arguments(technique)
+        module(x)
+        plain = module.eval().plain()
+        assert type(plain).__module__.startswith("torch.nn.modules.")
+        assert not plain.training or not any(True for _ in plain.buffers())
+        torch.testing.assert_close(plain.eval()(x), module(x))

@@ -1,0 +1,144 @@
+"""Initializations against their papers on the same draws, and against torch's in distribution."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from reference import initialization as paper
+from trainsmith.errors import InvalidInput
+from trainsmith.initialization import (
+    constant,
+    fan_in_and_out,
+    glorot_normal,
+    glorot_uniform,
+    he,
+    normal,
+    orthogonal,
+    xavier,
+    zeros,
+)
+
+SHAPES = [(7, 5), (3, 40), (6, 4, 3), (8, 3, 3, 5), (4, 2, 2, 2, 3)]
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@each_shape
+def test_the_fans_count_connections(shape):
+    assert fan_in_and_out(torch.empty(shape)) == paper.connections(shape)
+
+
+@each_shape
+def test_the_fans_are_torchs(shape):
+    assert fan_in_and_out(torch.empty(shape)) == nn.init._calculate_fan_in_and_fan_out(torch.empty(shape))
+
+
+def test_the_fans_of_a_grouped_convolution_count_the_inputs_of_its_group():
+    assert fan_in_and_out(nn.Conv2d(8, 16, 3, groups=4).weight)[0] == 2 * 9
+
+
+@each_shape
+@pytest.mark.parametrize(("fill", "name"), [(xavier, "xavier"), (he, "he"), (glorot_normal, "glorot-normal")])
+def test_normal_weights_are_the_draw_times_the_papers_spread(fill, name, shape):
+    expected = paper.from_normal(torch.randn(shape, generator=seeded()), paper.spread(name, shape))
+    np.testing.assert_allclose(fill(torch.empty(shape), generator=seeded()), expected, rtol=1e-6)
+
+
+@each_shape
+def test_uniform_weights_are_the_draw_in_the_papers_bounds(shape):
+    expected = paper.from_uniform(torch.rand(shape, generator=seeded()), paper.spread("glorot-uniform", shape))
+    np.testing.assert_allclose(glorot_uniform(torch.empty(shape), generator=seeded()), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("std", [0.01, 0.5, 0.0])
+def test_normal_has_the_spread_that_is_asked_for_whatever_the_shape(std):
+    expected = paper.from_normal(torch.randn(9, 4, generator=seeded()), std)
+    np.testing.assert_allclose(normal(torch.empty(9, 4), std, generator=seeded()), expected, rtol=1e-6)
+    assert normal(torch.empty(300, 300), generator=seeded()).std().item() == pytest.approx(0.01, rel=0.02)
+
+
+def test_constants():
+    assert torch.equal(zeros(torch.ones(2, 3)), torch.zeros(2, 3))
+    assert torch.equal(constant(torch.ones(2, 3), -0.5), torch.full((2, 3), -0.5))
+    assert torch.equal(constant(torch.ones(2, 3)), torch.full((2, 3), 0.01))
+
+
+@pytest.mark.parametrize(
+    ("fill", "torchs"),
+    [
+        (he, lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu")),
+        (glorot_normal, nn.init.xavier_normal_),
+        (glorot_uniform, nn.init.xavier_uniform_),
+        (xavier, lambda w: nn.init.kaiming_normal_(w, nonlinearity="linear")),
+        (normal, lambda w: nn.init.normal_(w, std=0.01)),
+    ],
+)
+def test_mean_spread_and_tail_are_torchs(fill, torchs):
+    torch.manual_seed(1)
+    ours, theirs = fill(torch.empty(150, 40, 3, 3), generator=seeded()), torchs(torch.empty(150, 40, 3, 3))
+    assert abs(ours.mean() / ours.std()) < 0.02
+    for q in (0.5, 0.75, 0.99):
+        assert ours.abs().quantile(q).item() == pytest.approx(theirs.abs().quantile(q).item(), rel=0.03)
+
+
+def test_glorot_uniform_stays_inside_its_bound_and_fills_it():
+    w = glorot_uniform(torch.empty(200, 100), generator=seeded())
+    bound = (6 / 300) ** 0.5
+    assert 0.999 * bound < w.max() <= bound
+    assert -bound <= w.min() < -0.999 * bound
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3), (6, 2, 3), (2, 3, 2, 2)], ids=str)
+def test_orthogonal_is_the_draw_made_orthonormal_column_by_column(shape):
+    rows, columns = shape[0], int(np.prod(shape[1:]))
+    draw = torch.randn(max(rows, columns), min(rows, columns), generator=seeded(), dtype=torch.float64)
+    expected = paper.gram_schmidt(draw)
+    expected = (expected if rows >= columns else expected.T).reshape(shape)
+    ours = orthogonal(torch.empty(shape, dtype=torch.float64), gain=1.5, generator=seeded())
+    np.testing.assert_allclose(ours, 1.5 * expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (10, 30), (30, 10), (8, 2, 3, 3)], ids=str)
+def test_all_singular_values_are_the_gain(shape):
+    w = orthogonal(torch.empty(shape, dtype=torch.float64), generator=seeded()).flatten(1)
+    torch.testing.assert_close(torch.linalg.svdvals(w), torch.full((min(w.shape),), 2**0.5).double(), rtol=1e-6, atol=0)
+
+
+def test_the_rotation_is_uniformly_distributed():
+    draws = seeded()
+    traces = [orthogonal(torch.empty(3, 3), gain=1.0, generator=draws).trace().item() for _ in range(1500)]
+    # for Haar's measure E tr = 0 and E tr^2 = 1; Householder's signs alone make the mean -1.3
+    assert abs(np.mean(traces)) < 0.1
+    assert np.mean(np.square(traces)) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("fill", [zeros, constant, normal, xavier, he, glorot_normal, glorot_uniform, orthogonal])
+def test_a_vector_is_refused(fill):
+    with pytest.raises(InvalidInput, match=r"at least two axes \(out, in, \.\.\.\); got shape \(5,\)"):
+        fill(torch.empty(5))
+
+
+@pytest.mark.parametrize("fill", [normal, glorot_uniform, orthogonal])
+def test_the_draw_does_not_depend_on_torchs_default_type(fill):
+    expected = fill(torch.empty(4, 6), generator=seeded())
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = fill(torch.empty(4, 6, dtype=torch.float32), generator=seeded())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(again, expected)
+
+
+def test_he_keeps_the_second_moment_through_layers_of_relu_and_xavier_halves_it():
+    draws = seeded()
+    x = torch.randn(200, 1000, generator=draws)
+    h, g = x, x
+    for _ in range(4):
+        h = torch.relu(h @ he(torch.empty(1000, 1000), generator=draws).T)
+        g = torch.relu(g @ xavier(torch.empty(1000, 1000), generator=draws).T)
+    assert h.square().mean().item() == pytest.approx(1, rel=0.3)
+    assert g.square().mean().item() == pytest.approx(1 / 16, rel=0.3)

@@ -1,0 +1,187 @@
+"""Batch and layer normalization against their papers, torch's layers, and what must hold."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from reference import normalization as paper
+from trainsmith.errors import InvalidInput
+from trainsmith.normalization import BatchNorm, LayerNorm, NoNormalization
+
+SHAPES = [(6, 4), (5, 3, 7), (4, 3, 2, 5)]
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+TORCHS_BATCH_NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}
+
+
+def normal_input(shape, seed=0):
+    return 3 + 2 * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def with_random_affine(layer):
+    draws = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=draws))
+        layer.bias.copy_(torch.randn(layer.bias.shape, generator=draws))
+    return layer.double()
+
+
+def numbers_of(layer):
+    return layer.weight.detach().numpy(), layer.bias.detach().numpy()
+
+
+@each_shape
+@pytest.mark.parametrize("eps", [2.0**-17, 0.5])
+def test_batch_normalization_in_training_is_the_papers(shape, eps):
+    layer, x = with_random_affine(BatchNorm(shape[1], eps=eps)), normal_input(shape)
+    np.testing.assert_allclose(layer(x).detach(), paper.batch(x.numpy(), *numbers_of(layer), eps), rtol=1e-9)
+
+
+@each_shape
+def test_running_statistics_are_moving_averages_of_unbiased_batch_statistics(shape):
+    layer = BatchNorm(shape[1], momentum=0.25).double()
+    batches = [normal_input(shape, seed) for seed in range(4)]
+    for x in batches:
+        layer(x)
+    mean, variance = paper.running([x.numpy() for x in batches], shape[1], 0.25)
+    np.testing.assert_allclose(layer.running_mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(layer.running_var, variance, rtol=1e-12)
+
+
+@each_shape
+def test_batch_normalization_in_evaluation_uses_the_running_statistics_and_leaves_them(shape):
+    layer, x = with_random_affine(BatchNorm(shape[1], momentum=0.5, eps=0.25)), normal_input(shape)
+    layer(normal_input(shape, 1))
+    mean, variance = layer.running_mean.clone().numpy(), layer.running_var.clone().numpy()
+    y = layer.eval()(x).detach()
+    expected = paper.batch_in_evaluation(x.numpy(), *numbers_of(layer), 0.25, mean, variance)
+    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(layer.running_mean, mean)
+    np.testing.assert_array_equal(layer.running_var, variance)
+
+
+@each_shape
+def test_batch_normalization_is_torchs_with_its_gradients_and_running_statistics(shape):
+    ours = with_random_affine(BatchNorm(shape[1], momentum=0.25, eps=2.0**-10))
+    theirs = TORCHS_BATCH_NORM[len(shape)](shape[1], momentum=0.25, eps=2.0**-10).double()
+    theirs.load_state_dict({n: t for n, t in ours.state_dict().items() if n not in ("momentum", "eps")}, strict=False)
+    for training in (True, True, False):
+        ours.train(training)
+        theirs.train(training)
+        x = normal_input(shape, 3).requires_grad_()
+        way_back = normal_input(shape, 4)
+        outputs = ours(x), theirs(x)
+        torch.testing.assert_close(*outputs)
+        gradients = [
+            torch.autograd.grad((y * way_back).sum(), [x, m.weight, m.bias])
+            for y, m in zip(outputs, (ours, theirs), strict=True)
+        ]
+        torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_gradient_passes_through_the_batch_statistics(count):
+    layer = with_random_affine(BatchNorm(2))
+    x = normal_input((4, 2, count)).requires_grad_()
+    assert torch.autograd.gradcheck(layer, x)
+    (gradient,) = torch.autograd.grad(layer(x).square().sum(), x)
+    torch.testing.assert_close(gradient.sum((0, 2)), torch.zeros(2).double(), atol=1e-9, rtol=0)
+
+
+def test_running_statistics_carry_no_gradient():
+    layer = BatchNorm(2)
+    layer(torch.randn(4, 2, requires_grad=True))
+    assert not layer.running_mean.requires_grad
+    assert not layer.running_var.requires_grad
+
+
+def test_a_batch_without_a_variance_is_refused():
+    with pytest.raises(InvalidInput, match=r"at least 2 values per feature; got shape \(1, 3\)"):
+        BatchNorm(3)(torch.ones(1, 3))
+    assert BatchNorm(3).eval()(torch.ones(1, 3)).isfinite().all()
+    assert BatchNorm(3)(torch.ones(1, 3, 2)).isfinite().all()
+
+
+def test_momentum_one_keeps_the_last_batch_and_momentum_zero_the_start():
+    x = normal_input((50, 2)).float()
+    last, start = BatchNorm(2, momentum=1.0), BatchNorm(2, momentum=0.0)
+    last(x), start(x)
+    torch.testing.assert_close(last.running_mean, x.mean(0))
+    torch.testing.assert_close(last.running_var, x.var(0))
+    assert start.running_mean.tolist() == [0, 0]
+    assert start.running_var.tolist() == [1, 1]
+
+
+def test_the_defaults_are_torchs():
+    assert repr(BatchNorm(5).plain()) == repr(nn.BatchNorm1d(5))
+    assert repr(LayerNorm(5).plain()) == repr(nn.LayerNorm(5))
+
+
+def test_stacked_batch_normalizations_move_each_members_running_statistics_in_place():
+    layers = [with_random_affine(BatchNorm(3, momentum=m, eps=e)) for m, e in ((0.1, 1e-5), (0.5, 1.0), (1.0, 1e-3))]
+    inputs = torch.stack([normal_input((6, 3, 2), seed) for seed in range(3)])
+    parameters, buffers = stack_module_state(layers)
+    where = buffers["running_mean"].data_ptr()
+    together = vmap(lambda p, b, x: functional_call(layers[0], {**p, **b}, (x,)))(parameters, buffers, inputs)
+    assert buffers["running_mean"].data_ptr() == where
+    for k, layer in enumerate(layers):
+        torch.testing.assert_close(together[k], layer(inputs[k]))
+        torch.testing.assert_close(buffers["running_mean"][k], layer.running_mean)
+        torch.testing.assert_close(buffers["running_var"][k], layer.running_var)
+
+
+@each_shape
+@pytest.mark.parametrize("eps", [2.0**-17, 0.5])
+def test_layer_normalization_is_the_papers(shape, eps):
+    layer, x = with_random_affine(LayerNorm(shape[1], eps=eps)), normal_input(shape)
+    np.testing.assert_allclose(layer(x).detach(), paper.layer(x.numpy(), *numbers_of(layer), eps), rtol=1e-9)
+
+
+@each_shape
+def test_layer_normalization_is_torchs_with_its_gradients(shape):
+    ours = with_random_affine(LayerNorm(shape[1], eps=2.0**-10))
+    theirs = (nn.LayerNorm(shape[1], 2.0**-10) if len(shape) == 2 else nn.GroupNorm(1, shape[1], 2.0**-10)).double()
+    theirs.load_state_dict({"weight": ours.weight, "bias": ours.bias})
+    x = normal_input(shape).requires_grad_()
+    way_back = normal_input(shape, 4)
+    outputs = ours(x), theirs(x)
+    torch.testing.assert_close(*outputs)
+    gradients = [
+        torch.autograd.grad((y * way_back).sum(), [x, m.weight, m.bias])
+        for y, m in zip(outputs, (ours, theirs), strict=True)
+    ]
+    torch.testing.assert_close(*gradients)
+
+
+def test_layer_normalization_does_not_see_scale_and_shift_of_an_example():
+    layer, x = LayerNorm(8, eps=1e-12).double(), normal_input((4, 8))
+    torch.testing.assert_close(layer(5 * x - 2), layer(x))
+
+
+def test_layer_normalization_takes_each_example_by_itself():
+    layer, x = LayerNorm(8).double(), normal_input((4, 8))
+    torch.testing.assert_close(layer(x)[1:2], layer(x[1:2]), rtol=0, atol=1e-14)
+
+
+@each_shape
+@pytest.mark.parametrize("make", [BatchNorm, LayerNorm])
+def test_the_plain_layer_does_the_same(make, shape):
+    ours = with_random_affine(make(shape[1], eps=2.0**-6))
+    ours(normal_input(shape, 1))
+    plain = ours.plain(len(shape)).double()
+    for training in (True, False):
+        torch.testing.assert_close(
+            plain.train(training)(normal_input(shape)), ours.train(training)(normal_input(shape))
+        )
+
+
+def test_a_plain_layer_of_a_layer_in_evaluation_is_in_evaluation():
+    assert not BatchNorm(2).eval().plain().training
+
+
+def test_no_normalization_gives_back_what_it_gets():
+    x = torch.randn(3, 2)
+    assert NoNormalization()(x) is x
