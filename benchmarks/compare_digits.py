@@ -5,6 +5,8 @@
 Competitors, run alternately in every round:
   trainsmith   the whole of compare: tuning, fresh seeds, evaluations on the way, receipt, test score,
                start of its worker processes
+  population   the loops' trainings, no more and no less, as batched populations: the baseline recipe with as
+               many seeds; evaluations on the way, receipt and start of the worker processes included
   loop         one process, one run after another: the baseline network, fused Adam, the same batch size,
                steps and number of runs; no evaluation, no techniques
   pool         that loop in one process a core, one thread each; start of the processes included
@@ -25,10 +27,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from trainsmith.data import load, split
 
 import trainsmith
+from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.comparison.environment import describe_environment
+from trainsmith.comparison.trainings import Trainings
+from trainsmith.data import load, split
 from trainsmith.population import Training
 from trainsmith.population.luck import batches
 
@@ -62,6 +66,13 @@ def pool(seeds: list[int], processes: int) -> None:
         list(executor.map(loop, [seeds[i :: processes * 4] for i in range(processes * 4)]))
 
 
+def population(seeds: list[int], processes: int) -> None:
+    """The same runs as batched populations."""
+    trial = Trial(Recipe(), {"adam.lr": 1e-3})
+    trainings = Trainings("mlp", load("digits"), TRAINING, processes, lambda *_: None)
+    trainings("", [Run(trial, seed) for seed in seeds])
+
+
 def timed(work) -> float:  # type: ignore[no-untyped-def]
     start = time.perf_counter()
     work()
@@ -84,11 +95,13 @@ def main() -> None:
         seeds = list(range(study.plan["runs"]))
         row = {
             "trainsmith_seconds": ours,
+            "population_seconds": timed(lambda s=seeds: population(s, processes)),
             "loop_seconds": timed(lambda s=seeds: loop(s)),
             "pool_seconds": timed(lambda s=seeds: pool(s, processes)),
         }
-        row["loop_ratio"] = row["loop_seconds"] / ours
-        row["pool_ratio"] = row["pool_seconds"] / ours
+        for competitor in ("loop", "pool"):
+            row[f"{competitor}_ratio"] = row[f"{competitor}_seconds"] / ours
+            row[f"{competitor}_ratio_population"] = row[f"{competitor}_seconds"] / row["population_seconds"]
         rounds.append(row)
         print(f"round {number + 1}:", {k: round(v, 2) for k, v in row.items()}, flush=True)
     record = {
@@ -98,7 +111,7 @@ def main() -> None:
         "batch_size": TRAINING.batch_size,
         "processes": processes,
         "rounds": rounds,
-        **{f"median_{k}": statistics.median(r[k] for r in rounds) for k in ("loop_ratio", "pool_ratio")},
+        **{f"median_{k}": statistics.median(r[k] for r in rounds) for k in rounds[0] if "ratio" in k},
         "receipt": study.receipt.deviation,
         "environment": {
             **describe_environment(),
@@ -109,7 +122,7 @@ def main() -> None:
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(record, indent=1) + "\n")
-    print("ratios:", {k: round(record[f"median_{k}"], 2) for k in ("loop_ratio", "pool_ratio")})
+    print("medians:", {k: round(v, 2) for k, v in record.items() if k.startswith("median")})
 
 
 if __name__ == "__main__":

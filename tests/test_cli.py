@@ -48,6 +48,17 @@ def test_compare_prints_json_for_machines(run):
     )
 
 
+def test_a_factory_in_the_folder_one_stands_in_is_found_also_by_the_workers(run, tmp_path):
+    (tmp_path / "my_own_net.py").write_text(
+        "from torch import nn\n\n\ndef build(shape, outputs):\n"
+        "    return nn.Sequential(nn.Linear(shape[0], 9), nn.ReLU(), nn.Linear(9, outputs))\n"
+    )
+    small = (*SMALL[:-1], "2")
+    done = run("compare", "wine", "--network", "my_own_net:build", "--techniques", "sgd,tanh", *small)
+    assert done.exit_code == 0, done.output
+    assert "my_own_net:build" in (tmp_path / "trainsmith-studies" / "wine-1" / "report.html").read_text()
+
+
 def test_inspect_prints_layers_and_draws_them(run, tmp_path):
     done = run("inspect", "digits")
     assert done.exit_code == 0, done.output

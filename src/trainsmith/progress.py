@@ -36,7 +36,7 @@ class Bar(Announce):
         self.progress.stop()
 
     def planned(self, runs: int, member_steps: int, plan: str) -> None:
-        self.console.print(plan, highlight=False)
+        self.console.print(plan, highlight=False, soft_wrap=True)
         self.task = self.progress.add_task("starting", total=member_steps, done=0, runs=runs)
 
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:

@@ -81,7 +81,6 @@ def test_a_refused_learning_rate_is_named():
 def test_the_root_is_the_square_root_except_where_it_would_be_slow():
     v = torch.tensor([4.0, 2.0, 1e-30, torch.inf, torch.nan, 0.0, 1e-42])
     tiny = torch.finfo(torch.float32).tiny
-    torch.testing.assert_close(
-        root(v), torch.tensor([2, 2**0.5, 1e-15, torch.inf, torch.nan, tiny**0.5, tiny**0.5]), equal_nan=True
-    )
+    expected = torch.tensor([2, 2**0.5, 1e-15, torch.inf, torch.nan, tiny**0.5, tiny**0.5])
+    torch.testing.assert_close(root(v), expected, rtol=1e-6, atol=0, equal_nan=True)
     assert torch.equal(v[:2], torch.tensor([4.0, 2.0])), "the moment itself must stay"

@@ -4,6 +4,8 @@ import importlib
 import inspect
 import itertools
 import math
+import os
+import sys
 from collections.abc import Callable
 
 from torch import nn
@@ -55,6 +57,8 @@ def _named(name: str) -> Factory:
             raise unknown_name("network", name, NETWORKS)
         return NETWORKS[name]
     module_name, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:

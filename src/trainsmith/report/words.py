@@ -49,7 +49,7 @@ def answer(study: Study) -> str:
     tested = f"On the {test.examples:,} locked test examples it scores {score(study, test.score)} {study.metric}"
     if best.is_baseline:
         unsure = sum(r.words.startswith("cannot tell") for r in study.rows)
-        more = f"; for {unsure} more seeds could tell" if unsure else ""
+        more = f"; for {unsure} of them more seeds could tell" if unsure else ""
         return (
             f"No technique was shown to be better than the baseline ({best.recipe}) on {study.data}{more}. {tested}, "
             f"where a difference under {delta} is not worth having."
