@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types docs mutants bench clean
+.PHONY: demo test check lint types mutants bench clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -24,6 +24,7 @@ mutants: .venv/ready
 	$(BIN)/python tests/mutants/run.py
 
 bench: .venv/ready
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/compare_digits.py
 
 .venv/ready: pyproject.toml constraints.txt

@@ -96,6 +96,17 @@ def _evaluate(folder: Path) -> subprocess.CompletedProcess:
     return done
 
 
+def test_a_convolutional_network_is_exported_with_layers_for_images(tmp_path):
+    def network(shape, outputs):
+        return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, outputs))
+
+    compared = trainsmith.compare(network, "digits", baseline={"normalization": "batch"}, techniques=["layer"], **SMALL)
+    folder = compared.export(tmp_path / "won")
+    source = (folder / "model.py").read_text()
+    assert "nn.BatchNorm2d(3" in source or "nn.GroupNorm(1, 3" in source
+    assert f": {_evaluate(folder).stdout.split()[1]}." in (folder / "README.md").read_text()
+
+
 def test_an_own_network_cannot_be_written_as_source_and_the_study_says_so(tmp_path):
     class Own(nn.Module):
         def __init__(self, shape, outputs):

@@ -121,6 +121,19 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(run, arguments, message):
     assert isinstance(done.exception, SystemExit)
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_trained(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("compare", "wine", "--out", "file/study")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("trainsmith: error: Not a directory")
+    refused = run("compare", "wine", "--out", "study", "--trials", "0")
+    assert refused.exit_code == 2
+    assert not (tmp_path / "study").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("")
+    assert "exists already" in run("compare", "wine", "--out", "full").stderr
+
+
 @pytest.mark.parametrize("arguments", [("inspect",), ("inspect", "digits", "--example", "depth"), ("compare",)])
 def test_a_malformed_command_explains_its_usage(run, arguments):
     done = run(*arguments)

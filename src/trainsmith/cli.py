@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def compare(data: str, as_json: bool, out: Path | None, **options: Any) -> None:
     dataset = load(data, data_dir=options["data_dir"], target=options["target"], task=options["task"])
     folder = _new_folder(out, dataset.name)
     given = {k: options[k] for k in ("trials", "seeds", "steps", "batch_size", "processes") if options[k] is not None}
-    with Bar() as bar:
+    with _made(folder), Bar() as bar:
         comparison = api.compare(
             options["network"],
             dataset,
@@ -176,6 +177,17 @@ def report(study: Path, out: Path | None) -> None:
     read = read_study((study / "study.json").read_text(encoding="utf-8"))
     show(Group(summary(read), *family_tables(read)))
     click.echo(f"report: {write_report(read, out or study / 'report.html')}")
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder is made before anything is trained, so that one that cannot be written is said at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        folder.rmdir()
+        raise
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -1,8 +1,10 @@
 """A network of known layers as plain PyTorch source."""
 
+import inspect
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization import Standardization
@@ -31,16 +33,19 @@ class Standardize(nn.Module):
 '''
 
 
-def write_source(network: nn.Module) -> Source:
+@torch.no_grad()
+def write_source(network: nn.Module, example: Tensor) -> Source:
     """Source for an nn.Sequential of torch's layers and ours, ours as torch's equivalents.
 
+    example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
     Raises InvalidInput for a network of another shape: a user's own class has its source already.
     """
     if type(network) is not nn.Sequential:
         raise InvalidInput("only networks that are an nn.Sequential can be written as source yet.")
-    layers, lines = [], []
-    for layer in network:
-        plain: nn.Module = getattr(layer, "plain", lambda layer=layer: layer)()
+    layers, lines, x = [], [], example
+    for layer in network.eval():
+        plain = _plain(layer, x.ndim)
+        x = layer(x)
         layers.append(plain)
         lines.append(f"        {_constructor(plain)},")
     needs_standardize = any(isinstance(m, Standardization) for m in layers)
@@ -59,6 +64,14 @@ def write_source(network: nn.Module) -> Source:
         ]
     )
     return Source(text, nn.Sequential(*layers))
+
+
+def _plain(layer: nn.Module, axes: int) -> nn.Module:
+    """torch's equivalent of one of our layers, for inputs with so many axes; any other layer itself."""
+    plain = getattr(layer, "plain", None)
+    if plain is None:
+        return layer
+    return plain(axes) if "axes" in inspect.signature(plain).parameters else plain()
 
 
 def _constructor(layer: nn.Module) -> str:

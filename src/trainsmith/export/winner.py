@@ -74,7 +74,7 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     member = make_member(Run(best.trial, seed), network, dataset)
     trained = member.objective.network
     trained.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in study.states[seed].items()})
-    source = write_source(trained.eval())
+    source = write_source(trained.eval(), dataset.x[:2])
     x, y = dataset.test.open()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(source.text)
