@@ -120,6 +120,31 @@ def test_noise_that_members_would_share_is_refused():
         work(Job(Noisy, TRAINING, tuple(runs_of(Recipe(), 2))), blobs())
 
 
+class Frozen(nn.Module):
+    """A user's network in double precision whose first layer is not to be trained."""
+
+    def __init__(self, shape, outputs):
+        super().__init__()
+        self.first, self.act, self.last = nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, outputs)
+        self.first.requires_grad_(False)
+        self.double()
+
+    def forward(self, x):
+        return self.last(self.act(self.first(x.double())))
+
+
+def test_frozen_parameters_stay_as_they_are_and_the_precision_is_kept():
+    runs = runs_of(Recipe(optimizer="momentum", regularization=("l2",)), 3)
+    results, population = trained(runs, Frozen)
+    assert population.flat.dtype == torch.float64
+    record = work(Job(Frozen, TRAINING, tuple(runs), replay=(0, 1, 2)), blobs())
+    assert max(record.deviations) < 1e-12
+    for run, result in zip(runs, results, strict=True):
+        start = make_member(run, Frozen, blobs()).objective.network.state_dict()
+        changed = {name for name, t in start.items() if not np.array_equal(t.numpy(), result.state[name])}
+        assert {name.split(".")[-2] for name in changed} == {"last"}
+
+
 class Native(nn.Module):
     """torch's own dropout and batch normalization, as a user would write them."""
 

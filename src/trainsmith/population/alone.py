@@ -21,7 +21,8 @@ class Alone:
         self.members = [member]
         self.x, self.y = x, y
         self.module = member.objective
-        self.optimizer = member.rule(self.module.parameters(), **member.numbers)
+        self.trained = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = member.rule(self.trained, **member.numbers)
 
     def step(self, number: int, rate: float, chosen: np.ndarray) -> Tensor:
         member = self.members[0]
@@ -31,7 +32,7 @@ class Alone:
             loss = self.module(self.x[index], member.targets(self.y[index]))
         self.optimizer.zero_grad()
         loss.backward()
-        for p in self.module.parameters():
+        for p in self.trained:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         for group in self.optimizer.param_groups:
             group["lr"] = member.numbers["lr"] * rate

@@ -46,14 +46,16 @@ class Population:
         A tensor's axes lie in memory in the order in which the program returns its gradient, so that
         gradients are copied without being transposed.
         """
-        members = len(parameters[0])
+        members, kinds = len(self.members), {p.dtype for p in parameters}
+        if len(kinds) > 1:
+            raise Unbatchable(f"its parameters are of different types: {', '.join(sorted(map(str, kinds)))}")
         chosen = np.stack([m.train[:2] for m in self.members])
         x, y = self._batch(chosen)
         keys = noise_keys(self._seeds, 0, self.places)
         gradients = self.program.preflight(parameters, buffers, keys, x, y)
         orders = [sorted(range(1, g.ndim), key=lambda a, g=g: -g.stride(a)) for g in gradients]  # type: ignore[misc]
         sizes = [p[0].numel() for p in parameters]
-        self.flat, self.gradient = (torch.zeros(members, sum(sizes)) for _ in range(2))
+        self.flat, self.gradient = (torch.zeros(members, sum(sizes), dtype=parameters[0].dtype) for _ in range(2))
         self.moments = [torch.zeros_like(self.flat) for _ in self.rule.moments]
         self._orders = orders
         self.buffers = buffers

@@ -30,8 +30,7 @@ class Program:
     def __init__(self, base: Objective) -> None:
         self.base = copy.deepcopy(base).train()
         self.evaluated = copy.deepcopy(base).eval()
-        self.parameter_names = [name for name, _ in base.named_parameters()]
-        self.buffer_names = [name for name, _ in base.named_buffers()]
+        self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
         self._traced: Callable[..., tuple[Tensor, Tensors]] | None = None
 
     def places(self, x: Tensor, y: Tensor) -> int:
@@ -102,7 +101,14 @@ class Program:
 
 
 def stack(modules: Sequence[nn.Module]) -> tuple[Tensors, Tensors]:
-    """Parameters and buffers of equal modules, each stacked to (K, ...), in the order of their names."""
-    parameters = zip(*([p.detach() for p in m.parameters()] for m in modules), strict=True)
-    buffers = zip(*(list(m.buffers()) for m in modules), strict=True)
+    """What is trained and what is not of equal modules, each stacked to (K, ...), in the order of their names."""
+    trained, fixed = zip(*(trained_and_fixed(m) for m in modules), strict=True)
+    parameters, buffers = (zip(*(tensors.values() for tensors in kind), strict=True) for kind in (trained, fixed))
     return [torch.stack(p) for p in parameters], [torch.stack(b) for b in buffers]
+
+
+def trained_and_fixed(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The parameters that are trained, by name; and the frozen ones and the buffers."""
+    trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+    return trained, {**frozen, **dict(module.named_buffers())}
