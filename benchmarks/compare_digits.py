@@ -58,7 +58,7 @@ def loop(seeds: list[int]) -> float:
             loss.backward()
             optimizer.step()
             schedule.step()
-    return float(loss)
+    return loss.item()
 
 
 def pool(seeds: list[int], processes: int) -> None:
