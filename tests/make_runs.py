@@ -1,9 +1,9 @@
 """Small data and runs that many tests train."""
 
 import numpy as np
-from trainsmith.data import from_arrays
 
 from trainsmith.catalogue import FAMILIES, Recipe, Run, Trial, techniques
+from trainsmith.data import from_arrays
 
 
 def blobs(examples=200, features=12, classes=3, seed=0, shift=0.0):
