@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -43,13 +44,14 @@ def run_jobs(
     ):
         parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
         yield from parallel(
-            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done) for i, job in enumerate(jobs)
+            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, sys.path) for i, job in enumerate(jobs)
         )
 
 
 def _work_elsewhere(
-    position: int, job: Job, kind: type[Dataset], fields: dict[str, Any], progress: Path
+    position: int, job: Job, kind: type[Dataset], fields: dict[str, Any], progress: Path, search: list[str]
 ) -> tuple[int, Record]:
+    sys.path[:] = search  # a factory is found here as it was there, also by a worker that has served before
     torch.set_num_threads(1)
     gc.freeze()  # what torch's import left behind need not be searched for garbage again and again
     tensors = {n: torch.from_numpy(_writable(v)) for n, v in fields.items() if isinstance(v, np.ndarray)}
