@@ -91,6 +91,28 @@ def test_tied_weights_are_told_from_untied():
     assert signature(tied, lambda m: m(X)) != signature(untied, lambda m: m(X))
 
 
+class OtherwiseInEvaluation(nn.Module):
+    """What it does in evaluation no training pass shows: a factor, and a layer of its own or a shared one."""
+
+    def __init__(self, factor=1.0, tied=False):
+        super().__init__()
+        self.factor, self.first, self.spare = factor, nn.Linear(12, 12), nn.Linear(12, 12)
+        if tied:
+            self.spare.weight = self.first.weight
+
+    def forward(self, x):
+        return self.first(x) if self.training else self.spare(self.first(x)) * self.factor
+
+
+@pytest.mark.parametrize("different", [{"factor": 2.0}, {"tied": True}], ids=str)
+def test_attributes_and_sharing_count_also_where_a_training_pass_does_not_show_them(different):
+    def of_training(module):
+        return signature(module.train(), lambda m: m(X))
+
+    assert of_training(OtherwiseInEvaluation()) == of_training(OtherwiseInEvaluation())
+    assert of_training(OtherwiseInEvaluation()) != of_training(OtherwiseInEvaluation(**different))
+
+
 def test_the_module_and_torchs_random_state_stay_as_they_were():
     network = nn.Sequential(nn.BatchNorm1d(12), nn.Dropout(0.5)).train()
     before, state = {k: v.clone() for k, v in network.state_dict().items()}, torch.random.get_rng_state()

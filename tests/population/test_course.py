@@ -50,6 +50,7 @@ def test_regression_targets_are_standardized_by_the_training_part_of_each_seed()
     assert member.scale == pytest.approx(y.std())
     standardized = member.targets(data.y[member.train])
     assert float(standardized.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(standardized.std(correction=0)) == pytest.approx(1, abs=1e-5)
     record = work(Job("mlp", Training(steps=150, batch_size=16), (Run(Trial(Recipe()), 3),)), data)
     assert record.results[0].score > 0.8
 
@@ -68,6 +69,7 @@ def test_early_stopping_ends_before_the_last_step_restores_the_best_and_watches_
     assert {r.status for r in record.results} == {"stopped"}
     for run, result in zip(runs, record.results, strict=True):
         assert result.step < 400
+        assert result.score == result.curve[-3][3], "it stopped two checks after its best, whose score it keeps"
         network = make_member(run, "mlp", data).objective.network
         network.load_state_dict({n: torch.from_numpy(t) for n, t in result.state.items()})
         held = make_member(run, "mlp", data)
