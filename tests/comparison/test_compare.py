@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from make_runs import blobs, line
-from trainsmith.catalogue import Recipe, find
+from trainsmith.catalogue import Recipe, find, techniques
 from trainsmith.comparison import Budget, compare, read_study
 from trainsmith.comparison.compare import _tune, constant_score
 from trainsmith.comparison.plan import (
     FIRST_FRESH_SEED,
+    FIRST_LOOK,
     Candidate,
     candidates,
     default_baseline,
@@ -257,3 +258,12 @@ def test_a_study_that_makes_no_sense_is_refused_before_it_trains(options, messag
 def test_a_budget_must_be_counts(name, value):
     with pytest.raises(InvalidInput, match=rf"{name.replace('_', ' ')} must be a whole number"):
         Budget(**{name: value})
+
+
+def test_the_first_look_names_techniques_that_exist():
+    assert FIRST_LOOK <= {t.name for t in techniques()}
+
+
+def test_a_family_asked_for_is_compared_whole():
+    chosen, _ = candidates(Recipe(), blobs(examples=20, shift=1.0), ["activation"], None)
+    assert {c.recipe.activation for c in chosen} == {t.name for t in techniques("activation")}
