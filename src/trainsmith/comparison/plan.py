@@ -13,9 +13,7 @@ from trainsmith.population import Training, make_member
 
 MOST_TUNED = 8
 FIRST_LOOK = frozenset(
-    "zeros constant normal xavier he glorot-normal glorot-uniform orthogonal none standardization batch layer "
-    "sigmoid tanh relu leaky-relu elu sgd momentum nesterov rmsprop "
-    "adam l2 dropout label-smoothing early-stopping".split()
+    ["zeros", "constant", "normal", "xavier", "he", "glorot-normal", "glorot-uniform", "orthogonal", "none", "standardization", "batch", "layer", "sigmoid", "tanh", "relu", "leaky-relu", "elu", "sgd", "momentum", "nesterov", "rmsprop", "adam", "l2", "dropout", "label-smoothing", "early-stopping"]
 )
 """What a study compares when it is not told: the usual choices of each family. The whole catalogue, asked
 for by families or names, would take many times as long and hide them among variants."""
