@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainsmith.population.luck import Luck, counting, noise_keys
 from trainsmith.population.member import Member
+from trainsmith.population.objective import predictions
 
 
 class Alone:
@@ -55,7 +56,7 @@ class Alone:
     def outputs(self, chosen: np.ndarray) -> Tensor:
         self.module.eval()
         with torch.no_grad():
-            return self.module.network(self.x[torch.from_numpy(chosen[0])])[None]
+            return predictions(self.module.network(self.x[torch.from_numpy(chosen[0])]))[None]
 
     def state(self, k: int) -> dict[str, Tensor]:
         return {name: t.detach().clone() for name, t in self.module.network.state_dict().items()}

@@ -1,9 +1,12 @@
 """What a member minimizes: its network, loss and penalties as one module, so that all of it can be stacked."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from trainsmith.errors import InvalidInput
 
 
 class SquaredError(nn.Module):
@@ -23,6 +26,22 @@ class CrossEntropy(nn.Module):
         return -functional.log_softmax(logits, -1).gather(-1, targets[:, None]).mean()
 
 
+def predictions(output: Any) -> Tensor:
+    """The tensor a network's output predicts with: itself, its `logits`, or the first of a tuple or list.
+
+    Raises InvalidInput for any other output.
+    """
+    output = getattr(output, "logits", output)
+    if isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise InvalidInput(
+            f"the network must return a tensor, an object with `logits` or a tuple that begins with a tensor; it "
+            f"returned {type(output).__name__}. Wrap it in a module that returns its predictions."
+        )
+    return output
+
+
 class Objective(nn.Module):
     """loss(network(x), y) + the sum of penalties on the network's weights (tensors with two axes or more)."""
 
@@ -34,7 +53,7 @@ class Objective(nn.Module):
         self.penalized = True
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        value = self.loss(self.network(x), y)
+        value = self.loss(predictions(self.network(x)), y)
         weights = [p for p in self.network.parameters() if p.ndim >= 2]
         for penalty in self.penalties if self.penalized else ():
             value = value + penalty(weights)

@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.population.luck import Luck, counting
-from trainsmith.population.objective import Objective
+from trainsmith.population.objective import Objective, predictions
 from trainsmith.population.straighten import straighten
 
 Tensors = list[Tensor]
@@ -95,7 +95,7 @@ class Program:
         state = {name.removeprefix(network): t for name, t in pairs if name.startswith(network)}
 
         def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(self.evaluated.network, state, (x,))
+            return predictions(functional_call(self.evaluated.network, state, (x,)))
 
         return vmap(forward, randomness="error")(state, x)
 
