@@ -10,7 +10,7 @@ from torch import nn
 from make_runs import blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Job, Population, Training, make_member, train, work
+from trainsmith.population import Chunk, Job, Training, make_member, train, work
 
 TRAINING = Training(steps=20, batch_size=16, checks=5)
 
@@ -18,8 +18,8 @@ TRAINING = Training(steps=20, batch_size=16, checks=5)
 def trained(runs, network="mlp", training=TRAINING, **options):
     data = blobs()
     members = [make_member(run, network, data) for run in runs]
-    population = Population(members, data.x, data.y)
-    return train(population, data.y, training, keep_states=True, **options), population
+    population = Chunk(members, data.x, data.y)
+    return train(population, data.x, data.y, training, keep_states=True, **options), population
 
 
 def of_rates(*rates, recipe=None):
@@ -42,7 +42,7 @@ def test_dropped_members_stop_costing_time_and_the_others_go_on_unchanged():
     steps = []
     results, population = trained(of_rates(1e-3, 1e38, 1e38, 5e-3, 1e38), advance=steps.append)
     alone, _ = trained(of_rates(1e-3, 1e38, 1e38, 5e-3, 1e38)[:1])
-    assert len(population.flat) == 2, "three of five members diverged: their rows are taken out"
+    assert len(population.parameters[0]) == 2, "three of five members diverged: their rows are taken out"
     assert sum(steps) == 5 * TRAINING.steps
     np.testing.assert_allclose(results[0].curve, alone[0].curve, rtol=1e-4, atol=1e-5)
     for name, weights in alone[0].state.items():
@@ -61,7 +61,7 @@ def test_a_population_of_unequal_structures_is_refused():
     data = blobs()
     runs = [Run(Trial(Recipe(activation=name)), 0) for name in ("relu", "tanh")]
     with pytest.raises(ValueError, match="equal structural signatures"):
-        Population([make_member(run, "mlp", data) for run in runs], data.x, data.y)
+        Chunk([make_member(run, "mlp", data) for run in runs], data.x, data.y)
 
 
 class Slopes(nn.Module):
@@ -136,7 +136,7 @@ class Frozen(nn.Module):
 def test_frozen_parameters_stay_as_they_are_and_the_precision_is_kept():
     runs = runs_of(Recipe(optimizer="momentum", regularization=("l2",)), 3)
     results, population = trained(runs, Frozen)
-    assert population.flat.dtype == torch.float64
+    assert {p.dtype for p in population.parameters} == {torch.float64}
     record = work(Job(Frozen, TRAINING, tuple(runs), replay=(0, 1, 2)), blobs())
     assert max(record.deviations) < 1e-12
     for run, result in zip(runs, results, strict=True):

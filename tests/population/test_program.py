@@ -1,45 +1,76 @@
 """The batched program: traced, straightened and single-pass twins of slow, obvious code."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from make_runs import RECIPES, blobs, runs_of
+from trainsmith.catalogue import Recipe
 from trainsmith.optimizer import Adam
-from trainsmith.population import Population, make_member
-from trainsmith.population.luck import batches
+from trainsmith.population import Chunk, make_member
+from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
+from trainsmith.population.straighten import straighten
 from trainsmith.population.update import KERNELS, Update
 
 
-def population_of(recipe, count=3):
-    data = blobs()
-    return Population([make_member(run, "mlp", data) for run in runs_of(recipe, count)], data.x, data.y)
+def chunk_of(recipe, count=3, network="mlp", data=None):
+    data = data or blobs()
+    return Chunk([make_member(run, network, data) for run in runs_of(recipe, count)], data.x, data.y), data
 
 
-def chosen(population, step=0):
-    import numpy as np
-
-    return np.stack([batches(m.seed, m.train, 16, 5)[step] for m in population.members])
+def batch(chunk, data, step=0):
+    chosen = torch.from_numpy(np.stack([batches(m.seed, m.train, 16, 5)[step] for m in chunk.members]))
+    return data.x[chosen], data.y[chosen]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_every_recipe_is_traced_and_the_straight_line_gives_what_vmap_gives(recipe):
-    from trainsmith.population.luck import noise_keys
-
-    population = population_of(recipe)
-    population.step(1, 1.0, chosen(population))
-    program = population.program
-    assert program._traced is not None
-    keys = noise_keys([m.seed for m in population.members], 2, population.places)
-    inputs = (keys, *population._batch(chosen(population, 1)))
-    before = [b.clone() for b in population.buffers]
-    losses, gradients = program.losses_and_gradients(population.parameters, before, *inputs)
+    chunk, data = chunk_of(recipe)
+    chunk.step(1, 1.0, *batch(chunk, data))
+    program = chunk.program
+    assert program.straight
+    keys = noise_keys([m.seed for m in chunk.members], 2, chunk.places)
+    inputs = (keys, *batch(chunk, data, 1))
+    before = [b.clone() for b in chunk.buffers]
+    losses, gradients = program.losses_and_gradients(chunk.parameters, before, *inputs)
+    written = [torch.full_like(g, math.nan) for g in chunk.gradients]
     with torch.no_grad():
-        after = [b.clone() for b in population.buffers]
-        straight_losses, straight_gradients = program.run(population.parameters, after, *inputs)
+        after = [b.clone() for b in chunk.buffers]
+        straight_losses = program.run(chunk.parameters, after, *inputs, written)
     torch.testing.assert_close(straight_losses, losses)
-    torch.testing.assert_close(straight_gradients, gradients)
+    torch.testing.assert_close(written, gradients)
     torch.testing.assert_close(after, before)
+
+
+def test_gradients_of_weights_are_written_where_the_optimizer_reads_them():
+    chunk, data = chunk_of(Recipe())
+    chunk.step(1, 1.0, *batch(chunk, data))
+    (line,) = chunk.program._lines.values()
+    targets = [node.target for node in line.graph.nodes]
+    weights = sum(p.ndim == 3 for p in chunk.parameters)
+    assert targets.count(torch.ops.aten.bmm.out) == weights
+    assert torch.ops.aten.relu_.default in targets
+    assert torch.ops.aten.relu.default not in targets
+
+
+@pytest.mark.parametrize("classes", [2, 10, 63, 64, 100])
+@pytest.mark.parametrize("examples", [3, 80])
+def test_turning_a_softmax_of_few_classes_changes_no_number(classes, examples):
+    def both(z, g):
+        z = z.detach().requires_grad_()
+        with torch.enable_grad():
+            p = torch.log_softmax(z, -1)
+            return p.detach(), torch.autograd.grad(p, z, g)[0]
+
+    z, g = torch.randn(4, examples, classes) * 30, torch.randn(4, examples, classes)
+    line = straighten(make_fx(both)(z, g))
+    turned = any(node.args[1] == 1 for node in line.graph.nodes if node.target is torch.ops.aten._log_softmax.default)
+    assert turned == (classes < min(64, examples))
+    torch.testing.assert_close(line(z, g), both(z, g), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("rule", KERNELS, ids=lambda r: r.__name__)
@@ -51,16 +82,21 @@ def test_a_single_pass_kernel_gives_what_the_rules_formula_gives(rule):
         "beta2": [0.999, 0.9, 0.0],
         "eps": [1e-8, 1.0, 1e-3],
     }
-    fast, slow = ([torch.zeros(3, 40) for _ in range(1 + len(rule.moments))] for _ in range(2))
-    update = Update(rule, numbers)
+    parameters, gradients = ([torch.zeros(3, 5, 8).mT, torch.zeros(3, 6)] for _ in range(2))
+    slow = [[torch.zeros_like(p) for _ in range(1 + len(rule.moments))] for p in parameters]
+    update = Update(rule, numbers, parameters, gradients)
     for t in range(1, 12):
-        g = torch.randn(3, 40, generator=generator) * 10.0 ** torch.randint(-6, 3, (3, 1), generator=generator)
-        update(t, 0.7, fast[0], g, fast[1:])
+        for g in gradients:
+            scale = 10.0 ** torch.randint(-6, 3, (3, *(1,) * (g.ndim - 1)), generator=generator)
+            g.copy_(torch.randn(g.shape, generator=generator) * scale)
+        update(t, 0.7)
         for k in range(3):
             own = {n: v[k] for n, v in numbers.items()}
             coefficients = rule.coefficients(t, **{**own, "lr": own["lr"] * 0.7})
-            rule.update(slow[0][k], g[k], *(m[k] for m in slow[1:]), **coefficients)
-    torch.testing.assert_close(fast, slow, rtol=2e-5, atol=1e-7)
+            for g, (theta, *moments) in zip(gradients, slow, strict=True):
+                rule.update(theta[k], g[k], *(m[k] for m in moments), **coefficients)
+    for theta, kept, expected in zip(parameters, update.kept, slow, strict=True):
+        torch.testing.assert_close([theta, *kept], expected, rtol=2e-5, atol=1e-7)
 
 
 def test_adam_has_a_kernel_here():

@@ -7,7 +7,7 @@ from torch import nn
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.population import Alone, Job, Population, Training, deviation, make_member, train, work
+from trainsmith.population import Alone, Chunk, Job, Training, deviation, make_member, train, work
 from trainsmith.population.luck import batches
 
 TRAINING = Training(steps=12, batch_size=16, checks=3)
@@ -22,11 +22,11 @@ def members_of(runs):
 def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
     runs = runs_of(recipe, 4)
     members, data = members_of(runs)
-    population = Population(members, data.x, data.y)
-    together = train(population, data.y, TRAINING, keep_states=True)
+    population = Chunk(members, data.x, data.y)
+    together = train(population, data.x, data.y, TRAINING, keep_states=True)
     for i, run in enumerate(runs):
-        alone = Alone(make_member(run, "mlp", data), data.x, data.y)
-        (there,) = train(alone, data.y, TRAINING, keep_states=True)
+        alone = Alone(make_member(run, "mlp", data))
+        (there,) = train(alone, data.x, data.y, TRAINING, keep_states=True)
         np.testing.assert_allclose(together[i].first_losses, there.first_losses, rtol=2e-5, atol=1e-6)
         assert together[i].loss == pytest.approx(there.loss, rel=1e-3)
         if recipe.normalization == "batch":
@@ -39,7 +39,7 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
 def test_initial_weights_are_bitwise_those_of_the_member_alone(recipe):
     runs = runs_of(recipe, 3)
     members, data = members_of(runs)
-    population = Population(members, data.x, data.y)
+    population = Chunk(members, data.x, data.y)
     for k, run in enumerate(runs):
         alone = make_member(run, "mlp", data).objective.network.state_dict()
         for name, tensor in population.state(k).items():
@@ -65,7 +65,7 @@ def test_a_plain_torch_loop_that_knows_nothing_of_us_gets_the_same_losses():
         expected.append(loss.item())
     others = [Run(Trial(Recipe(), {"adam.lr": 1e-2}), seed) for seed in (1, 2)]
     members, _ = members_of([others[0], run, others[1]])
-    results = train(Population(members, data.x, data.y), data.y, TRAINING)
+    results = train(Chunk(members, data.x, data.y), data.x, data.y, TRAINING)
     np.testing.assert_allclose(results[1].first_losses, expected, rtol=1e-5)
 
 
@@ -73,8 +73,8 @@ def test_members_keep_their_results_when_they_change_places():
     runs = runs_of(Recipe(regularization=("dropout",)), 5)
     order = [3, 0, 4, 2, 1]
     (members, data), (shuffled, _) = members_of(runs), members_of([runs[i] for i in order])
-    first = train(Population(members, data.x, data.y), data.y, TRAINING)
-    second = train(Population(shuffled, data.x, data.y), data.y, TRAINING)
+    first = train(Chunk(members, data.x, data.y), data.x, data.y, TRAINING)
+    second = train(Chunk(shuffled, data.x, data.y), data.x, data.y, TRAINING)
     for place, i in enumerate(order):
         assert second[place].first_losses == first[i].first_losses
 
@@ -82,8 +82,8 @@ def test_members_keep_their_results_when_they_change_places():
 def test_a_members_results_do_not_depend_on_the_size_of_its_population():
     runs = runs_of(Recipe(normalization="batch", regularization=("dropout",)), 6)
     (six, data), (two, _) = members_of(runs), members_of(runs[:2])
-    large = train(Population(six, data.x, data.y), data.y, TRAINING)
-    small = train(Population(two, data.x, data.y), data.y, TRAINING)
+    large = train(Chunk(six, data.x, data.y), data.x, data.y, TRAINING)
+    small = train(Chunk(two, data.x, data.y), data.x, data.y, TRAINING)
     for a, b in zip(large, small, strict=False):
         np.testing.assert_allclose(a.first_losses, b.first_losses, rtol=1e-5)
 

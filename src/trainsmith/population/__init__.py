@@ -1,21 +1,22 @@
 """Many members as one program: buckets, seeded luck, the step, packing, dropping members, the receipt."""
 
 from trainsmith.population.alone import Alone
+from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import FIRST_LOSSES, Result, Training, score, train
 from trainsmith.population.job import Job, Record, work
-from trainsmith.population.member import Member, make_member
+from trainsmith.population.member import Learner, Member, make_member
 from trainsmith.population.packing import members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
-from trainsmith.population.population import Population, Unbatchable, bucket_key
 from trainsmith.population.verify import TOLERANCE, deviation
 
 __all__ = [
     "FIRST_LOSSES",
     "TOLERANCE",
     "Alone",
+    "Chunk",
     "Job",
+    "Learner",
     "Member",
-    "Population",
     "Record",
     "Result",
     "Training",

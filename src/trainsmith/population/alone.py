@@ -2,12 +2,11 @@
 
 import contextlib
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from trainsmith.population.luck import Luck, counting, noise_keys
-from trainsmith.population.member import Member
+from trainsmith.population.member import Learner
 from trainsmith.population.objective import predictions
 
 
@@ -18,19 +17,18 @@ class Alone:
     receipt, and networks that cannot be batched.
     """
 
-    def __init__(self, member: Member, x: Tensor, y: Tensor) -> None:
+    def __init__(self, member: Learner) -> None:
         self.members = [member]
-        self.x, self.y = x, y
         self.module = member.objective
         self.trained = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = member.rule(self.trained, **member.numbers)
 
-    def step(self, number: int, rate: float, chosen: np.ndarray) -> Tensor:
+    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+        """One step on x (1, n, ...), y (1, n), as a population's; the loss (1,) before it."""
         member = self.members[0]
-        index = torch.from_numpy(chosen[0])
         self.module.train()
-        with self._luck(number, self.x[index], member.targets(self.y[index])):
-            loss = self.module(self.x[index], member.targets(self.y[index]))
+        with self._luck(number, x[0], y[0]):
+            loss = self.module(x[0], y[0])
         self.optimizer.zero_grad()
         loss.backward()
         for p in self.trained:
@@ -47,18 +45,18 @@ class Alone:
                 self.module(x, y)
             self.module.load_state_dict(states, strict=False)
             self.places = counter.calls
-        return (
-            Luck(noise_keys([self.members[0].seed], number, self.places)[0])
-            if self.places
-            else contextlib.nullcontext()
-        )
+        if self.places == 0:
+            return contextlib.nullcontext()
+        return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device))
 
-    def outputs(self, chosen: np.ndarray) -> Tensor:
+    def outputs(self, x: Tensor) -> Tensor:
+        """Network outputs in evaluation mode (1, n, outputs) for x (1, n, ...)."""
         self.module.eval()
         with torch.no_grad():
-            return predictions(self.module.network(self.x[torch.from_numpy(chosen[0])]))[None]
+            return predictions(self.module.network(x[0]))[None]
 
     def state(self, k: int) -> dict[str, Tensor]:
+        """A copy of the network's state_dict."""
         return {name: t.detach().clone() for name, t in self.module.network.state_dict().items()}
 
     def keep(self, which: list[int]) -> None:

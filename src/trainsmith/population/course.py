@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
-from trainsmith.population.member import Member
+from trainsmith.population.luck import batches
+from trainsmith.population.member import Learner, Member
 
+EVALUATED_AT_ONCE = 2**22
+"""Input numbers of all members in one evaluation pass; more are evaluated in several."""
 FIRST_LOSSES = 10
 """How many first training losses a result keeps, for the receipt."""
 
@@ -67,17 +70,17 @@ class Result:
     state: dict[str, np.ndarray] | None = None
 
 
-class Steps(Protocol):
-    """Something that trains members: a population, or one member alone."""
+class Trainer(Protocol):
+    """Something that trains members: a chunk of a population, or one member alone."""
 
-    members: list[Member]
+    members: list[Any]
 
-    def step(self, number: int, rate: float, chosen: np.ndarray) -> Tensor:
-        """One optimizer step on the examples `chosen` (members, batch); each member's loss before it."""
+    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+        """One optimizer step on x (members, batch, ...), y (members, batch); each member's loss before it."""
         ...
 
-    def outputs(self, chosen: np.ndarray) -> Tensor:
-        """Network outputs in evaluation mode, (members, examples, outputs), for `chosen` (members, examples)."""
+    def outputs(self, x: Tensor) -> Tensor:
+        """Network outputs in evaluation mode, (members, examples, outputs), for x (members, examples, ...)."""
         ...
 
     def state(self, k: int) -> dict[str, Tensor]:
@@ -90,7 +93,8 @@ class Steps(Protocol):
 
 
 def train(
-    trainer: Steps,
+    trainer: Trainer,
+    x: Tensor,
     y: Tensor,
     training: Training,
     keep_states: bool = False,
@@ -98,7 +102,7 @@ def train(
 ) -> list[Result]:
     """Train every member of `trainer`; results in their order. Members that end early are taken out.
 
-    y: the development targets. advance: told of member-steps as they are done (and of those saved).
+    x, y: the development examples and targets. advance: told of member-steps as they are done (and of those saved).
     """
     results = [Result() for _ in trainer.members]
     active = list(range(len(results)))
@@ -107,7 +111,8 @@ def train(
     for check in training.check_steps():
         total = torch.zeros(len(active), dtype=torch.float64)
         for step in range(done + 1, check + 1):
-            losses = trainer.step(step, training.rate(step), np.stack([orders[i][step - 1] for i in active]))
+            chosen = torch.from_numpy(np.stack([orders[i][step - 1] for i in active]))
+            losses = trainer.step(step, training.rate(step), x[chosen], _targets(trainer.members, y[chosen]))
             total += losses.double().cpu()
             if step <= FIRST_LOSSES:
                 for i, loss in zip(active, losses.tolist(), strict=True):
@@ -115,7 +120,7 @@ def train(
         advance((check - done) * len(active))
         means = total / (check - done)
         done = check
-        ended = _evaluate(trainer, y, [results[i] for i in active], check, means, keep_states, training.steps)
+        ended = _evaluate(trainer, x, y, [results[i] for i in active], check, means, keep_states, training.steps)
         if any(ended):
             left = [k for k, end in enumerate(ended) if not end]
             advance((training.steps - done) * (len(active) - len(left)))
@@ -127,18 +132,23 @@ def train(
 
 
 def _order(member: Member, training: Training) -> np.ndarray:
-    from trainsmith.population.luck import batches
-
     return batches(member.seed, member.train, training.batch_size, training.steps)
 
 
 def _evaluate(
-    trainer: Steps, y: Tensor, results: Sequence[Result], step: int, means: Tensor, keep: bool, last: int
+    trainer: Trainer,
+    x: Tensor,
+    y: Tensor,
+    results: Sequence[Result],
+    step: int,
+    means: Tensor,
+    keep: bool,
+    last: int,
 ) -> list[bool]:
     """Score every member at a check and note it; which of them have ended."""
     members = trainer.members
-    validation = _scores(trainer, y, np.stack([m.validation for m in members]))
-    watched = _watch(trainer, y)
+    validation = _scores(trainer, x, y, np.stack([m.validation for m in members]))
+    watched = _watch(trainer, x, y)
     ended = []
     for k, (member, result) in enumerate(zip(members, results, strict=True)):
         loss, score = validation[k]
@@ -160,18 +170,25 @@ def _evaluate(
     return ended
 
 
-def _watch(trainer: Steps, y: Tensor) -> list[float]:
+def _watch(trainer: Trainer, x: Tensor, y: Tensor) -> list[float]:
     """The loss on the watched examples of members that stop early; nan for the others."""
     if not any(len(m.watch) for m in trainer.members):
         return [math.nan] * len(trainer.members)
-    return [loss for loss, _ in _scores(trainer, y, np.stack([m.watch for m in trainer.members]))]
+    return [loss for loss, _ in _scores(trainer, x, y, np.stack([m.watch for m in trainer.members]))]
 
 
-def _scores(trainer: Steps, y: Tensor, chosen: np.ndarray) -> list[tuple[float, float]]:
+def _scores(trainer: Trainer, x: Tensor, y: Tensor, chosen: np.ndarray) -> list[tuple[float, float]]:
     """(loss, score) of every member on its own examples `chosen`."""
-    outputs = trainer.outputs(chosen)
-    rows = zip(trainer.members, outputs, y[torch.from_numpy(chosen)], strict=True)
-    return [score(out, member.targets(target)) for member, out, target in rows]
+    index = torch.from_numpy(chosen)
+    each = max(1, EVALUATED_AT_ONCE // max(1, len(index) * x[0].numel()))
+    outputs = torch.cat([trainer.outputs(x[part]) for part in index.split(each, dim=1)], dim=1)
+    rows = zip(outputs, _targets(trainer.members, y[index]), strict=True)
+    return [score(out, target) for out, target in rows]
+
+
+def _targets(members: Sequence[Learner], y: Tensor) -> Tensor:
+    """y (members, n) in each member's own units."""
+    return torch.stack([m.targets(row) for m, row in zip(members, y, strict=True)]) if y.is_floating_point() else y
 
 
 def score(outputs: Tensor, targets: Tensor) -> tuple[float, float]:

@@ -9,10 +9,10 @@ from trainsmith.catalogue import Run
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.population.alone import Alone
+from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import Result, Training, train
 from trainsmith.population.member import make_member
 from trainsmith.population.memory import keep_freed_memory
-from trainsmith.population.population import Population, Unbatchable, bucket_key
 from trainsmith.population.verify import deviation
 
 Advance = Callable[[int], None]
@@ -59,11 +59,11 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
     loops: dict[str, None] = {}
     for places in buckets.values():
         try:
-            trainers: Sequence[Population | Alone] = [Population([members[i] for i in places], x, y)]
+            trainers: Sequence[Chunk | Alone] = [Chunk([members[i] for i in places], x, y)]
         except Unbatchable as reason:
             loops[str(reason)] = None
-            trainers = [Alone(members[i], x, y) for i in places]
-        done = [r for t in trainers for r in train(t, y, job.training, job.keep_states, advance)]
+            trainers = [Alone(members[i]) for i in places]
+        done = [r for t in trainers for r in train(t, x, y, job.training, job.keep_states, advance)]
         results.update(zip(places, done, strict=True))
     replayed = [
         deviation(make_member(job.runs[i], job.network, dataset), x, y, job.training, results[i]) for i in job.replay

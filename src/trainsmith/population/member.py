@@ -17,20 +17,37 @@ from trainsmith.population.objective import CrossEntropy, Objective, SquaredErro
 
 
 @dataclass
-class Member:
-    """A run ready to train.
+class Learner:
+    """What trains: a network with its loss, an update rule with its numbers, and the seed of its luck.
 
-    rule and numbers: the optimizer's class and its hyper-parameters. train, validation, watch: examples of
-    the development part, as indices; `watch` is what early stopping holds back from training, else empty.
-    centre and scale: what a regression target is standardized with, from the training examples.
-    stopping: the early-stopping policy, if the recipe has one. skipped: techniques that could not be put
-    into the network, with the reason. bucket: see population.bucket_key.
+    rule and numbers: the optimizer's class and its hyper-parameters. bucket: see chunk.bucket_key.
     """
 
     seed: int
     objective: Objective
     rule: type[Optimizer]
     numbers: dict[str, float]
+    bucket: object = field(default=None, kw_only=True)
+
+    def targets(self, y: Tensor) -> Tensor:
+        """Targets in the units the network is trained in."""
+        return y
+
+    def also_equal(self) -> tuple[object, ...]:
+        """What members of one bucket must have in common besides structure and rule."""
+        return ()
+
+
+@dataclass
+class Member(Learner):
+    """A run ready to train.
+
+    train, validation, watch: examples of the development part, as indices; `watch` is what early stopping
+    holds back from training, else empty. centre and scale: what a regression target is standardized with,
+    from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
+    techniques that could not be put into the network, with the reason.
+    """
+
     train: np.ndarray
     validation: np.ndarray
     watch: np.ndarray
@@ -38,11 +55,14 @@ class Member:
     scale: float = 1.0
     stopping: Any = None
     skipped: Mapping[str, str] = field(default_factory=dict)
-    bucket: object = None
 
     def targets(self, y: Tensor) -> Tensor:
-        """Targets in the units the network is trained in: class indices, or standardized numbers."""
+        """Class indices, or standardized numbers."""
         return (y - self.centre) / self.scale if y.is_floating_point() else y
+
+    def also_equal(self) -> tuple[object, ...]:
+        """Numbers of examples: they are evaluated together."""
+        return len(self.validation), len(self.watch)
 
 
 def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:

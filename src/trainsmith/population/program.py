@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.population.luck import Luck, counting
@@ -31,7 +32,7 @@ class Program:
         self.base = copy.deepcopy(base).train()
         self.evaluated = copy.deepcopy(base).eval()
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
-        self._traced: Callable[..., tuple[Tensor, Tensors]] | None = None
+        self._lines: dict[object, Callable[..., Tensor]] = {}
 
     def places(self, x: Tensor, y: Tensor) -> int:
         """How many times one training pass of one member draws noise."""
@@ -73,20 +74,37 @@ class Program:
         except (RuntimeError, ValueError) as error:
             raise Unbatchable(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
 
-    def trace(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> None:
-        """Make the straight line for these shapes; a module that resists is left to vmap."""
+    def run(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> Tensor:
+        """Each member's loss (K,); its gradients are written to `gradients`. The first call makes the straight line."""
+        shapes = tuple(t.shape for t in (*parameters, x, y))
+        if shapes not in self._lines:
+            self._lines[shapes] = self._trace(parameters, buffers, keys, x, y, gradients)
+        return self._lines[shapes](parameters, buffers, keys, x, y, gradients)
 
-        def step(*stacked: Any) -> tuple[Tensor, Tensors]:  # make_fx takes no bound methods
-            return self.losses_and_gradients(*stacked)
+    def _trace(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> Callable[..., Tensor]:
+        """The straight line for these shapes; for a module that resists, the same under vmap."""
 
+        def step(*inputs: Any) -> Tensor:
+            losses, found = self.losses_and_gradients(*inputs[:-1])
+            for wanted, g in zip(inputs[-1], found, strict=True):
+                wanted.copy_(g)
+            return losses
+
+        untouched = [[t.clone() for t in tensors] for tensors in (buffers, gradients)]
         try:
-            self._traced = straighten(make_fx(step)(parameters, [b.clone() for b in buffers], keys, x, y))
+            traced = make_fx(step)(parameters, untouched[0], keys, x, y, untouched[1])
         except Exception:
-            self._traced = None
+            return step
+        return straighten(traced)
 
-    def run(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
-        """losses_and_gradients, by the straight line if there is one."""
-        return (self._traced or self.losses_and_gradients)(parameters, buffers, keys, x, y)
+    @property
+    def straight(self) -> bool:
+        """Whether every program made so far is a straight line."""
+        return all(isinstance(line, GraphModule) for line in self._lines.values())
 
     def outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """The networks' outputs in evaluation mode (K, n, outputs) for inputs (K, n, *features)."""

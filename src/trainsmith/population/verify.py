@@ -24,8 +24,11 @@ def deviation(member: Member, x: torch.Tensor, y: torch.Tensor, training: Traini
     """
     there = result.first_losses
     order = batches(member.seed, member.train, training.batch_size, training.steps)
-    alone = Alone(member, x, y)
-    here = [alone.step(i + 1, training.rate(i + 1), order[i][None]).item() for i in range(len(there))]
+    alone = Alone(member)
+    here = []
+    for i, chosen in enumerate(order[: len(there)]):
+        targets = member.targets(y[chosen])
+        here.append(alone.step(i + 1, training.rate(i + 1), x[chosen][None], targets[None]).item())
     return relative_deviation(here, there)
 
 

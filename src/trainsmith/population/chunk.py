@@ -1,0 +1,114 @@
+"""A chunk: members of one bucket stacked into tensors and trained together as one batched program."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainsmith.network import signature
+from trainsmith.population.luck import noise_keys
+from trainsmith.population.member import Learner
+from trainsmith.population.program import Program, Unbatchable, stack
+from trainsmith.population.update import Numbers, Update, select
+
+COMPACT_BELOW = 0.75
+"""Members that ended are taken out of the tensors once the share still training falls to this."""
+
+
+class Chunk:
+    """Members with equal structure and different numbers, trained together.
+
+    x, y: two examples or more (n, ...) to try the network on. program: one made for an equal chunk, whose
+    traces can be used again. Raises ValueError if two members differ in structure (promise: nothing is
+    silently shared), Unbatchable if the network cannot be batched.
+    """
+
+    def __init__(self, members: Sequence[Learner], x: Tensor, y: Tensor, program: Program | None = None) -> None:
+        self.members = list(members)
+        if len({bucket_key(m, x, y) for m in self.members}) > 1:
+            raise ValueError("members of one population must have equal structural signatures")
+        first = self.members[0]
+        self.rule = first.rule
+        self.program = program or Program(first.objective)
+        self.places = self.program.places(x[:2], first.targets(y[:2]))
+        self._rows = list(range(len(self.members)))
+        self._seeds = [m.seed for m in self.members]
+        self._lay_out(x[:2], y[:2])
+
+    def _lay_out(self, x: Tensor, y: Tensor) -> None:
+        """Stacked tensors (K, ...) for weights, gradients and what the rule keeps.
+
+        A tensor's axes lie in memory in the order in which the program returns its gradient, so that it is
+        written without being transposed.
+        """
+        parameters, self.buffers = stack([m.objective for m in self.members])
+        targets = torch.stack([m.targets(y) for m in self.members])
+        keys = noise_keys(self._seeds, 0, self.places).to(x.device)
+        inputs = x.expand(len(self.members), *x.shape)
+        self.gradients = [
+            torch.zeros_like(g) for g in self.program.preflight(parameters, self.buffers, keys, inputs, targets)
+        ]
+        self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
+        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients)
+
+    def _numbers(self) -> Numbers:
+        return {n: [m.numbers[n] for m in self.members] for n in self.members[0].numbers}
+
+    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+        """One optimizer step of every member on its examples x (K, n, ...), y (K, n); the losses (K,) before it.
+
+        number: the step, from 1. rate: the schedule's factor on the learning rate.
+        """
+        if len(self._rows) < len(self._seeds):
+            x, y = (_spread(t, self._rows, len(self._seeds)) for t in (x, y))
+        keys = noise_keys(self._seeds, number, self.places).to(x.device)
+        with torch.no_grad():
+            losses = self.program.run(self.parameters, self.buffers, keys, x, y, self.gradients)
+            self._update(number, rate)
+        return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Network outputs in evaluation mode (K, n, outputs) for each member's own examples x (K, n, ...)."""
+        rows = torch.tensor(self._rows)
+        parameters, buffers = ([t[rows] for t in tensors] for tensors in (self.parameters, self.buffers))
+        with torch.no_grad():
+            return self.program.outputs(parameters, buffers, x)
+
+    def state(self, k: int) -> dict[str, Tensor]:
+        """A copy of the state_dict of member k's network, for an ordinary nn.Module."""
+        row = self._rows[k]
+        names = self.program.parameter_names + self.program.buffer_names
+        tensors = zip(names, [*self.parameters, *self.buffers], strict=True)
+        return {n.removeprefix("network."): t[row].clone().contiguous() for n, t in tensors if n.startswith("network.")}
+
+    def keep(self, which: list[int]) -> None:
+        """Go on with the members `which` only; what the others cost is saved as soon as enough have ended."""
+        self.members = [self.members[k] for k in which]
+        self._rows = [self._rows[k] for k in which]
+        if len(self._rows) > COMPACT_BELOW * len(self._seeds):
+            return
+        rows = torch.tensor(self._rows)
+        self.parameters, self.gradients = ([select(t, rows) for t in ts] for ts in (self.parameters, self.gradients))
+        self.buffers = [b[rows] for b in self.buffers]
+        self._rows = list(range(len(rows)))
+        self._seeds = [m.seed for m in self.members]
+        self._update.keep(rows, self._numbers(), self.parameters, self.gradients)
+
+
+def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
+    """Equal for members that may train as one population: structure, optimizer, its numbers' names."""
+    if member.bucket is None:
+        inputs, targets = x[:2], member.targets(y[:2])
+        structure = signature(member.objective, lambda m: m.train()(inputs, targets))
+        member.bucket = (structure, member.rule, tuple(member.numbers), *member.also_equal())
+    return member.bucket
+
+
+def _spread(t: Tensor, rows: list[int], members: int) -> Tensor:
+    """t (active, ...) in its rows of a tensor for all members; ended members compute on the first one's."""
+    out = t[:1].expand(members, *t.shape[1:]).clone()
+    out[rows] = t
+    return out
+
+
+__all__ = ["Chunk", "Unbatchable", "bucket_key"]
