@@ -7,17 +7,18 @@ operations one forward pass calls, with every number passed to them.
 """
 
 import copy
-import functools
-import types
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from trainsmith.network.canonical import Canonical
+
 STACKED = ("_parameters", "_buffers", "_modules")
+HOOKS = tuple(name for name in vars(nn.Module()) if "_hooks" in name)
 
 
 def signature(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hashable:
@@ -26,17 +27,37 @@ def signature(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hash
     forward: runs one forward pass of the module it is given, e.g. `lambda m: m(x)`. It runs on a copy, so
     that running statistics stay as they are, and with torch's random state put back afterwards.
     """
-    return _structure(module), _calls(copy.deepcopy(module), forward)
+    return structure(module), _calls(copy.deepcopy(module), forward)
 
 
-def _structure(module: nn.Module) -> Hashable:
+def structure(module: nn.Module) -> Hashable:
+    """Everything of `module` and its submodules but the numbers in parameters and buffers."""
+    canonical = Canonical(registered(module))
     owners: dict[int, str] = {}
     rows: list[Hashable] = []
     for path, m in module.named_modules(remove_duplicate=False):
-        attributes = {k: v for k, v in vars(m).items() if k not in STACKED}
         first = owners.setdefault(id(m), path)
-        rows.append((path, first, type(m), _canonical(attributes, (module,)), *_tensors(m, path, owners)))
+        children = tuple((name, child is None) for name, child in m._modules.items())
+        rows.append((path, first, _class(m), children, _attributes(canonical, m), *_tensors(m, path, owners)))
     return tuple(rows)
+
+
+def registered(module: nn.Module) -> dict[int, str]:
+    """The names of the module itself ("") and of its submodules, parameters and buffers, by their id."""
+    parts = (*module.named_modules(), *module.named_parameters(), *module.named_buffers())
+    return {id(part): name for name, part in parts}
+
+
+def _class(module: nn.Module) -> type:
+    """The module's class; torch gives every parametrized module a class of its own, above the user's."""
+    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
+
+
+def _attributes(canonical: Canonical, module: nn.Module) -> Hashable:
+    """All but the stacked; hooks by their order, since torch numbers them by when in the process they were added."""
+    order = sorted({number for name in HOOKS for number in getattr(module, name)})
+    hooks = {name: [(order.index(n), hook) for n, hook in getattr(module, name).items()] for name in HOOKS}
+    return canonical.attributes(module, (*STACKED, *HOOKS)), canonical(hooks)
 
 
 def _tensors(module: nn.Module, path: str, owners: dict[int, str]) -> tuple[Hashable, ...]:
@@ -55,47 +76,6 @@ def _tensors(module: nn.Module, path: str, owners: dict[int, str]) -> tuple[Hash
         for kind, tensors in (("parameter", module._parameters), ("buffer", module._buffers))
         for name, t in tensors.items()
     )
-
-
-def _canonical(value: Any, seen: tuple[object, ...] = ()) -> Hashable:
-    """A hashable stand-in that is equal only for values that act alike; an unknown object is only itself."""
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes, type, torch.dtype, torch.device)):
-        return (type(value), repr(value)) if isinstance(value, (float, complex)) else (type(value), value)
-    if any(value is s for s in seen):
-        return ("cycle",)
-    inner = (*seen, value)
-    if isinstance(value, Tensor):
-        return (
-            "tensor",
-            tuple(value.shape),
-            value.dtype,
-            value.detach().cpu().contiguous().numpy().tobytes(),
-        )
-    if isinstance(value, np.ndarray):
-        return ("array", value.shape, str(value.dtype), value.tobytes())
-    if isinstance(value, dict):
-        return (type(value), tuple((_canonical(k, inner), _canonical(v, inner)) for k, v in value.items()))
-    if isinstance(value, (list, tuple)):
-        return (type(value), tuple(_canonical(v, inner) for v in value))
-    if isinstance(value, (set, frozenset)):
-        return (type(value), frozenset(_canonical(v, inner) for v in value))
-    if isinstance(value, types.FunctionType):
-        cells = tuple(c.cell_contents for c in value.__closure__ or ())
-        parts = (value.__code__.co_consts, value.__defaults__, value.__kwdefaults__, cells)
-        return ("function", value.__code__.co_code, value.__code__.co_names, _canonical(parts, inner))
-    if isinstance(value, types.MethodType):
-        return ("method", _canonical(value.__func__, inner), _canonical(value.__self__, inner))
-    if isinstance(value, types.CodeType):
-        return ("code", value.co_code, value.co_names, _canonical(value.co_consts, inner))
-    if isinstance(value, functools.partial):
-        return ("partial", _canonical((value.func, value.args, value.keywords), inner))
-    if isinstance(value, (types.BuiltinFunctionType, types.ModuleType)):
-        return ("builtin", value.__name__)
-    if isinstance(value, nn.Module):
-        return ("module", _structure(value))
-    if hasattr(value, "__dict__") and vars(value):
-        return (type(value), _canonical(vars(value), inner))
-    return (type(value), id(value))
 
 
 def _calls(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hashable:
@@ -117,7 +97,7 @@ class _Log(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         noted = torch.utils._pytree.tree_map(self._note, (args, kwargs))
-        self.calls.append((str(func), _canonical(noted)))
+        self.calls.append((str(func), Canonical()(noted)))
         return func(*args, **kwargs)
 
     def _note(self, value: Any) -> Any:
