@@ -4,12 +4,19 @@ import inspect
 
 import pytest
 import torch
+from torch import nn
 
 from trainsmith.catalogue import techniques
 
-LAYER_ROLES = ("input", "layer", "activation")
+LAYER_ROLES = ("input", "layer", "parametrization", "activation")
 MODULE_ROLES = (*LAYER_ROLES, "penalty", "loss")
 FEATURES = 4
+WEIGHT_LAYERS = {
+    2: lambda: nn.Linear(FEATURES, FEATURES),
+    3: lambda: nn.Conv1d(FEATURES, FEATURES, 3, padding=1),
+    4: lambda: nn.Conv2d(FEATURES, FEATURES, 3, padding=1),
+}
+"""What a parametrization is put around, by the axes of the inputs."""
 
 
 def name_of(technique):
@@ -35,9 +42,14 @@ def settings(technique, count=3):
     return [{h.name: h.at(q) for h in technique.hyperparameters} for q in quantiles]
 
 
-def made(technique, dtype=torch.float32, seed=17, **numbers):
-    """A module of the technique for inputs with FEATURES features, its weights and statistics drawn from the seed."""
+def made(technique, dtype=torch.float32, seed=17, axes=None, **numbers):
+    """A module of the technique for inputs with FEATURES features, its weights and statistics drawn from the seed.
+
+    axes: of the inputs; what `arguments` has, if not given.
+    """
     first = (FEATURES,) if "num_features" in inspect.signature(technique.make).parameters else ()
+    if technique.role == "parametrization":
+        first = (WEIGHT_LAYERS[axes or 2](),)
     module = technique.make(*first, **numbers).to(dtype)
     draws = torch.Generator().manual_seed(seed)
     if technique.role == "input":
@@ -51,7 +63,8 @@ def made(technique, dtype=torch.float32, seed=17, **numbers):
 def arguments(technique, dtype=torch.float32, seed=0, size=6):
     """What a module of the technique is called with."""
     draws = torch.Generator().manual_seed(seed)
-    x = torch.randn(size, FEATURES, generator=draws).to(dtype)
+    positions = (3, 3)[: max(0, getattr(technique.make, "least_axes", 2) - 2)]
+    x = torch.randn(size, FEATURES, *positions, generator=draws).to(dtype)
     if technique.role == "penalty":
         return ([x, x[:2].clone()],)
     if technique.role == "loss":
@@ -66,3 +79,8 @@ def weight_of(shape=(6, FEATURES), dtype=torch.float32):
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def widening(module):
+    """How many features go into an activation function for each that comes out."""
+    return getattr(module, "widening", 1)

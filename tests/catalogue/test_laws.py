@@ -16,6 +16,7 @@ LAWFUL_ROLES = {
     "weights": "test_laws_weights.py",
     "input": "test_laws_modules.py",
     "layer": "test_laws_modules.py",
+    "parametrization": "test_laws_modules.py",
     "activation": "test_laws_modules.py",
     "penalty": "test_laws_modules.py",
     "loss": "test_laws_modules.py",

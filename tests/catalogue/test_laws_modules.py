@@ -1,14 +1,18 @@
 """What holds for every technique that is a module: layers, activation functions, penalties, losses."""
 
+import ast
 import copy
+import inspect
 from unittest import mock
 
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils import _pytree as pytree
 
-from each_technique import FEATURES, LAYER_ROLES, MODULE_ROLES, arguments, each, made, settings
+from each_technique import FEATURES, LAYER_ROLES, MODULE_ROLES, arguments, each, made, settings, widening
+from trainsmith.export.source import write_source
 
 MEMBERS = 4
 
@@ -81,12 +85,15 @@ def test_what_it_is_given_stays_as_it_is(technique, training, dtype):
 @in_both_types
 @pytest.mark.parametrize("shape", [(6, FEATURES), (3, FEATURES, 5), (2, FEATURES, 3, 3)], ids=str)
 def test_a_layer_keeps_shape_and_type(technique, training, dtype, shape):
+    """Only the number of features may change, by the factor that the technique states."""
+    if len(shape) < getattr(technique.make, "least_axes", 0):
+        pytest.skip("it is for inputs with positions")
     x = torch.randn(shape, dtype=dtype)
-    module = made(technique, dtype).train(training)
+    module = made(technique, dtype, axes=len(shape)).train(training)
     if technique.role == "input":
         module.fit(x)
     y = module(x)
-    assert (y.shape, y.dtype) == (x.shape, dtype)
+    assert (y.shape, y.dtype) == ((shape[0], round(shape[1] / widening(module)), *shape[2:]), dtype)
     assert y.isfinite().all()
 
 
@@ -100,7 +107,10 @@ def test_a_penalty_or_loss_is_one_number_that_is_not_negative(technique, dtype):
 
 @each_module
 def test_the_gradient_is_that_of_differences(technique):
+    """In evaluation, where a training pass moves what the next one computes with: then differences mean nothing."""
     module, given = made(technique, torch.float64), arguments(technique, torch.float64)
+    first, second = (called(module, given, noise_for(given)) for _ in range(2))
+    module.train(torch.equal(first, second))
     leaves, tree = pytree.tree_flatten(given)
     smooth = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
     rest = [leaf for leaf in leaves if not leaf.is_floating_point()]
@@ -121,16 +131,31 @@ def test_no_gradient_flows_into_the_numbers(technique):
 
 @each("activation")
 def test_an_activation_acts_on_each_element_by_itself(technique):
+    """Or, where it joins features, on those of one place by themselves."""
     module, (x,) = made(technique), arguments(technique)
     order = torch.randperm(x.numel(), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(module(x).flatten()[order], module(x.flatten()[order]))
+    if widening(module) == 1:
+        assert torch.equal(module(x).flatten()[order], module(x.flatten()[order]))
+    else:
+        places = x.flatten()[order][:, None].repeat(1, FEATURES) + torch.arange(FEATURES)
+        torch.testing.assert_close(module(places[7:8]), module(places)[7:8], rtol=1e-6, atol=0)
+
+
+@each("activation")
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_an_activation_that_joins_features_does_it_along_the_axis_it_is_told(technique, axis):
+    if widening(made(technique)) == 1:
+        pytest.skip("it acts on single numbers")
+    x = torch.randn(3, FEATURES, FEATURES)
+    there = technique.make(axis=axis)(x)
+    torch.testing.assert_close(there.transpose(1, axis), technique.make(axis=1)(x.transpose(1, axis)))
 
 
 @each("activation")
 @in_both_types
 def test_an_activation_is_finite_with_a_finite_gradient_far_out(technique, dtype):
     for numbers in settings(technique):
-        x = torch.tensor([-1e4, -100, -0.0, 0.0, 100, 1e4], dtype=dtype, requires_grad=True)
+        x = torch.tensor([[-1e4, -100, -0.0, 0.0, 100, 1e4]] * FEATURES, dtype=dtype).T.requires_grad_()
         y = made(technique, dtype, **numbers)(x)
         (gradient,) = torch.autograd.grad(y.sum(), x)
         assert y.isfinite().all()
@@ -141,8 +166,9 @@ def test_an_activation_is_finite_with_a_finite_gradient_far_out(technique, dtype
 def test_a_nan_stays_visible(technique):
     x = arguments(technique)[0].clone()
     x[0, 0] = torch.nan
-    y = called(made(technique).train(), (x,), torch.full_like(x, 1 - 2**-20))
-    assert y[0, 0].isnan()
+    module = made(technique).train()
+    y = called(module, (x,), torch.full_like(x, 1 - 2**-20))
+    assert y[0, 0].isnan().all()
 
 
 @each("loss")
@@ -159,16 +185,37 @@ def test_a_penalty_on_weights_that_are_0_is_0_and_grows_with_them(technique):
     assert module([2 * w for w in weights]) > module(weights) > 0
 
 
+def needs_torch_alone(kind):
+    """Whether the source of a class can be copied: its file imports torch and the standard library's mathematics."""
+    nodes = ast.walk(ast.parse(inspect.getsource(inspect.getmodule(kind))))
+    imported = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    others = {n.module for n in ast.walk(ast.parse(inspect.getsource(kind))) if isinstance(n, ast.ImportFrom)}
+    return imported <= {"functools", "math", "torch"} and not others
+
+
 @each_layer
-def test_the_plain_module_is_torchs_and_does_the_same(technique):
+def test_the_exported_source_needs_torch_alone_and_does_the_same(technique):
     for numbers in settings(technique):
-        module = made(technique, **numbers)
-        if not hasattr(module, "plain"):
-            assert technique.role == "input", "a technique without an equivalent in torch.nn cannot be exported"
-            continue
-        (x,) = arguments(technique)
+        module, (x,) = made(technique, **numbers), arguments(technique)
         module(x)
-        plain = module.eval().plain()
-        assert type(plain).__module__.startswith("torch.nn.modules.")
+        source = write_source(nn.Sequential(module), x)
+        assert "trainsmith" not in source.text
+        names: dict[str, object] = {}
+        exec(source.text, names)
+        rebuilt = names["build"]()
+        rebuilt.load_state_dict(source.network.state_dict())
+        torch.testing.assert_close(rebuilt.eval()(x), module.eval()(x))
+        kinds = {type(m) for m in rebuilt} - {type(m) for m in source.network}
+        assert all(kind.__module__ == "builtins" for kind in kinds), "the network's own classes or torch's"
+
+
+@each_layer
+def test_the_plain_module_needs_torch_alone_and_does_the_same(technique):
+    for numbers in settings(technique):
+        module, (x,) = made(technique, **numbers), arguments(technique)
+        module(x)
+        axes = {"axes": x.ndim} if "axes" in inspect.signature(module.plain).parameters else {}
+        plain = module.eval().plain(**axes)
+        assert type(plain).__module__.startswith("torch.nn.modules.") or needs_torch_alone(type(plain))
         assert not plain.training or not any(True for _ in plain.buffers())
         torch.testing.assert_close(plain.eval()(x), module(x))

@@ -56,7 +56,7 @@ def test_a_name_of_two_families_has_to_be_said_in_full():
     [
         ("adm", None, "unknown technique 'adm': did you mean adam?"),
         ("drop-out", "regularization", "unknown regularization 'drop-out': did you mean dropout?"),
-        ("adam", "activation", "unknown activation 'adam': choose one of: elu, leaky-relu, leakyrelu, logistic, relu"),
+        ("adam", "activation", "unknown activation 'adam': choose one of: concatenated-relu, crelu, elu"),
         ("activations/relu", None, "unknown family 'activations': did you mean activation?"),
     ],
 )

@@ -7,6 +7,7 @@ from torch import nn
 from make_runs import RECIPES
 from trainsmith.catalogue import Recipe, Trial, find
 from trainsmith.errors import InvalidInput
+from trainsmith.initialization import glorot_normal
 from trainsmith.network import apply, build, mlp, weight_layers
 from trainsmith.network.surgery import is_activation
 
@@ -120,3 +121,107 @@ def test_a_network_that_cannot_be_built_is_said_clearly(network, message):
 def test_a_factory_may_take_the_shape_or_nothing():
     assert build(lambda shape, outputs: nn.Linear(shape[0], outputs), (12,), 3).out_features == 3
     assert build(lambda: nn.Linear(12, 3), (12,), 3).in_features == 12
+
+
+def widths(module):
+    return [tuple(m.weight.shape) for m in weight_layers(module)]
+
+
+@pytest.mark.parametrize("name", ["glu", "swiglu", "geglu", "maxout"])
+def test_the_layers_before_a_function_that_joins_two_inputs_get_twice_as_wide(name):
+    result = operated(Recipe(activation=name, normalization="batch"))
+    assert widths(result.module) == [(20, 12), (20, 10), (3, 10)]
+    assert [len(m.weight) for m in result.module if type(m).__name__ == "BatchNorm"] == [20, 20]
+    assert result.module(X).shape == (64, 3)
+    assert not result.skipped
+    for layer in weight_layers(result.module):
+        assert layer.weight.shape == (layer.out_features, layer.in_features)
+        assert layer.weight.isfinite().all()
+        assert layer.bias.shape == (layer.out_features,)
+        assert not layer.bias.any()
+
+
+def test_the_layers_before_a_function_with_two_outputs_are_halved():
+    result = operated(Recipe(activation="crelu"))
+    assert widths(result.module) == [(5, 12), (5, 10), (3, 10)]
+    assert not result.skipped
+
+
+def test_a_wider_layer_is_initialized_at_its_new_width():
+    layer = weight_layers(operated(Recipe("glorot-normal", activation="glu")).module)[0]
+    torch.testing.assert_close(layer.weight.detach(), glorot_normal(torch.empty(20, 12), generator=draw(0)))
+
+
+class Tokens(nn.Module):
+    """Linear layers on the last axis and a convolution over positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.each, self.act = nn.Linear(4, 6), nn.ReLU()
+        self.conv, self.act2 = nn.Conv1d(6, 8, 1), nn.GELU()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.act(self.each(x.view(-1, 3, 4)))
+        return self.head(self.act2(self.conv(h.transpose(1, 2))).mean(2))
+
+
+def test_features_are_joined_on_the_axis_where_their_layer_has_them():
+    network = Tokens()
+    result = operated(Recipe(activation="glu"), network)
+    assert not result.skipped
+    assert (network.act.axis, network.act2.axis) == (-1, 1)
+    assert widths(network) == [(12, 4), (16, 6, 1), (3, 8)]
+    assert result.module(X).shape == (64, 3)
+
+
+class Twice(nn.Module):
+    """A network in which `how` says where the hidden layer's outputs go."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.act = how, nn.ReLU()
+        self.hidden, self.more, self.head = nn.Linear(12, 9), nn.Linear(12, 9), nn.Linear(9, 3)
+
+    def forward(self, x):
+        h = self.hidden(x)
+        if self.how == "sum":
+            return self.head(self.act(h + 1))
+        if self.how == "around":
+            return self.head(self.act(h) + h)
+        if self.how == "two layers":
+            return self.head(self.act(h) + self.act(self.more(x)))
+        if self.how == "two calls":
+            return self.head(self.act(h) + self.act(self.hidden(2 * x)))
+        return self.head(h if self.how == "never" else self.act(h))
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("sum", "the layer before the activation module '0.act' is no weight layer to widen"),
+        ("around", "the outputs of a layer before an activation module are used elsewhere too, at their old width"),
+        ("two calls", "the layer '0.hidden' or its activation module is used in several places"),
+        ("never", "the activation module '0.act' is not called in a forward pass"),
+    ],
+)
+def test_where_widths_cannot_be_changed_the_network_stays_and_the_reason_is_said(how, reason):
+    network = Twice(how)
+    result = operated(Recipe(activation="glu", regularization=("dropout",)), network)
+    assert result.skipped == {"glu": reason}
+    assert widths(network) == [(9, 12), (9, 12), (3, 9)]
+    assert [type(m) for m in network.act] == [nn.ReLU, find("dropout").make]
+    assert result.module(X).shape == (64, 3)
+
+
+def test_one_activation_module_may_serve_several_layers():
+    network = Twice("two layers")
+    result = operated(Recipe(activation="glu"), network)
+    assert not result.skipped
+    assert widths(network) == [(18, 12), (18, 12), (3, 9)]
+    assert result.module(X).shape == (64, 3)
+
+
+def test_a_layer_that_cannot_be_halved_is_said():
+    result = operated(Recipe(activation="crelu"), Twice("plain"))
+    assert result.skipped == {"crelu": "the 9 outputs of layer '0.hidden' cannot be halved"}

@@ -3,8 +3,10 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainsmith.catalogue import technique
+from trainsmith.activation import plain
+from trainsmith.catalogue import POSITIVE, Hyperparameter, number_in, technique
 
 
 @technique("activation", "activation", aliases=("logistic",))
@@ -64,3 +66,45 @@ class Tanh(nn.Module):
     def plain(self) -> nn.Module:
         """The same as a module of torch.nn."""
         return nn.Tanh()
+
+
+@technique(
+    "activation",
+    "activation",
+    name="hard-sigmoid",
+    aliases=("hardsigmoid",),
+    slope=Hyperparameter("slope between the two ends", (0.125, 0.5), "log", POSITIVE),
+)
+class HardSigmoid(nn.Module):
+    """Hard sigmoid: a straight ramp from 0 to 1 in place of the sigmoid.
+
+        f(x) = min(1, max(0, slope * x + 1/2))
+
+    Paper: Courbariaux, Bengio & David 2015, BinaryConnect, equation 3 (slope 1/2).
+
+    Differs: 1. The default slope is 1/6, as in torch and MobileNetV3; Keras and Theano had 1/5, the paper 1/2, the
+    tangent at 0 of the sigmoid is 1/4. 2. At the two corners the slope is taken as 0, as torch does.
+
+    Pitfall: outside the ramp there is no gradient at all, unlike the sigmoid's small one.
+
+    Helps: where exponentials are dear, as in quantized networks; in gates more than in hidden layers.
+
+    >>> import torch
+    >>> from trainsmith.activation import HardSigmoid
+    >>> HardSigmoid(0.25)(torch.tensor([-3.0, 0.0, 1.0])).tolist()
+    [0.0, 0.5, 0.75]
+    """
+
+    slope: Tensor
+
+    def __init__(self, slope: float = 1 / 6) -> None:
+        super().__init__()
+        self.register_buffer("slope", torch.tensor(float(slope)))
+
+    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """f(x), element by element. torch's has the slope 1/6, so x is stretched to it."""
+        return functional.hardsigmoid(x * (6 * self.slope))
+
+    def plain(self) -> nn.Module:
+        """The same without trainsmith: torch.nn has the slope 1/6 only."""
+        return plain.HardSigmoid(number_in(self.slope))

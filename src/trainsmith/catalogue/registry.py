@@ -17,9 +17,12 @@ from trainsmith.errors import InvalidInput, unknown_name
 Family = Literal["initialization", "normalization", "activation", "optimizer", "regularization"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
-Role = Literal["weights", "input", "layer", "activation", "optimizer", "penalty", "loss", "stopping", "nothing"]
-"""Where a technique acts in a training: on the weights before it, on the input, as a layer, as the
-activation function, as the optimizer, as a penalty on parameters, in the loss, on when to stop."""
+Role = Literal[
+    "weights", "input", "layer", "parametrization", "activation", "optimizer", "penalty", "loss", "stopping", "nothing"
+]
+"""Where a technique acts in a training: on the weights before it, on the input, as a layer, in how a layer's
+weight is made at each call, as the activation function, as the optimizer, as a penalty on parameters, in the
+loss, on when to stop."""
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 

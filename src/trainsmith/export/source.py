@@ -1,13 +1,13 @@
 """A network of known layers as plain PyTorch source."""
 
 import inspect
+import re
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization import Standardization
 
 
 @dataclass(frozen=True)
@@ -18,24 +18,9 @@ class Source:
     network: nn.Sequential
 
 
-STANDARDIZE = '''
-class Standardize(nn.Module):
-    """(x - mean) / std with the training data's mean and std, kept with the weights."""
-
-    def __init__(self, shape):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("std", torch.ones(shape))
-
-    def forward(self, x):
-        return (x - self.mean) / self.std
-
-'''
-
-
 @torch.no_grad()
 def write_source(network: nn.Module, example: Tensor) -> Source:
-    """Source for an nn.Sequential of torch's layers and ours, ours as torch's equivalents.
+    """Source for an nn.Sequential of torch's layers and ours, ours as torch's equivalents or as classes of their own.
 
     example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
     Raises InvalidInput for a network of another shape: a user's own class has its source already.
@@ -48,22 +33,31 @@ def write_source(network: nn.Module, example: Tensor) -> Source:
         x = layer(x)
         layers.append(plain)
         lines.append(f"        {_constructor(plain)},")
-    needs_standardize = any(isinstance(m, Standardization) for m in layers)
-    text = "\n".join(
-        [
-            '"""The network that won the comparison, in plain PyTorch."""\n',
-            "import torch" if needs_standardize else "",
-            "from torch import nn\n",
-            STANDARDIZE if needs_standardize else "",
-            "def build():",
-            '    """The network with untrained weights; load weights.safetensors into it."""',
-            "    return nn.Sequential(",
-            *lines,
-            "    )",
-            "",
-        ]
-    )
-    return Source(text, nn.Sequential(*layers))
+    own = dict.fromkeys(type(m) for m in layers if _is_own(m))
+    classes = [inspect.getsource(kind) for kind in own]
+    function = [
+        "def build():",
+        '    """The network with untrained weights; load weights.safetensors into it."""',
+        "    return nn.Sequential(",
+        *lines,
+        "    )",
+        "",
+    ]
+    body = "\n\n".join([*classes, "\n".join(function)])
+    title = '"""The network that won the comparison, in plain PyTorch."""\n\n'
+    return Source(title + _imports(body) + body, nn.Sequential(*layers))
+
+
+def _imports(body: str) -> str:
+    """The imports a module with this body needs; a blank line parts the standard library's from torch's."""
+    standard = [f"import {name}\n" for name in ("functools", "math") if re.search(rf"\b{name}\.", body)]
+    torch_too = ["import torch\n"] if re.search(r"\btorch\.", body) else []
+    return "".join([*standard, *(["\n"] if standard else []), *torch_too, "from torch import nn\n\n\n"])
+
+
+def _is_own(layer: nn.Module) -> bool:
+    """Whether a layer is one of the rooms' plain modules, whose source needs torch alone."""
+    return bool(re.fullmatch(r"trainsmith\.\w+\.plain", type(layer).__module__))
 
 
 def _plain(layer: nn.Module, axes: int) -> nn.Module:
@@ -75,8 +69,8 @@ def _plain(layer: nn.Module, axes: int) -> nn.Module:
 
 
 def _constructor(layer: nn.Module) -> str:
-    if isinstance(layer, Standardization):
-        return f"Standardize({tuple(layer.mean.shape)})"
+    if _is_own(layer):
+        return repr(layer)
     if not type(layer).__module__.startswith("torch.nn.modules"):
         raise InvalidInput(f"{type(layer).__name__} is not a layer of torch.nn: it cannot be written as source yet.")
     return f"nn.{layer!r}"

@@ -1,7 +1,8 @@
 """Model surgery: put the techniques of a trial into an nn.Module that knows nothing of them."""
 
+import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +10,16 @@ from torch import Tensor, nn
 from torch.nn.modules import activation as torch_activations
 from torch.nn.modules.batchnorm import _NormBase
 
-from trainsmith.catalogue import Trial, techniques
+from trainsmith.catalogue import Technique, Trial, techniques
+from trainsmith.network.widths import WEIGHT_LAYERS, Call, calls_of, forward, widen
 
-WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 NOT_ELEMENTWISE = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.MultiheadAttention, nn.GLU)
+EXAMPLES_TO_START_FROM = 512
+"""Layers that start from data see so many examples, a batch."""
 
 Edit = Callable[[nn.Module], list[nn.Module] | None]
+Replacement = Callable[[], nn.Module]
 Draw = Callable[[int], torch.Generator]
 """The generator for the initial weights of the n-th weight layer."""
 
@@ -36,26 +40,37 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw) -> Surge
     layers, not their names, is the place of the luck, so that inserted layers do not shift it.
 
     Activation functions and normalizations are replaced where they are modules. A normalization layer goes
-    between a weight layer and the activation that follows it at once; dropout goes behind the activation.
+    between a weight layer and the activation that follows it at once, a normalization of weights around that
+    weight layer; dropout goes behind the activation. For
+    an activation function with more or fewer inputs than outputs, such as GLU, the weight layers before it are
+    made wider or narrower, so that the rest of the network keeps its widths.
     """
     root = nn.Sequential(module) if type(module) is not nn.Sequential else module
     recipe = trial.recipe
     skipped: dict[str, str] = {}
     if not weight_layers(root):
         skipped[recipe.initialization] = "the network has no linear or convolution layer"
-    _initialize(root, trial, draw)
     rewrite(root, lambda m: [] if _is_normalization(m) else None)
-    before = _feeding_activations(root, example)
+    calls = calls_of(root, example)
+    before = _feeding_activations(calls)
+    replace: dict[nn.Module, Replacement] = {}
     if not any(is_activation(m) for m in root.modules()):
         reason = "the network calls no activation module (functional calls are not replaced)"
         layers = [t.name for t in recipe.techniques() if t.family == "regularization" and t.role == "layer"]
         skipped |= dict.fromkeys([recipe.activation, *layers], reason)
+    else:
+        replace = _activations(root, trial, calls, example, skipped)
     norm = recipe.one("normalization")
-    if norm.role == "layer" and not before:
+    if norm.role in ("layer", "parametrization") and not before:
         skipped[norm.name] = "no weight layer is followed at once by an activation module"
-    rewrite(root, _edit(trial, before))
+    if (least := getattr(norm.make, "least_axes", 0)) and (flat := [m for m, axes in before.items() if axes < least]):
+        skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
+        before = {}
+    _initialize(root, trial, draw)
+    rewrite(root, _edit(trial, before, replace))
     if norm.role == "input":
         root.insert(0, norm.make(**trial.of(norm)).fit(example))
+    _initialize_from_data(root, example)
     return Surgery(root, skipped)
 
 
@@ -98,32 +113,61 @@ def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> None:
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
-def _feeding_activations(module: nn.Module, example: Tensor) -> set[nn.Module]:
-    """The weight layers whose output goes straight into an activation module, seen in one forward pass."""
-    calls: list[nn.Module] = []
-    leaves = [m for m in module.modules() if not isinstance(m, nn.Identity) and not any(True for _ in m.children())]
-    hooks = [m.register_forward_hook(lambda m, *_: calls.append(m)) for m in leaves]
-    was_training = module.training
-    try:
-        with torch.no_grad():
-            module.eval()(example[:2])
-    finally:
-        module.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    pairs = itertools.pairwise(calls)
-    return {first for first, second in pairs if isinstance(first, WEIGHT_LAYERS) and is_activation(second)}
+def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
+    """Let the layers that start from what they are given see it, in the order in which it reaches them."""
+
+    def first(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        module.initialize(args[0])  # type: ignore[operator]
+        hooks.pop(module).remove()
+
+    waiting = [m for m in root.modules() if hasattr(m, "initialize")]
+    hooks = {m: m.register_forward_pre_hook(first) for m in waiting}
+    if hooks:
+        forward(root, example[:EXAMPLES_TO_START_FROM])
+    for hook in hooks.values():
+        hook.remove()
 
 
-def _edit(trial: Trial, before: set[nn.Module]) -> Edit:
-    activation, norm = trial.recipe.one("activation"), trial.recipe.one("normalization")
+def _feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, int]:
+    """The weight layers whose output goes straight into an activation module, with its number of axes."""
+    return {
+        first.module: first.left.ndim  # type: ignore[attr-defined]
+        for first, second in itertools.pairwise(calls)
+        if isinstance(first.module, WEIGHT_LAYERS) and is_activation(second.module)
+    }
+
+
+def _activations(
+    root: nn.Module, trial: Trial, calls: Sequence[Call], example: Tensor, skipped: dict[str, str]
+) -> dict[nn.Module, Replacement]:
+    """What makes the new activation function for each activation module; its inputs' widths are made to fit."""
+    chosen: Technique = trial.recipe.one("activation")
+    make = functools.partial(chosen.make, **trial.of(chosen))
+    sites = [m for m in root.modules() if is_activation(m)]
+    if (factor := getattr(make(), "widening", 1.0)) == 1:
+        return dict.fromkeys(sites, make)
+    axes = widen(root, factor, sites, calls, lambda site, axis: make(axis=axis), example)
+    if isinstance(axes, str):
+        skipped[chosen.name] = axes
+        return {site: functools.partial(_itself, site) for site in sites}
+    return {site: functools.partial(make, axis=axes[site]) for site in sites}
+
+
+def _itself(module: nn.Module) -> nn.Module:
+    return module
+
+
+def _edit(trial: Trial, before: Mapping[nn.Module, int], replace: Mapping[nn.Module, Replacement]) -> Edit:
+    norm = trial.recipe.one("normalization")
     layers = [t for t in trial.recipe.techniques() if t.family == "regularization" and t.role == "layer"]
 
     def edit(module: nn.Module) -> list[nn.Module] | None:
-        if is_activation(module):
-            return [t.make(**trial.of(t)) for t in (activation, *layers)]
+        if module in replace:
+            return [replace[module](), *(t.make(**trial.of(t)) for t in layers)]
         if module in before and norm.role == "layer":
             return [module, norm.make(len(module.weight), **trial.of(norm))]  # type: ignore[arg-type]
+        if module in before and norm.role == "parametrization":
+            return [norm.make(module, **trial.of(norm))]
         return None
 
     return edit

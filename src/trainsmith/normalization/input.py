@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
+from trainsmith.normalization import plain
 
 
 @technique("normalization", "input", aliases=("input-standardization", "standardize"))
@@ -56,3 +57,9 @@ class Standardization(nn.Module):
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """x in units of the training data's spread."""
         return (x - self.mean) / self.std
+
+    def plain(self) -> nn.Module:
+        """The same without trainsmith, with the numbers of the training data."""
+        layer = plain.Standardize(self.mean.shape)
+        layer.load_state_dict(self.state_dict())
+        return layer.train(self.training)
