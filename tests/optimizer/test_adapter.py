@@ -1,12 +1,15 @@
 """The ordinary torch.optim.Optimizer around a rule."""
 
+import copy
+import io
+
 import pytest
 import torch
 from torch import nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import SGD, Adam, Momentum
-from trainsmith.optimizer.rule import root
+from trainsmith.optimizer.rule import JOINED, root
 
 
 def one_weight(value=1.0, gradient=1.0):
@@ -84,3 +87,108 @@ def test_the_root_is_the_square_root_except_where_it_would_be_slow():
     expected = torch.tensor([2, 2**0.5, 1e-15, torch.inf, torch.nan, tiny**0.5, tiny**0.5])
     torch.testing.assert_close(root(v), expected, rtol=1e-6, atol=0, equal_nan=True)
     assert torch.equal(v[:2], torch.tensor([4.0, 2.0])), "the moment itself must stay"
+
+
+SHAPES = [(3, 2), (), (5,), (2, 1, 4), (JOINED + 1,), (JOINED,), (1,), (7, 300)]
+
+
+def network(seed=0, dtypes=(torch.float32,)):
+    """Parameters of many shapes, small and large, one laid out by columns, and gradients for four steps."""
+    draws = torch.Generator().manual_seed(seed)
+    kinds = [dtypes[i % len(dtypes)] for i in range(len(SHAPES))]
+    parameters = [nn.Parameter(torch.randn(s, generator=draws).to(d)) for s, d in zip(SHAPES, kinds, strict=True)]
+    parameters[-1] = nn.Parameter(parameters[-1].detach().t().contiguous().t())
+    gradients = [[torch.randn(p.shape, generator=draws).to(p.dtype) for p in parameters] for _ in range(4)]
+    return parameters, gradients
+
+
+def steps(optimizer, parameters, gradients):
+    for now in gradients:
+        for p, g in zip(parameters, now, strict=True):
+            p.grad = None if g is None else g.clone()
+        optimizer.step()
+
+
+def one_by_one(make, dtypes=(torch.float32,)):
+    """Where the parameters end when each has an optimizer of its own, which joins nothing."""
+    parameters, gradients = network(dtypes=dtypes)
+    for i, p in enumerate(parameters):
+        steps(make([p]), [p], [[now[i]] for now in gradients])
+    return parameters
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float32,), (torch.float32, torch.float64, torch.bfloat16)])
+def test_parameters_that_move_together_move_as_each_would_alone(dtypes):
+    parameters, gradients = network(dtypes=dtypes)
+    steps(Adam(parameters, lr=0.1), parameters, gradients)
+    for p, alone in zip(parameters, one_by_one(lambda p: Adam(p, lr=0.1), dtypes), strict=True):
+        assert p.dtype == alone.dtype
+        torch.testing.assert_close(p, alone, rtol=1e-6 if p.dtype != torch.bfloat16 else 1e-2, atol=1e-6)
+
+
+def test_joined_parameters_keep_moments_of_their_own_shape_and_type():
+    parameters, gradients = network()
+    optimizer = Adam(parameters, lr=0.1)
+    steps(optimizer, parameters, gradients)
+    for i, p in enumerate(parameters):
+        m = torch.zeros_like(p)
+        for now in gradients:
+            m = m + 0.1 * (now[i] - m)
+        assert list(optimizer.state[p]) == ["step", "m", "v"]
+        torch.testing.assert_close(optimizer.state[p]["m"], m, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("how", ["state_dict", "torch.save", "deepcopy", "by hand"])
+def test_joined_moments_follow_when_the_state_is_replaced(how):
+    whole, gradients = network()
+    steps(Adam(whole, lr=0.1), whole, gradients)
+    parameters, gradients = network()
+    optimizer = Adam(parameters, lr=0.1)
+    steps(optimizer, parameters, gradients[:2])
+    stored = copy.deepcopy(optimizer.state_dict())
+    if how == "deepcopy":
+        optimizer = copy.deepcopy(optimizer)
+        parameters = optimizer.param_groups[0]["params"]
+    else:
+        before = [p.detach().clone() for p in parameters]
+        steps(optimizer, parameters, gradients[:1])  # leads astray, and is undone
+        with torch.no_grad():
+            for p, value in zip(parameters, before, strict=True):
+                p.copy_(value)
+        if how == "torch.save":
+            file = io.BytesIO()
+            torch.save(stored, file)
+            file.seek(0)
+            stored = torch.load(file)
+        if how == "by hand":
+            for p, state in zip(parameters, stored["state"].values(), strict=True):
+                optimizer.state[p] = state
+        else:
+            optimizer.load_state_dict(stored)
+    steps(optimizer, parameters, gradients[2:])
+    for p, expected in zip(parameters, whole, strict=True):
+        assert torch.equal(p, expected)
+
+
+def test_parameters_whose_gradients_come_and_go_keep_their_own_count():
+    parameters, gradients = network()
+    holes = [[None if (i + t) % 3 == 0 else g for i, g in enumerate(now)] for t, now in enumerate(gradients)]
+    steps(Adam(parameters, lr=0.1), parameters, holes)
+    others, _ = network()
+    steps(torch.optim.Adam(others, lr=0.1), others, holes)
+    for p, expected in zip(parameters, others, strict=True):
+        torch.testing.assert_close(p, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_group_of_joined_parameters_has_its_own_numbers():
+    parameters = [one_weight() for _ in range(6)]
+    groups = [{"params": parameters[:3], "lr": 0.25}, {"params": parameters[3:]}]
+    SGD(groups, lr=0.5).step()
+    assert [p.item() for p in parameters] == [0.75] * 3 + [0.5] * 3
+
+
+def test_a_sparse_gradient_is_refused():
+    table = nn.Embedding(5, 2, sparse=True)
+    table(torch.tensor([1, 3])).sum().backward()
+    with pytest.raises(InvalidInput, match="gradients must be dense; got a sparse one: build the layer with sparse"):
+        Adam(table.parameters()).step()

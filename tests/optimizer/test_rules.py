@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from optimizer_path import START, STEPS, bowl, path_of
 from reference import optimizer as paper
 from trainsmith.optimizer import SGD, Adam, Momentum, Nesterov, RMSprop
-
-STEPS = 15
-MIX = np.array([[2.0, 0.5, 0.0, 0.0], [0.5, 1.0, 0.1, 0.0], [0.0, 0.1, 0.01, 0.0], [0.0, 0.0, 0.0, 0.0]])
-START = np.array([1.0, -2.0, 3.0, 0.5])
 
 RULES = [
     (SGD, paper.sgd, torch.optim.SGD, {}, {}),
@@ -36,23 +33,6 @@ each_rule = pytest.mark.parametrize(
     ("ours", "reference", "torchs", "numbers", "torch_numbers"), RULES, ids=lambda x: getattr(x, "__name__", "")
 )
 any_rate = pytest.mark.parametrize("lr", [1e-12, 0.01, 0.7, 1e4])
-
-
-def bowl(theta):
-    """A gradient that couples coordinates, bends, and is always 0 in the last one."""
-    return MIX @ theta + np.tanh(theta) * (MIX.diagonal() > 0)
-
-
-def path_of(optimizer_class, gradient, steps=STEPS, start=START, dtype=torch.float64, **numbers):
-    """The path of theta under an optimizer, as the references give it."""
-    theta = torch.nn.Parameter(torch.tensor(start, dtype=dtype))
-    optimizer = optimizer_class([theta], **numbers)
-    path = [theta.detach().double().numpy().copy()]
-    for _ in range(steps):
-        theta.grad = torch.from_numpy(gradient(theta.detach().double().numpy())).to(dtype)
-        optimizer.step()
-        path.append(theta.detach().double().numpy().copy())
-    return np.array(path)
 
 
 @each_rule

@@ -1,7 +1,33 @@
 """Optimizers: each is an ordinary torch.optim.Optimizer around one update rule."""
 
+from trainsmith.optimizer.accumulated import AdaDelta, AdaGrad
+from trainsmith.optimizer.adam_decayed import AdamW, AMSGrad
+from trainsmith.optimizer.adam_variants import Adamax, NAdam, RAdam
 from trainsmith.optimizer.adaptive import Adam, RMSprop
+from trainsmith.optimizer.centred import CentredRMSprop
 from trainsmith.optimizer.gradient_descent import SGD, Momentum, Nesterov
+from trainsmith.optimizer.moving_average import MovingAverage
 from trainsmith.optimizer.rule import Optimizer
+from trainsmith.optimizer.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+from trainsmith.optimizer.sign import Lion
 
-__all__ = ["SGD", "Adam", "Momentum", "Nesterov", "Optimizer", "RMSprop"]
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "AdaDelta",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "CentredRMSprop",
+    "Lion",
+    "Momentum",
+    "MovingAverage",
+    "NAdam",
+    "Nesterov",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
+]

@@ -1,40 +1,69 @@
 """An update rule, written once for one tensor, as an ordinary PyTorch optimizer.
 
 A rule is two functions of values. `coefficients` turns the hyper-parameters and the step number into the
-numbers of this step, in double precision; `update` moves a tensor and its moments in place. Both are
+numbers of this step, in double precision; `update` moves a tensor and what is kept for it in place. Both are
 written for one network and work unchanged on a population, where each coefficient is a column with one
 value a member.
 """
 
+import contextlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+from trainsmith.errors import InvalidInput
+
+JOINED = 2**13
+"""Parameters of up to this many numbers are moved together: for them a call costs more than its arithmetic."""
 
 
 class Optimizer(torch.optim.Optimizer):
     """The ordinary PyTorch optimizer around a rule: param groups, state_dict and schedulers as usual.
 
-    moments: the names of the tensors the rule keeps for each parameter, zero at the start.
+    moments: the names of the tensors the rule keeps for each parameter, zero at the start and shaped like it.
     coefficients: coefficients(t, **hyperparameters) gives the numbers of step t (from 1) as a dict: floats,
     or float64 tensors with one value a member. update: update(theta, g, *moments, **coefficients) moves theta
     and the moments in place, given the gradient g, which it leaves as it is.
+
+    per_tensor: the rule looks at a parameter as a whole (its norm, its rows, its matrix). What it keeps is then
+    given by `kept`, and its update is called for each parameter as update(theta, g, *kept, axes, **coefficients):
+    the last `axes` axes are the parameter's own, those before are members, and a coefficient is a float or a
+    tensor (members, 1, ..., 1).
+
+    evaluated: evaluated(theta, *kept, **coefficients) gives the weights to evaluate and export, where a rule has
+    others than those it trains; `eval` puts them into the parameters and `train` takes them out again.
+    scheduled: False for a rule that wants a constant learning rate.
     """
 
     moments: ClassVar[tuple[str, ...]] = ()
+    per_tensor: ClassVar[bool] = False
     coefficients: ClassVar[Callable[..., dict[str, Any]]]
     update: ClassVar[Callable[..., None]]
+    evaluated: ClassVar[Callable[..., Tensor] | None] = None
+    scheduled: ClassVar[bool] = True
 
     _numbers: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def kept(cls, shape: torch.Size) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what the rule keeps for a parameter of this shape, zero at the start."""
+        return {name: tuple(shape) for name in cls.moments}
 
     def __init_subclass__(cls) -> None:
         # not self.defaults: torch adds entries of its own to it when an optimizer is loaded
         cls._numbers = tuple(inspect.signature(cls.coefficients).parameters)[1:]
 
     def __init__(self, params: Iterable[Any], **hyperparameters: float) -> None:
+        self._flat: dict[tuple[int, ...], tuple[list[Tensor], list[tuple[Tensor, ...]]]] = {}
         super().__init__(params, hyperparameters)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._flat = {}
+        super().__setstate__(state)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -45,23 +74,100 @@ class Optimizer(torch.optim.Optimizer):
         """One step on every parameter that has a gradient; `closure`, if given, recomputes the loss first, which is
         returned. (torch calls that loss a float; it is a scalar tensor in every training loop.)
         """
+        if any("trained" in state for state in self.state.values()):
+            raise InvalidInput("the parameters hold the weights for evaluation: call train() before step().")
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            numbers = {key: group[key] for key in self._numbers}
-            for theta in group["params"]:
-                if theta.grad is None:
-                    continue
-                state = self.state[theta]
-                if not state:
-                    state["step"] = torch.zeros((), dtype=torch.float32)
-                    state.update((name, torch.zeros_like(theta)) for name in self.moments)
-                state["step"] += 1
-                coefficients = self.coefficients(int(state["step"]), **numbers)
-                self.update(theta, theta.grad, *(state[name] for name in self.moments), **coefficients)
+            for t, parameters in self._batches(group):
+                self._move(parameters, self._coefficients(group, t))
         return loss
+
+    def _batches(self, group: dict[str, Any]) -> list[tuple[int, list[Tensor]]]:
+        """The step number and the parameters of each update: small parameters together, large ones one by one."""
+        batches: dict[Any, list[Tensor]] = {}
+        for theta in group["params"]:
+            if theta.grad is None:
+                continue
+            state = self.state[theta]
+            if not state:
+                if theta.grad.is_sparse:
+                    raise InvalidInput("gradients must be dense; got a sparse one: build the layer with sparse=False.")
+                state["step"] = 0
+                state.update((name, theta.new_zeros(s)) for name, s in self._kept(group, theta).items())
+            state["step"] = t = int(state["step"]) + 1
+            alone = self.per_tensor or theta.numel() > JOINED
+            key = (t, id(theta)) if alone else (t, theta.dtype, theta.device)
+            batches.setdefault(key, []).append(theta)
+        return [(key[0], parameters) for key, parameters in batches.items()]
+
+    def _coefficients(self, group: dict[str, Any], t: int) -> dict[str, Any]:
+        return self.coefficients(t, **{key: group[key] for key in self._numbers})
+
+    def _kept(self, group: dict[str, Any], theta: Tensor) -> dict[str, tuple[int, ...]]:
+        return self.kept(theta.shape)
+
+    def _tensors(self, theta: Tensor) -> list[Tensor]:
+        """What is kept for a parameter, in the order of the rule's names."""
+        return [kept for name, kept in self.state[theta].items() if name not in ("step", "trained")]
+
+    def _move(self, parameters: list[Tensor], coefficients: dict[str, Any]) -> None:
+        if len(parameters) == 1:
+            theta = parameters[0]
+            axes = {"axes": theta.ndim} if self.per_tensor else {}
+            self.update(theta, theta.grad, *self._tensors(theta), **axes, **coefficients)
+            return
+        theta = _flatten_dense_tensors(parameters)
+        g = _flatten_dense_tensors([p.grad for p in parameters])
+        self.update(theta, g, *self._joined(parameters), **coefficients)
+        torch._foreach_copy_(parameters, list(_unflatten_dense_tensors(theta, parameters)))
+
+    def _joined(self, parameters: list[Tensor]) -> list[Tensor]:
+        """The moments of some parameters, each as one flat tensor of which the parameters' own are views."""
+        key = tuple(map(id, parameters))
+        own = list(zip(*map(self._tensors, parameters), strict=True))
+        flat, views = self._flat.get(key, ([], []))
+        if [list(map(id, tensors)) for tensors in own] != [list(map(id, tensors)) for tensors in views]:
+            flat = [_flatten_dense_tensors(tensors) for tensors in own]
+            views = [_unflatten_dense_tensors(f, parameters) for f in flat]
+            self._flat[key] = flat, views
+            for i, theta in enumerate(parameters):
+                names = [name for name in self.state[theta] if name not in ("step", "trained")]
+                self.state[theta].update((name, view[i]) for name, view in zip(names, views, strict=True))
+        return flat
+
+    @torch.no_grad()
+    def eval(self) -> None:
+        """Put the weights to evaluate and export into the parameters; nothing where the rule has no others.
+
+        A second call does nothing. state_dict, taken now, still knows the trained weights.
+        """
+        for group in self.param_groups:
+            for theta in group["params"]:
+                state = self.state.get(theta, {})
+                if self.evaluated is None or not state or "trained" in state:
+                    continue
+                weights = self.evaluated(theta, *self._tensors(theta), **self._coefficients(group, int(state["step"])))
+                state["trained"] = theta.detach().clone()
+                theta.copy_(weights)
+
+    @torch.no_grad()
+    def train(self) -> None:
+        """Put the weights that are trained back into the parameters; a second call does nothing."""
+        for theta, state in self.state.items():
+            if "trained" in state:
+                theta.copy_(state.pop("trained"))
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """`with optimizer.evaluating():` evaluates inside and trains on after it."""
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train()
 
 
 def root(v: Tensor) -> Tensor:
