@@ -28,6 +28,9 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
         alone = Alone(make_member(run, "mlp", data))
         (there,) = train(alone, data.x, data.y, TRAINING, keep_states=True)
         np.testing.assert_allclose(together[i].first_losses, there.first_losses, rtol=2e-5, atol=1e-6)
+        assert together[i].status == there.status
+        if there.status == "diverged":  # at the upper end of its rates a rule may; both must have
+            continue
         assert together[i].loss == pytest.approx(there.loss, rel=1e-3)
         if recipe.normalization == "batch":
             continue  # the bias before it has no gradient but rounding errors, which Adam makes full steps of
