@@ -70,7 +70,33 @@ def test_turning_a_softmax_of_few_classes_changes_no_number(classes, examples):
     line = straighten(make_fx(both)(z, g))
     turned = any(node.args[1] == 1 for node in line.graph.nodes if node.target is torch.ops.aten._log_softmax.default)
     assert turned == (classes < min(64, examples))
-    torch.testing.assert_close(line(z, g), both(z, g), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(tuple(line(z, g)), both(z, g), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 10), (64, 15), (64, 16), (8, 10), (20, 1)])
+def test_turning_a_product_with_few_columns_changes_no_number(rows, columns):
+    def product(bias, a, b):
+        return bias + torch.bmm(a, b), torch.bmm(a, b * 2)
+
+    tensors = torch.randn(3, 1, columns), torch.randn(3, rows, 7), torch.randn(3, 7, columns)
+    line = straighten(make_fx(product)(*tensors))
+    products = [n for n in line.graph.nodes if n.target in (torch.ops.aten.bmm.default, torch.ops.aten.baddbmm.default)]
+    assert len(products) == 2
+    turned = columns < min(16, rows)
+    assert all(tuple(n.meta["val"].shape[1:]) == ((columns, rows) if turned else (rows, columns)) for n in products)
+    torch.testing.assert_close(tuple(line(*tensors)), product(*tensors), rtol=1e-5, atol=1e-5)
+
+
+def test_what_hangs_on_no_input_is_computed_once():
+    def gradient(x):
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            return torch.autograd.grad((3 * x.mean(1)).sum(), x)[0] * x.detach()
+
+    x = torch.randn(4, 5)
+    line = straighten(make_fx(gradient)(x))
+    assert [n.target for n in line.graph.nodes if n.op == "call_function"] == [torch.ops.aten.mul.Tensor]
+    torch.testing.assert_close(line(x), 3 / 5 * x)
 
 
 @pytest.mark.parametrize("rule", KERNELS, ids=lambda r: r.__name__)

@@ -9,6 +9,7 @@ from trainsmith.network import signature
 from trainsmith.population.luck import noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.program import Program, Unbatchable, stack
+from trainsmith.population.straighten import as_written
 from trainsmith.population.update import Numbers, Update, select
 
 COMPACT_BELOW = 0.75
@@ -46,7 +47,7 @@ class Chunk:
         keys = noise_keys(self._seeds, 0, self.places).to(x.device)
         inputs = x.expand(len(self.members), *x.shape)
         self.gradients = [
-            torch.zeros_like(g) for g in self.program.preflight(parameters, self.buffers, keys, inputs, targets)
+            as_written(g) for g in self.program.preflight(parameters, self.buffers, keys, inputs, targets)
         ]
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
         self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients)

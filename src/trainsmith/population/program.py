@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class Program:
         self.base = copy.deepcopy(base).train()
         self.evaluated = copy.deepcopy(base).eval()
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
-        self._lines: dict[object, Callable[..., Tensor]] = {}
+        self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
 
     def places(self, x: Tensor, y: Tensor) -> int:
         """How many times one training pass of one member draws noise."""
@@ -81,22 +80,26 @@ class Program:
         shapes = tuple(t.shape for t in (*parameters, x, y))
         if shapes not in self._lines:
             self._lines[shapes] = self._trace(parameters, buffers, keys, x, y, gradients)
-        return self._lines[shapes](parameters, buffers, keys, x, y, gradients)
+        return self._lines[shapes](*parameters, *buffers, keys, x, y, *gradients)[0]
 
     def _trace(
         self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
-    ) -> Callable[..., Tensor]:
+    ) -> Callable[..., Sequence[Tensor]]:
         """The straight line for these shapes; for a module that resists, the same under vmap."""
 
-        def step(*inputs: Any) -> Tensor:
-            losses, found = self.losses_and_gradients(*inputs[:-1])
-            for wanted, g in zip(inputs[-1], found, strict=True):
-                wanted.copy_(g)
-            return losses
+        trained, given = len(parameters), len(parameters) + len(buffers)
 
-        untouched = [[t.clone() for t in tensors] for tensors in (buffers, gradients)]
+        def step(*tensors: Tensor) -> tuple[Tensor]:
+            weights, states = list(tensors[:trained]), list(tensors[trained:given])
+            keys, x, y, *wanted = tensors[given:]
+            losses, found = self.losses_and_gradients(weights, states, keys, x, y)
+            for there, g in zip(wanted, found, strict=True):
+                there.copy_(g)
+            return (losses,)
+
         try:
-            traced = make_fx(step)(parameters, untouched[0], keys, x, y, untouched[1])
+            untouched = [t.clone() for t in buffers], [torch.empty_like(g) for g in gradients]
+            traced = make_fx(step)(*parameters, *untouched[0], keys, x, y, *untouched[1])
         except Exception:
             return step
         return straighten(traced)

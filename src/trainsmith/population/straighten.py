@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
+from torch.fx.graph import CodeGen
 
 aten = torch.ops.aten
 RESHAPES = (aten.expand.default, aten.view.default, aten._unsafe_view.default, aten.reshape.default)
@@ -20,16 +21,24 @@ IN_PLACE: dict[object, OpOverload] = {
     aten.mul.Tensor: aten.mul_.Tensor,
     aten.threshold_backward.default: aten.threshold_backward.grad_input,
 }
+LIKE = (aten.ones_like.default, aten.zeros_like.default, aten.new_zeros.default, aten.new_ones.default)
+LARGEST_CONSTANT = 2**20
+FEW_COLUMNS = 16
+"""The width of a vector register: a batched product with fewer columns leaves part of it empty."""
 FEW_CLASSES = 64
 """Over fewer numbers than this, PyTorch's CPU softmax along the last axis is up to ten times slower than elsewhere."""
 
 
 def straighten(graph: GraphModule) -> GraphModule:
-    """The same program, with fewer calls and less memory touched. vmap and autograd leave much to tidy."""
-    for tidy in (_drop, _turn_softmax, _drop, _join_bias, _write_where_wanted, _work_in_place):
+    """The same program, with fewer calls and less memory touched. vmap and autograd leave much to tidy.
+
+    It takes its tensors one by one, not in lists, and returns what it returned in a list.
+    """
+    for tidy in (_drop, _fold, _join_bias, _turn_product, _turn_softmax, _drop, _write_where_wanted, _work_in_place):
         for node in list(graph.graph.nodes):
             tidy(graph, node)
-    graph.graph.eliminate_dead_code()
+        graph.graph.eliminate_dead_code()
+    graph.graph.set_codegen(CodeGen())
     graph.graph.lint()
     graph.recompile()
     return graph
@@ -61,11 +70,60 @@ def _does_nothing(node: Node) -> Node | None:
     return None
 
 
+def _fold(graph: GraphModule, node: Node) -> None:
+    """Compute here and now what hangs on no input, such as the gradient of a sum."""
+    if node.op != "call_function" or not isinstance(node.target, OpOverload) or node.target._schema.is_mutable:
+        return
+    value = node.meta.get("val")
+    if not isinstance(value, torch.Tensor) or value.numel() > LARGEST_CONSTANT:
+        return
+    if node.target in LIKE:
+        example = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
+        args: list[Any] = [example, *node.args[1:]]
+    elif node.all_input_nodes and all(n.op == "get_attr" for n in node.all_input_nodes) and not node.kwargs:
+        args = [getattr(graph, str(a.target)) if isinstance(a, Node) else a for a in node.args]
+    else:
+        return
+    name = f"constant_{node.name}"
+    with torch.no_grad():
+        graph.register_buffer(name, node.target(*args, **node.kwargs))
+    with graph.graph.inserting_before(node):
+        constant = graph.graph.get_attr(name)
+    constant.meta = dict(node.meta)
+    _replace(graph, node, constant)
+
+
+def _turn_product(graph: GraphModule, node: Node) -> None:
+    """A product with few columns as the transpose of one with few rows: up to eight times faster on CPUs."""
+    if node.target not in (aten.bmm.default, aten.baddbmm.default) or node.kwargs:
+        return
+    value = _value(node)
+    if value is None or not _on_cpu(graph) or not _narrow(*value.shape[1:]):
+        return
+    *bias, a, b = node.args
+    with graph.graph.inserting_before(node):
+        turned = [_call(graph, aten.transpose.int, t, 1, 2) for t in (*bias, b, a)]
+        product = _call(graph, node.target, *turned)
+        result = _call(graph, aten.transpose.int, product, 1, 2)
+    _replace(graph, node, result)
+
+
+def _narrow(rows: int, columns: int) -> bool:
+    return columns < min(FEW_COLUMNS, rows)
+
+
+def as_written(gradient: torch.Tensor) -> torch.Tensor:
+    """Zeros that lie in memory as the straight line writes this gradient, which came from vmap itself."""
+    if gradient.device.type == "cpu" and gradient.ndim == 3 and _narrow(*gradient.shape[:0:-1]):
+        return torch.zeros_like(gradient, memory_format=torch.contiguous_format)
+    return torch.zeros_like(gradient)
+
+
 def _turn_softmax(graph: GraphModule, node: Node) -> None:
     """log_softmax over a short last axis, and its gradient, with the last two axes exchanged."""
     forward, backward = aten._log_softmax.default, aten._log_softmax_backward_data.default
-    value = node.meta.get("val")
-    if node.target not in (forward, backward) or not isinstance(value, torch.Tensor) or value.device.type != "cpu":
+    value = _value(node)
+    if node.target not in (forward, backward) or value is None or not _on_cpu(graph):
         return
     last = value.ndim - 1
     along = node.args[1 if node.target is forward else 2]
@@ -161,6 +219,11 @@ def _value(node: Node) -> torch.Tensor | None:
     if not isinstance(value, torch.Tensor):
         return None
     return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+
+
+def _on_cpu(graph: GraphModule) -> bool:
+    values = (n.meta.get("val") for n in graph.graph.nodes if n.op == "placeholder")
+    return all(v.device.type == "cpu" for v in values if isinstance(v, torch.Tensor))
 
 
 def _shape(node: Node) -> tuple[int, ...] | None:
