@@ -10,7 +10,7 @@ from torch import nn
 from make_runs import blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Chunk, Job, Training, make_member, train, work
+from trainsmith.population import Alone, Chunk, Job, Training, make_member, train, work
 
 TRAINING = Training(steps=20, batch_size=16, checks=5)
 
@@ -107,17 +107,43 @@ def test_a_network_that_cannot_be_batched_is_trained_by_the_loop_and_that_is_sai
 
 
 class Noisy(nn.Module):
-    def __init__(self, shape, outputs):
+    def __init__(self, draw, also_in_evaluation):
         super().__init__()
-        self.last = nn.Linear(12, outputs)
+        self.last, self.draw, self.always = nn.Linear(12, 3), draw, also_in_evaluation
 
     def forward(self, x):
-        return self.last(x + torch.randn_like(x))
+        return self.last(x + self.draw(x) if self.training or self.always else x)
+
+
+def test_noise_of_the_network_is_its_members_own():
+    runs = tuple(runs_of(Recipe(), 3))
+    record = work(Job(lambda: Noisy(torch.randn_like, False), TRAINING, runs, replay=(0, 1, 2)), blobs())
+    assert not record.loops
+    assert max(record.deviations) < 1e-5
+
+
+def of_counts():
+    return Noisy(lambda x: torch.poisson(x.abs()), False)
 
 
 def test_noise_that_members_would_share_is_refused():
-    with pytest.raises(InvalidInput, match=r"randn_like.*cannot be drawn per member"):
-        work(Job(Noisy, TRAINING, tuple(runs_of(Recipe(), 2))), blobs())
+    with pytest.raises(InvalidInput, match=r"poisson.*cannot be drawn per member"):
+        work(
+            Job(lambda: Noisy(lambda x: torch.poisson(x.abs()), False), TRAINING, tuple(runs_of(Recipe(), 2))), blobs()
+        )
+
+
+@pytest.mark.parametrize("draw", [torch.randn_like, lambda x: torch.poisson(x.abs())])
+def test_noise_in_evaluation_is_refused(draw):
+    member = make_member(runs_of(Recipe(), 1)[0], lambda: Noisy(draw, True), blobs())
+    with pytest.raises(InvalidInput, match=r"in evaluation mode too.*self\.training|cannot be drawn per member"):
+        Alone(member).outputs(torch.ones(1, 2, 12))
+
+
+def test_numpy_noise_in_evaluation_is_the_same_each_time():
+    member = make_member(runs_of(Recipe(), 1)[0], lambda: Noisy(lambda x: np.random.rand(), True), blobs())
+    first, second = (Alone(member).outputs(torch.ones(1, 2, 12)) for _ in range(2))
+    assert torch.equal(first, second)
 
 
 class Frozen(nn.Module):

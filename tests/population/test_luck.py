@@ -1,16 +1,18 @@
 """Promise 3: every draw comes from (seed, step, place)."""
 
 import hashlib
+import random
 
 import numpy as np
 import pytest
 import torch
 from torch.func import vmap
 
-from trainsmith.population.luck import Luck, batches, counting, key, noise_keys, uniform
+from trainsmith.population.luck import Luck, batches, counting, host_states, key, noise_keys
+from trainsmith.population.noise import uniform
 
 GOLDEN_KEY = 13298615866889911632
-GOLDEN_NOISE = "e6a83e86a80cc80a2c611bd109d910beb074d7731ac7cac12f926775eb57d40b"
+GOLDEN_NOISE = "d1595a2616b5af53e4c31537671906737d6d2dfafd0efdf45bd260ca8b56a66a"
 """What this seed gives on every machine; a change here changes everybody's results."""
 
 
@@ -87,3 +89,26 @@ def test_batches_are_shuffled_passes_over_the_examples():
     assert list(flat[:37]) != list(flat[37:74])
     assert not np.array_equal(order, batches(3, examples, 5, 20))
     np.testing.assert_array_equal(order[:7], batches(2, examples, 5, 7))
+
+
+def test_python_and_numpy_noise_is_seeded_from_the_key_and_put_back():
+    def draw():
+        return random.random(), float(np.random.rand())
+
+    with counting() as luck:
+        torch.rand(3)
+        before = host_states()
+        draw()
+    assert host_states() == before, "a trial pass changes nothing"
+    assert (luck.host, luck.calls) == (True, 2)
+    keys = noise_keys([1, 2], 1, 2)
+
+    def seeded(key):
+        with Luck(key, host=True):
+            return draw()
+
+    values = [seeded(key) for key in (keys[0], keys[0], keys[1])]
+    assert host_states() == before
+    assert values[0] == values[1]
+    assert values[0][0] != values[2][0]
+    assert values[0][1] != values[2][1]

@@ -5,7 +5,7 @@ import contextlib
 import torch
 from torch import Tensor
 
-from trainsmith.population.luck import Luck, counting, noise_keys
+from trainsmith.population.luck import Luck, Silence, counting, noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import predictions
 
@@ -44,15 +44,15 @@ class Alone:
             with torch.no_grad(), counter:
                 self.module(x, y)
             self.module.load_state_dict(states, strict=False)
-            self.places = counter.calls
+            self.places, self.host = counter.calls, counter.host
         if self.places == 0:
             return contextlib.nullcontext()
-        return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device))
+        return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device), self.host)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (1, n, outputs) for x (1, n, ...)."""
         self.module.eval()
-        with torch.no_grad():
+        with torch.no_grad(), Silence():
             return predictions(self.module.network(x[0]))[None]
 
     def state(self, k: int) -> dict[str, Tensor]:

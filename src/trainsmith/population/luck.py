@@ -2,12 +2,15 @@
 
 Draws made before training and batch orders come from NumPy's and PyTorch's CPU generators, seeded with a
 hash of the seed and words that say what is drawn. Noise inside the network comes from a counter-based
-generator in integer arithmetic: exact, hence the same on every device, in every population and alone.
+generator in integer arithmetic (noise.py): exact, hence the same on every device, in every population and alone.
 """
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+import random
+import types
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
+from trainsmith.population.keyed import KEYED, refuse_own_noise
 
 
 def key(seed: int, *words: str | int) -> int:
@@ -64,90 +69,202 @@ def _splitmix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def uniform(shape: torch.Size, keys: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform numbers in [0, 1), multiples of 2**-24, for the keys (2,) int32 of one place at one step.
-
-    Element i is a bijective 32-bit mix of i and the two halves of the key (multipliers of Wellons 2018,
-    "Prospecting for hash functions").
-    """
-    x = _counters(shape, keys.device) ^ keys[0]
-    x = (x ^ ((x >> 16) & 0xFFFF)) * 0x7FEB352D + keys[1]
-    x = (x ^ ((x >> 15) & 0x1FFFF)) * (0x846CA68B - 2**32)
-    x = x ^ ((x >> 16) & 0xFFFF)
-    return ((x >> 8) & 0xFFFFFF).to(dtype) * 2.0**-24
-
-
-@functools.lru_cache(maxsize=64)
-def _counters(shape: torch.Size, device: torch.device) -> Tensor:
-    """A 32-bit word for each element's number, all different: the part of the hash that no key changes."""
-    numbers = np.arange(shape.numel(), dtype=np.uint32) * np.uint32(0x9E3779B1)
-    numbers = (numbers ^ (numbers >> np.uint32(15))) * np.uint32(0x85EBCA77)
-    return torch.from_numpy(numbers.view(np.int32)).to(device).view(shape)
-
-
 class Luck(TorchFunctionMode):
     """While active, the network's random calls draw from `keys`, (places, 2): one key a call, in order.
 
-    Under vmap each member has its own keys. A random function that is not listed raises InvalidInput:
-    its members would share noise.
+    Under vmap each member has its own keys. Raises InvalidInput where the network draws noise in another way,
+    or more often than there are keys: members would share it. host: also seed the generators of Python's
+    `random` and of `numpy.random` from the last key, and put them back afterwards.
     """
 
-    def __init__(self, keys: Tensor) -> None:
+    def __init__(self, keys: Tensor, host: bool = False) -> None:
         super().__init__()
         self.keys = keys
+        self.host = host
         self.calls = 0
+        self._kept: list[contextlib.ExitStack] = []
+
+    def __enter__(self) -> "Luck":
+        kept = contextlib.ExitStack()
+        if self.host:
+            kept.enter_context(_host_luck(self.keys[-1]))
+        if not torch._C._functorch.is_batchedtensor(self.keys):  # vmap itself refuses what is not keyed
+            kept.enter_context(_unmoved())
+        self._kept.append(kept)
+        return super().__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        self._kept.pop().__exit__(*exception)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        keyed = KEYED.get(func)
+        keyed, options = KEYED.get(func), kwargs or {}
         if keyed is not None:
-            return keyed(self, *args, **(kwargs or {}))
-        if func in UNKEYED:
+            refuse_own_noise(func.__name__, options)
+            return keyed(self.key, *args, **options)
+        if func in LSTMS:
+            _refuse_dropout_between_layers(func.__name__, args)
+        if func not in DRAWING:
+            return func(*args, **options)
+        super().__enter__()  # torch turns modes off inside its own functions
+        try:
+            return _opened(func)(*args, **options)
+        finally:
+            super().__exit__(None, None, None)
+
+    def key(self) -> Tensor:
+        """The key of the next place."""
+        if self.calls >= len(self.keys) - self.host:
             raise InvalidInput(
-                f"the network draws noise with {func.__name__}, which cannot be drawn per member yet; "
-                "use dropout or torch.rand_like."
+                f"the network drew noise {len(self.keys)} times in a first pass and now draws more often; the number "
+                "of its random calls must not change while it trains."
             )
-        return func(*args, **(kwargs or {}))
-
-    def rand_like(self, x: Tensor, **kwargs: Any) -> Tensor:
         place, self.calls = self.calls, self.calls + 1
-        return uniform(x.shape, self.keys[place], kwargs.get("dtype") or x.dtype)
-
-    def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        if not training or p == 0:
-            return x
-        kept = (self.rand_like(x) >= p).to(x.dtype)
-        return x * kept / (1 - p) if p < 1 else x * 0
+        return self.keys[place]
 
 
-KEYED: dict[Callable[..., Any], Callable[..., Tensor]] = {
-    torch.rand_like: Luck.rand_like,
-    functional.dropout: Luck.dropout,
-    torch.dropout: lambda luck, x, p, train: luck.dropout(x, p, train),
-}
-UNKEYED = {
-    torch.bernoulli,
-    torch.normal,
-    torch.multinomial,
-    torch.poisson,
-    torch.rand,
-    torch.randn,
-    torch.randn_like,
-    torch.randint,
-    torch.randint_like,
-    torch.randperm,
-    torch.alpha_dropout,
-    torch.feature_dropout,
-    torch.feature_alpha_dropout,
-    functional.rrelu,
-    Tensor.bernoulli,
-    Tensor.bernoulli_,
-    Tensor.normal_,
-    Tensor.uniform_,
-    Tensor.random_,
-    Tensor.exponential_,
-}
+LSTMS = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 
 
-def counting() -> Luck:
-    """Luck that serves to count, in `calls`, how many places draw noise in one forward pass."""
-    return Luck(torch.zeros(1, 2, dtype=torch.int32).expand(2**31, 2))
+def _refuse_dropout_between_layers(name: str, args: Sequence[Any]) -> None:
+    dropout, training = (args[5], args[6]) if isinstance(args[3], bool) else (args[6], args[7])
+    if dropout > 0 and training:
+        raise InvalidInput(
+            f"dropout={dropout} inside {name.upper().split('_')[0]} cannot be drawn from the member's seed; use layers "
+            "of their own with num_layers=1 and nn.Dropout between them."
+        )
+
+
+def _drawing() -> set[Any]:
+    """torch's Python functions that call a random one, or one that does: their insides have to be seen."""
+    found: set[Any] = set()
+    names = {f.__name__ for f in KEYED}
+    functions = {n: f for n, f in vars(functional).items() if isinstance(f, types.FunctionType) and f not in KEYED}
+    while True:
+        new = {n: f for n, f in functions.items() if f not in found and names & _names(f)}
+        if not new:
+            return found
+        found |= set(new.values())
+        names |= set(new)
+
+
+def _names(function: types.FunctionType) -> set[str]:
+    """The names that a function's code looks up; also in the functions it chooses from."""
+    inner = [c.cell_contents for c in function.__closure__ or () if isinstance(c.cell_contents, types.FunctionType)]
+    return set(function.__code__.co_names).union(*map(_names, inner))
+
+
+DRAWING = _drawing()
+
+
+@functools.cache
+def _opened(function: types.FunctionType) -> types.FunctionType:
+    """The same function, that runs its body where it would first ask whether a mode wants it."""
+    asks = {name: lambda *_: False for name in function.__globals__ if name.startswith("has_torch_function")}
+    cells = [c.cell_contents for c in function.__closure__ or ()]
+    opened = tuple(types.CellType(_opened(c) if isinstance(c, types.FunctionType) else c) for c in cells)
+    same = types.FunctionType(
+        function.__code__, {**function.__globals__, **asks}, function.__name__, function.__defaults__, opened
+    )
+    same.__kwdefaults__ = function.__kwdefaults__
+    return same
+
+
+class Counting(Luck):
+    """Luck that serves to count, in `calls`, the keys that one forward pass needs; `host` tells of host noise.
+
+    Raises InvalidInput by name for any of torch's random functions that is not keyed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(torch.zeros(1, 2, dtype=torch.int32).expand(2**31, 2))
+
+    def __enter__(self) -> "Counting":
+        self._states = host_states()
+        self._net = _Net()
+        super().__enter__()
+        self._net.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._net.__exit__(*exception)
+        before, after = self._states, host_states()
+        put_back(before)
+        if before != after:
+            self.host, self.calls = True, self.calls + 1
+        super().__exit__(*exception)
+
+
+def counting() -> Counting:
+    """See Counting."""
+    return Counting()
+
+
+class Silence(Luck):
+    """While active, as in evaluation, a network must not draw noise: its predictions would not repeat.
+
+    Python's and NumPy's global generators begin at the same state each time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(torch.zeros(1, 2, dtype=torch.int32), host=True)
+
+    def key(self) -> Tensor:
+        """Raises InvalidInput."""
+        raise InvalidInput(
+            "the network draws noise in evaluation mode too, so its predictions would not repeat; make it ask "
+            "self.training, e.g. functional.dropout(x, p, self.training)."
+        )
+
+
+class _Net(TorchDispatchMode):
+    """Catches whatever random operation was not keyed, by torch's own mark on it."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **(kwargs or {}))
+        with _unmoved(f"the operation {func}"):
+            return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def _unmoved(what: str = "a function") -> Iterator[None]:
+    """Raises InvalidInput if torch's own generators were drawn from meanwhile."""
+    before = _torch_states()
+    yield
+    if any(not torch.equal(a, b) for a, b in zip(before, _torch_states(), strict=True)):
+        raise InvalidInput(
+            f"the network draws noise with {what} that cannot be drawn per member; use dropout, torch.rand, "
+            "torch.randn, torch.bernoulli or another function listed in population/keyed.py."
+        )
+
+
+def _torch_states() -> list[Tensor]:
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return [torch.get_rng_state(), *devices]
+
+
+def host_states() -> tuple[Any, ...]:
+    """The states of the generators of Python's `random` and of `numpy.random`, to be compared and put back."""
+    name, words, *rest = np.random.get_state(legacy=True)
+    return random.getstate(), (name, np.asarray(words).tobytes(), *rest)
+
+
+def put_back(states: tuple[Any, ...]) -> None:
+    """Set the generators to what host_states gave."""
+    python, (name, words, *rest) = states
+    random.setstate(python)
+    np.random.set_state((name, np.frombuffer(words, np.uint32), *rest))
+
+
+@contextlib.contextmanager
+def _host_luck(key: Tensor) -> Iterator[None]:
+    """Python's and NumPy's global generators seeded from a key, and put back."""
+    before = host_states()
+    first, second = (int(half) & 0xFFFFFFFF for half in key)
+    random.seed(first << 32 | second)
+    np.random.seed([first, second])
+    try:
+        yield
+    finally:
+        put_back(before)

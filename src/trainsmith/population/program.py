@@ -9,7 +9,7 @@ from torch.func import functional_call, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from trainsmith.population.luck import Luck, counting
+from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, predictions
 from trainsmith.population.straighten import straighten
 
@@ -118,7 +118,8 @@ class Program:
         def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
             return predictions(functional_call(self.evaluated.network, state, (x,)))
 
-        return vmap(forward, randomness="error")(state, x)
+        with Silence():
+            return vmap(forward, randomness="error")(state, x)
 
 
 def stack(modules: Sequence[nn.Module]) -> tuple[Tensors, Tensors]:
