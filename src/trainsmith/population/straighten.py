@@ -34,7 +34,8 @@ def straighten(graph: GraphModule) -> GraphModule:
 
     It takes its tensors one by one, not in lists, and returns what it returned in a list.
     """
-    for tidy in (_drop, _fold, _join_bias, _turn_product, _turn_softmax, _drop, _write_where_wanted, _work_in_place):
+    arrange = _join_bias, _turn_product, _turn_softmax, _drop, _write_where_wanted, _work_in_place, _view_or_copy
+    for tidy in (_drop, _fold, *arrange):
         for node in list(graph.graph.nodes):
             tidy(graph, node)
         graph.graph.eliminate_dead_code()
@@ -42,6 +43,12 @@ def straighten(graph: GraphModule) -> GraphModule:
     graph.graph.lint()
     graph.recompile()
     return graph
+
+
+def _view_or_copy(graph: GraphModule, node: Node) -> None:
+    """A view was possible as memory lay when it was traced; turned results lie otherwise."""
+    if node.target in (aten.view.default, aten._unsafe_view.default):
+        node.target = aten.reshape.default
 
 
 def _drop(graph: GraphModule, node: Node) -> None:
