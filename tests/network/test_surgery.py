@@ -45,6 +45,7 @@ def test_initial_weights_hang_on_the_place_of_the_layer_not_on_what_was_inserted
     for a, b in zip(weight_layers(plain), weight_layers(normalized), strict=True):
         assert torch.equal(a.weight, b.weight)
         assert not a.bias.any()
+        assert b.bias is None or not b.bias.any()
 
 
 def test_equal_layers_in_different_places_get_different_weights():
@@ -129,9 +130,9 @@ def widths(module):
 
 @pytest.mark.parametrize("name", ["glu", "swiglu", "geglu", "maxout"])
 def test_the_layers_before_a_function_that_joins_two_inputs_get_twice_as_wide(name):
-    result = operated(Recipe(activation=name, normalization="batch"))
+    result = operated(Recipe(activation=name, normalization="layer"))
     assert widths(result.module) == [(20, 12), (20, 10), (3, 10)]
-    assert [len(m.weight) for m in result.module if type(m).__name__ == "BatchNorm"] == [20, 20]
+    assert [len(m.weight) for m in result.module if type(m).__name__ == "LayerNorm"] == [20, 20]
     assert result.module(X).shape == (64, 3)
     assert not result.skipped
     for layer in weight_layers(result.module):
@@ -225,3 +226,44 @@ def test_one_activation_module_may_serve_several_layers():
 def test_a_layer_that_cannot_be_halved_is_said():
     result = operated(Recipe(activation="crelu"), Twice("plain"))
     assert result.skipped == {"crelu": "the 9 outputs of layer '0.hidden' cannot be halved"}
+
+
+@pytest.mark.parametrize("name", ["weight-norm", "weight-standardization", "spectral-norm"])
+def test_a_normalization_of_weights_goes_around_the_layers_before_activations(name):
+    result = operated(Recipe(normalization=name))
+    kind = find(name).make.__name__
+    assert kinds(result.module) == ["Flatten", kind, "ReLU", kind, "ReLU", "Linear"]
+    assert not result.skipped
+    plain = operated(Recipe()).module
+    for a, b in zip(weight_layers(plain), weight_layers(result.module), strict=True):
+        assert torch.equal(a.weight, b.weight), "drawn as without it"
+
+
+def test_weight_normalization_starts_from_the_training_data_layer_by_layer():
+    module = operated(Recipe(normalization="weight-norm", activation="tanh", regularization=("dropout",))).module.eval()
+    h = X
+    for layer in module:
+        h = layer(h)
+        if type(layer).__name__ == "WeightNorm":
+            torch.testing.assert_close(h.mean(0), torch.zeros(10), atol=1e-5, rtol=0)
+            torch.testing.assert_close(h.std(0, correction=0), torch.ones(10), rtol=1e-4, atol=0)
+    assert not any(m._forward_pre_hooks for m in module.modules())
+
+
+def test_a_normalization_over_positions_is_left_out_where_there_are_none_and_said():
+    result = operated(Recipe(normalization="instance"))
+    assert result.skipped == {"instance": "it needs positions, and the outputs of 2 layers have none"}
+    assert kinds(result.module) == ["Flatten", "Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    network = Own()
+    assert not operated(Recipe(normalization="instance"), network, torch.randn(6, 1, 5, 5)).skipped
+    assert find("instance").make in {type(m) for m in network.modules()}
+
+
+def test_where_nothing_can_be_normalized_it_is_said_of_weights_too():
+    assert "no weight layer" in operated(Recipe(normalization="weight-norm"), Twice("never")).skipped["weight-norm"]
+
+
+@pytest.mark.parametrize("name", ["batch", "ghost-batch", "batch-renorm", "layer", "group", "rms", "none"])
+def test_a_bias_that_would_be_subtracted_again_is_left_out(name):
+    biases = [m.bias is None for m in weight_layers(operated(Recipe(normalization=name)).module)]
+    assert biases == [name in ("batch", "ghost-batch", "batch-renorm")] * 2 + [False]

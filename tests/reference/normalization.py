@@ -1,6 +1,7 @@
 """Normalizations from their papers, in float64, one feature or one example at a time."""
 
 import math
+import statistics
 
 import numpy as np
 
@@ -61,3 +62,96 @@ def layer(x, weight, bias, eps):
         for j in range(x.shape[1]):
             y[i, j] = weight[j] * (example[j] - mean) / math.sqrt(variance + eps) + bias[j]
     return y
+
+
+def min_max(train, x):
+    """Each column of x on the scale on which the same column of train runs from 0 to 1; constant columns become 0."""
+    result = np.zeros(x.shape)
+    for j in range(x.shape[1]):
+        low, high = min(train[:, j]), max(train[:, j])
+        if high > low:
+            result[:, j] = (x[:, j] - low) / (high - low)
+    return result
+
+
+def robust(train, x):
+    """Each column of x less the median, in units of the interquartile range, of the same column of train.
+
+    Quantiles by the standard library's inclusive method: linear between neighbours.
+    """
+    result = np.zeros(x.shape)
+    for j in range(x.shape[1]):
+        low, median, high = statistics.quantiles(train[:, j], n=4, method="inclusive")
+        if high > low:
+            result[:, j] = (x[:, j] - median) / (high - low)
+        elif len(set(train[:, j])) > 1:
+            result[:, j] = (x[:, j] - median) / statistics.pstdev(train[:, j])
+    return result
+
+
+def group(x, weight, bias, groups, eps):
+    """Wu & He 2018, equations 1, 2 and 7: the set of channel j are the channels of the same group of equal size."""
+    y = np.empty(x.shape)
+    size = x.shape[1] // groups
+    for i, example in enumerate(x):
+        for j in range(x.shape[1]):
+            members = example[[k for k in range(x.shape[1]) if k // size == j // size]].ravel()
+            mean = math.fsum(members) / len(members)
+            variance = math.fsum((v - mean) ** 2 for v in members) / len(members)
+            y[i, j] = weight[j] * (example[j] - mean) / math.sqrt(variance + eps) + bias[j]
+    return y
+
+
+def rms(x, weight, eps):
+    """Zhang & Sennrich 2019, equation 4, over all features of an example; weight along axis 1."""
+    y = np.empty(x.shape)
+    for i, example in enumerate(x):
+        size = math.sqrt(math.fsum(v * v for v in example.ravel()) / example.size + eps)
+        for j in range(x.shape[1]):
+            y[i, j] = example[j] / size * weight[j]
+    return y
+
+
+def renormalized(batches, weight, bias, momentum, limits, eps):
+    """Ioffe 2017, Algorithm 1, for `batches` one after the other, from a running mean of 0 and spread of 1.
+
+    limits: (r_max, d_max) at each step. The outputs, and the running (mean, spread) at the end.
+    """
+    features = batches[0].shape[1]
+    mu, sigma = np.zeros(features), np.ones(features)
+    outputs = []
+    for x, (r_max, d_max) in zip(batches, limits, strict=True):
+        y = np.empty(x.shape)
+        for j in range(features):
+            values = x[:, j].ravel()
+            mu_b = math.fsum(values) / len(values)
+            sigma_b = math.sqrt(eps + math.fsum((v - mu_b) ** 2 for v in values) / len(values))
+            r = max(1 / r_max, min(r_max, sigma_b / sigma[j]))
+            d = max(-d_max, min(d_max, (mu_b - mu[j]) / sigma[j]))
+            y[:, j] = weight[j] * ((x[:, j] - mu_b) / sigma_b * r + d) + bias[j]
+            mu[j] += momentum * (mu_b - mu[j])
+            sigma[j] += momentum * (sigma_b - sigma[j])
+        outputs.append(y)
+    return outputs, mu, sigma
+
+
+def standardized_filters(v, gain, eps):
+    """Qiao et al. 2019, equation 6, each filter also divided by the root of its fan-in (Brock et al. 2021)."""
+    w = np.empty(v.shape)
+    for j, unit in enumerate(v):
+        n = unit.size
+        mean = math.fsum(unit.ravel()) / n
+        variance = math.fsum((u - mean) ** 2 for u in unit.ravel()) / n
+        w[j] = gain[j] * (unit - mean) / math.sqrt(n * variance + eps)
+    return w
+
+
+def power_iteration(v, p, steps):
+    """Miyato et al. 2018, Algorithm 1: the estimate of v's largest singular value after `steps` rounds, and p."""
+    v = v.reshape(len(v), -1)
+    for _ in range(steps):
+        q = v.T @ p
+        q = q / math.sqrt(q @ q)
+        p = v @ q
+        p = p / math.sqrt(p @ p)
+    return p @ v @ q, p

@@ -41,7 +41,8 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw) -> Surge
 
     Activation functions and normalizations are replaced where they are modules. A normalization layer goes
     between a weight layer and the activation that follows it at once, a normalization of weights around that
-    weight layer; dropout goes behind the activation. For
+    weight layer; dropout goes behind the activation. A bias that the normalization behind it would subtract again
+    is left out: it has no gradient but rounding errors, of which Adam would make full steps. For
     an activation function with more or fewer inputs than outputs, such as GLU, the weight layers before it are
     made wider or narrower, so that the rest of the network keeps its widths.
     """
@@ -164,6 +165,8 @@ def _edit(trial: Trial, before: Mapping[nn.Module, int], replace: Mapping[nn.Mod
     def edit(module: nn.Module) -> list[nn.Module] | None:
         if module in replace:
             return [replace[module](), *(t.make(**trial.of(t)) for t in layers)]
+        if module in before and getattr(norm.make, "takes_out_the_mean", False):
+            module.register_parameter("bias", None)
         if module in before and norm.role == "layer":
             return [module, norm.make(len(module.weight), **trial.of(norm))]  # type: ignore[arg-type]
         if module in before and norm.role == "parametrization":

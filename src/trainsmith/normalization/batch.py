@@ -1,5 +1,7 @@
 """Normalization over the examples of a batch."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -28,7 +30,7 @@ class BatchNorm(nn.Module):
     over several batches at the end. 2. momentum is the weight of the new statistic, as in torch; in Keras of the old.
 
     Pitfall: a batch of one example has no variance and raises. Small batches make training and evaluation differ.
-    The bias of the layer before it is redundant.
+    The bias of the layer before it is redundant, and left out when it is put into a network.
 
     Helps: deep networks at high learning rates, and bad initializations; with convolutions most of all.
 
@@ -38,6 +40,8 @@ class BatchNorm(nn.Module):
     [[-1.0], [1.0]]
     """
 
+    takes_out_the_mean: ClassVar[bool] = True
+    """Whether a bias in the layer before it is without effect."""
     running_mean: Tensor
     running_var: Tensor
     momentum: Tensor

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, number_in, technique
+from trainsmith.normalization import plain
 
 
 @technique(
@@ -55,4 +56,54 @@ class LayerNorm(nn.Module):
         features, eps = len(self.weight), number_in(self.eps)
         layer: nn.Module = nn.LayerNorm(features, eps=eps) if axes == 2 else nn.GroupNorm(1, features, eps=eps)
         layer.load_state_dict({"weight": self.weight, "bias": self.bias})
+        return layer
+
+
+@technique(
+    "normalization",
+    "layer",
+    name="rms",
+    aliases=("rmsnorm", "rms-norm"),
+    eps=Hyperparameter("added to the mean square, in its units", (1e-8, 1e-2), "log", POSITIVE),
+)
+class RMSNorm(nn.Module):
+    """RMS normalization: the features of each example with mean square 1, then scaled.
+
+        y = weight * x / sqrt(mean(x^2) + eps),   the mean over the features of one example
+
+    Paper: Zhang & Sennrich 2019, Root mean square layer normalization, equation 4.
+
+    Differs: 1. eps stands inside the root; the paper has none, torch's default is the machine's (1.2e-7), language
+    models use 1e-6 or 1e-5. 2. For images (n, channels, ...) the mean runs over channels and positions, with one weight
+    a channel. 3. No bias, as in the paper.
+
+    Pitfall: it does not centre: a layer whose outputs all share a large mean keeps it, and little else. With ReLU and
+    zero biases, a unit that is off for a whole batch has rounding errors for a gradient, of which Adam makes full
+    steps: trainings that differ in rounding part sooner than with other layers, unless Adam's eps is 1e-6 or more.
+
+    Helps: where layer normalization does, a little faster: 7 to 41 % of a whole model's time in the paper's tables.
+
+    >>> import torch
+    >>> from trainsmith.normalization import RMSNorm
+    >>> RMSNorm(2)(torch.tensor([[3.0, -3.0]])).round(decimals=3).tolist()
+    [[1.0, -1.0]]
+    """
+
+    eps: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.register_buffer("eps", torch.tensor(float(eps)))
+
+    def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
+        """x (n, features, ...), divided by its size per example over all other axes."""
+        size = torch.rsqrt(x.square().mean(list(range(1, x.ndim)), keepdim=True) + self.eps)
+        return x * size * self.weight.view(1, -1, *(1,) * (x.ndim - 2))
+
+    def plain(self, axes: int = 2) -> nn.Module:
+        """The same without trainsmith, with its weights, for inputs with `axes` axes (2: as a module of torch.nn)."""
+        features, eps = len(self.weight), number_in(self.eps)
+        layer: nn.Module = nn.RMSNorm(features, eps=eps) if axes == 2 else plain.RMSNorm(features, eps)
+        layer.load_state_dict({"weight": self.weight})
         return layer
