@@ -5,17 +5,25 @@ from trainsmith.optimizer.adam_decayed import AdamW, AMSGrad
 from trainsmith.optimizer.adam_variants import Adamax, NAdam, RAdam
 from trainsmith.optimizer.adaptive import Adam, RMSprop
 from trainsmith.optimizer.centred import CentredRMSprop
+from trainsmith.optimizer.eigenbasis import SOAP
+from trainsmith.optimizer.factored import Adafactor
 from trainsmith.optimizer.gradient_descent import SGD, Momentum, Nesterov
+from trainsmith.optimizer.layerwise import LAMB, LARS
 from trainsmith.optimizer.moving_average import MovingAverage
+from trainsmith.optimizer.orthogonalized import Muon
 from trainsmith.optimizer.rule import Optimizer
 from trainsmith.optimizer.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from trainsmith.optimizer.sign import Lion
 
 __all__ = [
+    "LAMB",
+    "LARS",
     "SGD",
+    "SOAP",
     "AMSGrad",
     "AdaDelta",
     "AdaGrad",
+    "Adafactor",
     "Adam",
     "AdamW",
     "Adamax",
@@ -23,6 +31,7 @@ __all__ = [
     "Lion",
     "Momentum",
     "MovingAverage",
+    "Muon",
     "NAdam",
     "Nesterov",
     "Optimizer",

@@ -34,7 +34,7 @@ class Alone:
         for p in self.trained:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         for group in self.optimizer.param_groups:
-            group["lr"] = member.numbers["lr"] * rate
+            group["lr"] = member.numbers["lr"] * (rate if member.rule.scheduled else 1.0)
         self.optimizer.step()
         return loss.detach()[None]
 
@@ -52,12 +52,13 @@ class Alone:
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (1, n, outputs) for x (1, n, ...)."""
         self.module.eval()
-        with torch.no_grad(), Silence():
+        with torch.no_grad(), Silence(), self.optimizer.evaluating():
             return predictions(self.module.network(x[0]))[None]
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the network's state_dict."""
-        return {name: t.detach().clone() for name, t in self.module.network.state_dict().items()}
+        with self.optimizer.evaluating():
+            return {name: t.detach().clone() for name, t in self.module.network.state_dict().items()}
 
     def keep(self, which: list[int]) -> None:
         """There is one member: it goes on, or nothing does."""

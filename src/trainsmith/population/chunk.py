@@ -71,7 +71,7 @@ class Chunk:
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (K, n, outputs) for each member's own examples x (K, n, ...)."""
         rows = torch.tensor(self._rows)
-        parameters, buffers = ([t[rows] for t in tensors] for tensors in (self.parameters, self.buffers))
+        parameters, buffers = ([t[rows] for t in tensors] for tensors in (self._update.evaluated(), self.buffers))
         with torch.no_grad():
             return self.program.outputs(parameters, buffers, x)
 
@@ -79,7 +79,7 @@ class Chunk:
         """A copy of the state_dict of member k's network, for an ordinary nn.Module."""
         row = self._rows[k]
         names = self.program.parameter_names + self.program.buffer_names
-        tensors = zip(names, [*self.parameters, *self.buffers], strict=True)
+        tensors = zip(names, [*self._update.evaluated(), *self.buffers], strict=True)
         return {n.removeprefix("network."): t[row].clone().contiguous() for n, t in tensors if n.startswith("network.")}
 
     def keep(self, which: list[int]) -> None:

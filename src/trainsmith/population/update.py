@@ -1,6 +1,7 @@
 """One optimizer step of a whole population, with every hyper-parameter one value a member."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,14 @@ class Update:
     def __init__(self, rule: type[Optimizer], numbers: Numbers, parameters: Tensors, gradients: Tensors) -> None:
         self.rule = rule
         self.parameters, self.gradients = parameters, gradients
-        self.kept = [[torch.zeros_like(p) for _ in rule.moments] for p in parameters]
+        self.kept = [
+            [
+                torch.zeros_like(p) if s == p.shape[1:] else p.new_zeros(len(p), *s)
+                for s in rule.kept(p.shape[1:]).values()
+            ]
+            for p in parameters
+        ]
+        self.done = (0, 1.0)
         self._take(numbers)
 
     def _take(self, numbers: Numbers) -> None:
@@ -34,13 +42,26 @@ class Update:
 
     def __call__(self, t: int, rate: float) -> None:
         """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place."""
+        rate = rate if self.rule.scheduled else 1.0
+        self.done = (t, rate)
         if self._kernel is not None:
             self._kernel(t, rate)
             return
-        coefficients = self.rule.coefficients(t, **{**self._columns, "lr": self._columns["lr"] * rate})
+        coefficients = self._coefficients(t, rate)
         for theta, g, kept in zip(self.parameters, self.gradients, self.kept, strict=True):
-            own = {k: _column(c, theta) if isinstance(c, Tensor) else c for k, c in coefficients.items()}
-            self.rule.update(theta, g, *kept, **own)
+            axes = {"axes": theta.ndim - 1} if self.rule.per_tensor else {}
+            self.rule.update(theta, g, *kept, **axes, **_columns(coefficients, theta))
+
+    def _coefficients(self, t: int, rate: float) -> dict[str, Any]:
+        return self.rule.coefficients(t, **{**self._columns, "lr": self._columns["lr"] * rate})
+
+    def evaluated(self) -> Tensors:
+        """The weights to evaluate and export: those that are trained, unless the rule has others."""
+        if self.rule.evaluated is None or self.done[0] == 0:
+            return self.parameters
+        coefficients = self._coefficients(*self.done)
+        pairs = zip(self.parameters, self.kept, strict=True)
+        return [self.rule.evaluated(theta, *kept, **_columns(coefficients, theta)) for theta, kept in pairs]
 
     def keep(self, rows: Tensor, numbers: Numbers, parameters: Tensors, gradients: Tensors) -> None:
         """Go on with the members `rows` only."""
@@ -56,9 +77,10 @@ def select(t: Tensor, rows: Tensor) -> Tensor:
     return t.permute(order)[rows].permute(back)
 
 
-def _column(c: Tensor, theta: Tensor) -> Tensor:
-    """A coefficient (K,) so that it multiplies each member of theta (K, ...) with its own value."""
-    return c.to(theta).view(-1, *(1,) * (theta.ndim - 1))
+def _columns(coefficients: dict[str, Any], theta: Tensor) -> dict[str, Any]:
+    """Coefficients (K,) so that each multiplies every member of theta (K, ...) with the member's own value."""
+    ones = (1,) * (theta.ndim - 1)
+    return {k: c.to(theta).view(-1, *ones) if isinstance(c, Tensor) else c for k, c in coefficients.items()}
 
 
 class _Adam:
