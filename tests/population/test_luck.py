@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.func import vmap
 
-from trainsmith.population.luck import Luck, batches, counting, host_states, key, noise_keys
+from trainsmith.network.host import host_states
+from trainsmith.population.luck import Luck, batches, counting, key, noise_keys
 from trainsmith.population.noise import uniform
 
 GOLDEN_KEY = 13298615866889911632

@@ -1,7 +1,5 @@
 """Promise 1: a member of a population gets what it would get trained alone."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.network.canonical import Canonical
+from trainsmith.network.host import seeded_host
 
 STACKED = ("_parameters", "_buffers", "_modules")
 HOOKS = tuple(name for name in vars(nn.Module()) if "_hooks" in name)
@@ -25,7 +26,7 @@ def signature(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hash
     """A value that is equal for two modules only if they may run as one program with stacked parameters.
 
     forward: runs one forward pass of the module it is given, e.g. `lambda m: m(x)`. It runs on a copy, so
-    that running statistics stay as they are, and with torch's random state put back afterwards.
+    that running statistics stay as they are, and with the random states of torch, Python and NumPy put back.
     """
     return structure(module), _calls(copy.deepcopy(module), forward)
 
@@ -81,7 +82,7 @@ def _tensors(module: nn.Module, path: str, owners: dict[int, str]) -> tuple[Hash
 def _calls(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hashable:
     names = {id(t): name for name, t in (*module.named_parameters(), *module.named_buffers())}
     log = _Log(names)
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), log:
+    with torch.random.fork_rng(devices=[]), seeded_host([0]), torch.no_grad(), log:
         forward(module)
     return tuple(log.calls)
 

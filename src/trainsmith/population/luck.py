@@ -8,7 +8,6 @@ generator in integer arithmetic (noise.py): exact, hence the same on every devic
 import contextlib
 import functools
 import hashlib
-import random
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
+from trainsmith.network.host import host_states, put_back, seeded_host
 from trainsmith.population.keyed import KEYED, refuse_own_noise
 
 
@@ -87,7 +87,7 @@ class Luck(TorchFunctionMode):
     def __enter__(self) -> "Luck":
         kept = contextlib.ExitStack()
         if self.host:
-            kept.enter_context(_host_luck(self.keys[-1]))
+            kept.enter_context(seeded_host([half & 0xFFFFFFFF for half in self.keys[-1].tolist()]))
         if not torch._C._functorch.is_batchedtensor(self.keys):  # vmap itself refuses what is not keyed
             kept.enter_context(_unmoved())
         self._kept.append(kept)
@@ -242,29 +242,3 @@ def _unmoved(what: str = "a function") -> Iterator[None]:
 def _torch_states() -> list[Tensor]:
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return [torch.get_rng_state(), *devices]
-
-
-def host_states() -> tuple[Any, ...]:
-    """The states of the generators of Python's `random` and of `numpy.random`, to be compared and put back."""
-    name, words, *rest = np.random.get_state(legacy=True)
-    return random.getstate(), (name, np.asarray(words).tobytes(), *rest)
-
-
-def put_back(states: tuple[Any, ...]) -> None:
-    """Set the generators to what host_states gave."""
-    python, (name, words, *rest) = states
-    random.setstate(python)
-    np.random.set_state((name, np.frombuffer(words, np.uint32), *rest))
-
-
-@contextlib.contextmanager
-def _host_luck(key: Tensor) -> Iterator[None]:
-    """Python's and NumPy's global generators seeded from a key, and put back."""
-    before = host_states()
-    first, second = (int(half) & 0xFFFFFFFF for half in key)
-    random.seed(first << 32 | second)
-    np.random.seed([first, second])
-    try:
-        yield
-    finally:
-        put_back(before)

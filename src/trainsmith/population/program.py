@@ -9,8 +9,10 @@ from torch.func import functional_call, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from trainsmith.errors import InvalidInput
 from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, predictions
+from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.straighten import straighten
 
 Tensors = list[Tensor]
@@ -31,6 +33,7 @@ class Program:
         self.base = copy.deepcopy(base).train()
         self.evaluated = copy.deepcopy(base).eval()
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
+        self._sound = False
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
 
     def places(self, x: Tensor, y: Tensor) -> int:
@@ -65,13 +68,18 @@ class Program:
 
         Penalties are left out: their gradients lie in memory as the weights do, the network's as they come.
         """
+        if not self._sound and (reason := hazard(self.base, x[0], y[0])):
+            raise Unbatchable(reason)
+        self._sound = True
         plain = copy.copy(self)
         plain.base = copy.deepcopy(self.base)
         plain.base.penalized = False
         try:
             return plain.losses_and_gradients(parameters, [b.clone() for b in buffers], keys, x, y)[1]
-        except (RuntimeError, ValueError) as error:
-            raise Unbatchable(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
+        except InvalidInput:
+            raise
+        except Exception as error:
+            raise Unbatchable(explain(error, plain.base)) from error
 
     def run(
         self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
