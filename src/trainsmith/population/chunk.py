@@ -9,7 +9,6 @@ from trainsmith.network import signature
 from trainsmith.population.luck import noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.program import Program, Unbatchable, stack
-from trainsmith.population.straighten import as_written
 from trainsmith.population.update import Numbers, Update, select
 
 COMPACT_BELOW = 0.75
@@ -46,9 +45,7 @@ class Chunk:
         targets = torch.stack([m.targets(y) for m in self.members])
         keys = noise_keys(self._seeds, 0, self.places).to(x.device)
         inputs = x.expand(len(self.members), *x.shape)
-        self.gradients = [
-            as_written(g) for g in self.program.preflight(parameters, self.buffers, keys, inputs, targets)
-        ]
+        self.gradients = self.program.laid(self.program.preflight(parameters, self.buffers, keys, inputs, targets))
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
         self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients)
 

@@ -1,7 +1,9 @@
 """The batched program of a bucket: losses and gradients of all members in one straight line of operations."""
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, predictions
 from trainsmith.population.reasons import explain, hazard
-from trainsmith.population.straighten import straighten
+from trainsmith.population.straighten import as_written, straighten
 
 Tensors = list[Tensor]
 
@@ -22,19 +24,28 @@ class Unbatchable(RuntimeError):
     """This network cannot run as one program for many members; it has to be trained by the loop."""
 
 
+Way = Literal["together", "in turn", "in turn, channels last"]
+"""How a chunk's members pass through their program: all in each operation, or one member after another, which
+is faster where a network's operations are large or have no batched kernel, as convolutions on a CPU. Images
+may lie in memory with the channels last."""
+WAYS: tuple[Way, ...] = get_args(Way)
+
+
 class Program:
     """Losses and gradients of K stacked members, from one module that stands for their common structure.
 
-    The step is traced once for K members into a straight line of tensor operations, which spares the
-    bookkeeping of vmap and autograd at every step; a module that cannot be traced runs under vmap itself.
+    The step is traced once into a straight line of tensor operations, for K members or for one, which spares
+    the bookkeeping of vmap and autograd at every step; a module that cannot be traced runs as it is.
     """
 
-    def __init__(self, base: Objective) -> None:
+    def __init__(self, base: Objective, way: Way = "together") -> None:
+        self.way = way
         self.base = copy.deepcopy(base).train()
         self.evaluated = copy.deepcopy(base).eval()
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
         self._sound = False
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
+        self._tracing = threading.Lock()
 
     def places(self, x: Tensor, y: Tensor) -> int:
         """How many times one training pass of one member draws noise."""
@@ -48,11 +59,15 @@ class Program:
     ) -> tuple[Tensor, Tensors]:
         """Each member's loss (K,) and gradients, for stacked tensors (K, ...); buffers move in place.
 
-        The losses are summed, not averaged, over members, so that each gets its own gradient unscaled.
+        The losses are summed, not averaged, over members, so that each gets its own gradient unscaled. When
+        members go in turn, these are one member's tensors, without the axis of members.
         """
         parameters = [p.detach().requires_grad_() for p in parameters]
         with torch.enable_grad():
-            losses = vmap(self._loss, randomness="error")(parameters, buffers, keys, x, y)
+            if self.way == "together":
+                losses = vmap(self._loss, randomness="error")(parameters, buffers, keys, x, y)
+            else:
+                losses = self._loss(parameters, buffers, keys, x, y)
             gradients = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
         return losses.detach(), list(gradients)
 
@@ -74,6 +89,7 @@ class Program:
         plain = copy.copy(self)
         plain.base = copy.deepcopy(self.base)
         plain.base.penalized = False
+        plain.way = "together"
         try:
             return plain.losses_and_gradients(parameters, [b.clone() for b in buffers], keys, x, y)[1]
         except InvalidInput:
@@ -85,17 +101,30 @@ class Program:
         self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
     ) -> Tensor:
         """Each member's loss (K,); its gradients are written to `gradients`. The first call makes the straight line."""
-        shapes = tuple(t.shape for t in (*parameters, x, y))
-        if shapes not in self._lines:
-            self._lines[shapes] = self._trace(parameters, buffers, keys, x, y, gradients)
-        return self._lines[shapes](*parameters, *buffers, keys, x, y, *gradients)[0]
+        tensors = (*parameters, *buffers, keys, x, y, *gradients)
+        if self.way == "together":
+            return self._line(len(parameters), len(buffers), tensors)(*tensors)[0]
+        if self.way == "in turn, channels last":
+            tensors = (*parameters, *buffers, keys, _channels_last(x), y, *gradients)
+        losses = []
+        for row in zip(*tensors, strict=True):
+            losses.append(self._line(len(parameters), len(buffers), row)(*row)[0])
+        return torch.stack(losses)
 
-    def _trace(
-        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
-    ) -> Callable[..., Sequence[Tensor]]:
-        """The straight line for these shapes; for a module that resists, the same under vmap."""
+    def _line(self, trained: int, fixed: int, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
+        """The straight line for tensors of these shapes."""
+        shapes = tuple(t.shape for t in tensors)
+        line = self._lines.get(shapes)
+        if line is None:
+            with self._tracing:
+                line = self._lines.setdefault(shapes, self._trace(trained, trained + fixed, tensors))
+        return line
 
-        trained, given = len(parameters), len(parameters) + len(buffers)
+    def _trace(self, trained: int, given: int, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
+        """The straight line for such tensors; for a module that resists, the same as it stands.
+
+        trained, given: where among the tensors the buffers begin, and where the keys, x, y and gradients.
+        """
 
         def step(*tensors: Tensor) -> tuple[Tensor]:
             weights, states = list(tensors[:trained]), list(tensors[trained:given])
@@ -105,9 +134,10 @@ class Program:
                 there.copy_(g)
             return (losses,)
 
+        keys_x_y = given + 3
+        untouched = [t.clone() for t in tensors[trained:given]], [torch.empty_like(g) for g in tensors[keys_x_y:]]
         try:
-            untouched = [t.clone() for t in buffers], [torch.empty_like(g) for g in gradients]
-            traced = make_fx(step)(*parameters, *untouched[0], keys, x, y, *untouched[1])
+            traced = make_fx(step)(*tensors[:trained], *untouched[0], *tensors[given:keys_x_y], *untouched[1])
         except Exception:
             return step
         return straighten(traced)
@@ -128,6 +158,22 @@ class Program:
 
         with Silence():
             return vmap(forward, randomness="error")(state, x)
+
+
+    def laid(self, gradients: Tensors) -> Tensors:
+        """Zeros for the gradients, in the order in memory in which the program writes them, given vmap's own."""
+        if self.way == "together":
+            return [as_written(g) for g in gradients]
+        zeros = [torch.zeros(g.shape, dtype=g.dtype, device=g.device) for g in gradients]
+        return [_channels_last(z) for z in zeros] if self.way == "in turn, channels last" else zeros
+
+
+def _channels_last(t: Tensor) -> Tensor:
+    """Stacked images or kernels (K, n, channels, h, w) with the channels last in memory; others as they are."""
+    if t.ndim != 5:
+        return t
+    last = t.movedim(2, -1)
+    return torch.empty(last.shape, dtype=t.dtype, device=t.device).movedim(-1, 2).copy_(t)
 
 
 def stack(modules: Sequence[nn.Module]) -> tuple[Tensors, Tensors]:

@@ -21,6 +21,7 @@ IN_PLACE: dict[object, OpOverload] = {
     aten.mul.Tensor: aten.mul_.Tensor,
     aten.threshold_backward.default: aten.threshold_backward.grad_input,
 }
+PRODUCTS: dict[object, OpOverload] = {aten.bmm.default: aten.bmm.out, aten.mm.default: aten.mm.out}
 LIKE = (aten.ones_like.default, aten.zeros_like.default, aten.new_zeros.default, aten.new_ones.default)
 LARGEST_CONSTANT = 2**20
 FEW_COLUMNS = 16
@@ -34,8 +35,9 @@ def straighten(graph: GraphModule) -> GraphModule:
 
     It takes its tensors one by one, not in lists, and returns what it returned in a list.
     """
+    clear = _name_transposes, _drop, _fold
     arrange = _join_bias, _turn_product, _turn_softmax, _drop, _write_where_wanted, _work_in_place, _view_or_copy
-    for tidy in (_drop, _fold, *arrange):
+    for tidy in (*clear, *arrange):
         for node in list(graph.graph.nodes):
             tidy(graph, node)
         graph.graph.eliminate_dead_code()
@@ -49,6 +51,14 @@ def _view_or_copy(graph: GraphModule, node: Node) -> None:
     """A view was possible as memory lay when it was traced; turned results lie otherwise."""
     if node.target in (aten.view.default, aten._unsafe_view.default):
         node.target = aten.reshape.default
+
+
+def _name_transposes(graph: GraphModule, node: Node) -> None:
+    """t(matrix) is called transpose, as everything below calls it."""
+    if node.target is aten.t.default and len(_shape(node) or ()) == 2:
+        with graph.graph.inserting_before(node):
+            same = _call(graph, aten.transpose.int, node.args[0], 0, 1)
+        _replace(graph, node, same)
 
 
 def _drop(graph: GraphModule, node: Node) -> None:
@@ -169,7 +179,8 @@ def _write_where_wanted(graph: GraphModule, node: Node) -> None:
         result = result.args[0]
     if not (isinstance(result, Node) and isinstance(wanted, Node) and wanted.op == "placeholder"):
         return
-    if result.target is not aten.bmm.default or len(result.users) > 1:
+    product = PRODUCTS.get(result.target)
+    if product is None or len(result.users) > 1:
         return
     with graph.graph.inserting_before(result):
         there: Node = wanted
@@ -177,7 +188,7 @@ def _write_where_wanted(graph: GraphModule, node: Node) -> None:
             there = _call(graph, aten.transpose.int, there, *turn)
         if not _alike(there, result):
             return
-        graph.graph.call_function(aten.bmm.out, result.args, {"out": there})
+        graph.graph.call_function(product, result.args, {"out": there})
     graph.graph.erase_node(node)  # the product itself, unused now, goes with the dead code
 
 
