@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trainsmith.api import Comparison, compare, inspect
     from trainsmith.catalogue import Recipe, find, techniques
     from trainsmith.errors import InvalidInput
+    from trainsmith.population import Population
 
 _HOMES = {
     "Comparison": "trainsmith.api",
@@ -29,9 +30,10 @@ _HOMES = {
     "find": "trainsmith.catalogue",
     "techniques": "trainsmith.catalogue",
     "InvalidInput": "trainsmith.errors",
+    "Population": "trainsmith.population",
 }
 
-__all__ = ["Comparison", "InvalidInput", "Recipe", "compare", "find", "inspect", "techniques"]
+__all__ = ["Comparison", "InvalidInput", "Population", "Recipe", "compare", "find", "inspect", "techniques"]
 
 
 def __getattr__(name: str) -> Any:

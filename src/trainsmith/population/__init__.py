@@ -7,6 +7,7 @@ from trainsmith.population.job import Job, Record, work
 from trainsmith.population.member import Learner, Member, make_member
 from trainsmith.population.packing import members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
+from trainsmith.population.population import Fit, Population
 from trainsmith.population.verify import TOLERANCE, deviation
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "TOLERANCE",
     "Alone",
     "Chunk",
+    "Fit",
     "Job",
     "Learner",
     "Member",
+    "Population",
     "Record",
     "Result",
     "Training",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainsmith.population.luck import Luck, Silence, counting, noise_keys
 from trainsmith.population.member import Learner
-from trainsmith.population.objective import predictions
+from trainsmith.population.objective import in_training, predictions
 
 
 class Alone:
@@ -19,14 +19,13 @@ class Alone:
 
     def __init__(self, member: Learner) -> None:
         self.members = [member]
-        self.module = member.objective
+        self.module = in_training(member.objective)
         self.trained = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = member.rule(self.trained, **member.numbers)
 
     def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
         """One step on x (1, n, ...), y (1, n), as a population's; the loss (1,) before it."""
         member = self.members[0]
-        self.module.train()
         with self._luck(number, x[0], y[0]):
             loss = self.module(x[0], y[0])
         self.optimizer.zero_grad()
@@ -51,9 +50,13 @@ class Alone:
 
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (1, n, outputs) for x (1, n, ...)."""
+        modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
         with torch.no_grad(), Silence(), self.optimizer.evaluating():
-            return predictions(self.module.network(x[0]))[None]
+            outputs = predictions(self.module.network(x[0]))[None]
+        for module, mode in modes.items():
+            module.training = mode
+        return outputs
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the network's state_dict."""

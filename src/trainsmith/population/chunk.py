@@ -1,6 +1,8 @@
 """A chunk: members of one bucket stacked into tensors and trained together as one batched program."""
 
+import copy
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ from torch import Tensor
 from trainsmith.network import signature
 from trainsmith.population.luck import noise_keys
 from trainsmith.population.member import Learner
+from trainsmith.population.objective import Objective, in_training
 from trainsmith.population.program import Program, Unbatchable, stack
 from trainsmith.population.update import Numbers, Update, select
 
@@ -43,11 +46,36 @@ class Chunk:
         """
         parameters, self.buffers = stack([m.objective for m in self.members])
         targets = torch.stack([m.targets(y) for m in self.members])
-        keys = noise_keys(self._seeds, 0, self.places).to(x.device)
+        keys = self._keys(0, x)
         inputs = x.expand(len(self.members), *x.shape)
         self.gradients = self.program.laid(self.program.preflight(parameters, self.buffers, keys, inputs, targets))
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
         self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients)
+
+    def prepare(self, x: Tensor, y: Tensor) -> None:
+        """Make the program for batches like x (K, n, ...), y (K, n, ...); nothing is trained."""
+        x, y = self._filled(x, y)
+        self.program.prepare(self.parameters, self.buffers, self._keys(0, x), x, y, self.gradients)
+
+    def _filled(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """x, y of the active members with something in the rows of those that ended."""
+        if len(self._rows) == len(self._seeds):
+            return x, y
+        return _spread(x, self._rows, len(self._seeds)), _spread(y, self._rows, len(self._seeds))
+
+    def _keys(self, number: int, x: Tensor) -> Tensor:
+        return noise_keys(self._seeds, number, self.places).to(x.device)
+
+    def halves(self) -> tuple["Chunk", "Chunk"]:
+        """The first and the second half of the members, in chunks of their own, at the same step."""
+        half = len(self.members) // 2
+        first, second = copy.copy(self), copy.copy(self)
+        for part, which in ((first, range(half)), (second, range(half, len(self.members)))):
+            part._update = copy.copy(self._update)
+            part.members = [self.members[k] for k in which]
+            part._rows = [self._rows[k] for k in which]
+            part._compact()
+        return first, second
 
     def _numbers(self) -> Numbers:
         return {n: [m.numbers[n] for m in self.members] for n in self.members[0].numbers}
@@ -57,11 +85,16 @@ class Chunk:
 
         number: the step, from 1. rate: the schedule's factor on the learning rate.
         """
-        if len(self._rows) < len(self._seeds):
-            x, y = (_spread(t, self._rows, len(self._seeds)) for t in (x, y))
-        keys = noise_keys(self._seeds, number, self.places).to(x.device)
+        x, y = self._filled(x, y)
+        keys = self._keys(number, x)
+        before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
         with torch.no_grad():
-            losses = self.program.run(self.parameters, self.buffers, keys, x, y, self.gradients)
+            try:
+                losses = self.program.run(self.parameters, self.buffers, keys, x, y, self.gradients)
+            except torch.OutOfMemoryError:
+                for b, was in zip(self.buffers, before or [], strict=bool(before)):
+                    b.copy_(was)
+                raise
             self._update(number, rate)
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
 
@@ -79,12 +112,21 @@ class Chunk:
         tensors = zip(names, [*self._update.evaluated(), *self.buffers], strict=True)
         return {n.removeprefix("network."): t[row].clone().contiguous() for n, t in tensors if n.startswith("network.")}
 
+    @property
+    def bytes(self) -> int:
+        """Memory of what stays from step to step: weights, buffers, gradients, what the rule keeps."""
+        kept = [t for tensors in self._update.kept for t in tensors]
+        return sum(t.numel() * t.element_size() for t in (*self.parameters, *self.buffers, *self.gradients, *kept))
+
     def keep(self, which: list[int]) -> None:
         """Go on with the members `which` only; what the others cost is saved as soon as enough have ended."""
         self.members = [self.members[k] for k in which]
         self._rows = [self._rows[k] for k in which]
-        if len(self._rows) > COMPACT_BELOW * len(self._seeds):
-            return
+        if len(self._rows) <= COMPACT_BELOW * len(self._seeds):
+            self._compact()
+
+    def _compact(self) -> None:
+        """Take the rows of members that ended out of every tensor."""
         rows = torch.tensor(self._rows)
         self.parameters, self.gradients = ([select(t, rows) for t in ts] for ts in (self.parameters, self.gradients))
         self.buffers = [b[rows] for b in self.buffers]
@@ -97,7 +139,7 @@ def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
     """Equal for members that may train as one population: structure, optimizer, its numbers' names."""
     if member.bucket is None:
         inputs, targets = x[:2], member.targets(y[:2])
-        structure = signature(member.objective, lambda m: m.train()(inputs, targets))
+        structure = signature(member.objective, lambda m: in_training(cast(Objective, m))(inputs, targets))
         member.bucket = (structure, member.rule, tuple(member.numbers), *member.also_equal())
     return member.bucket
 

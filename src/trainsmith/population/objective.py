@@ -58,3 +58,14 @@ class Objective(nn.Module):
         for penalty in self.penalties if self.penalized else ():
             value = value + penalty(weights)
         return value
+
+
+def in_training(objective: Objective) -> Objective:
+    """The objective ready to train: a network handed over in evaluation mode is switched as a whole.
+
+    One in training mode stays as it is, so that layers its owner froze, such as a batch normalization in
+    evaluation mode, stay frozen.
+    """
+    if not objective.network.training:
+        objective.network.train()
+    return objective

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
 from trainsmith.population.luck import Luck, Silence, counting
-from trainsmith.population.objective import Objective, predictions
+from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.straighten import as_written, straighten
 
@@ -40,11 +40,12 @@ class Program:
 
     def __init__(self, base: Objective, way: Way = "together") -> None:
         self.way = way
-        self.base = copy.deepcopy(base).train()
+        self.base = in_training(copy.deepcopy(base))
         self.evaluated = copy.deepcopy(base).eval()
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
         self._sound = False
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
+        self._slow: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._tracing = threading.Lock()
 
     def places(self, x: Tensor, y: Tensor) -> int:
@@ -100,25 +101,46 @@ class Program:
     def run(
         self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
     ) -> Tensor:
-        """Each member's loss (K,); its gradients are written to `gradients`. The first call makes the straight line."""
-        tensors = (*parameters, *buffers, keys, x, y, *gradients)
-        if self.way == "together":
-            return self._line(len(parameters), len(buffers), tensors)(*tensors)[0]
+        """Each member's loss (K,); its gradients are written to `gradients`."""
+        lines = [
+            (self._line(len(parameters), len(buffers), tensors), tensors)
+            for tensors in self._calls(parameters, buffers, keys, x, y, gradients)
+        ]
+        losses = [line(*tensors)[0] for line, tensors in lines]
+        return losses[0] if self.way == "together" else torch.stack(losses)
+
+    def prepare(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> None:
+        """Make the straight line for tensors like these, and change nothing."""
+        self._line(len(parameters), len(buffers), next(self._calls(parameters, buffers, keys, x, y, gradients)))
+
+    def _calls(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """The tensors of each call of the line: one for all members, or one for each."""
         if self.way == "in turn, channels last":
-            tensors = (*parameters, *buffers, keys, _channels_last(x), y, *gradients)
-        losses = []
-        for row in zip(*tensors, strict=True):
-            losses.append(self._line(len(parameters), len(buffers), row)(*row)[0])
-        return torch.stack(losses)
+            x = _channels_last(x)
+        tensors = (*parameters, *buffers, keys, x, y, *gradients)
+        return iter([tensors]) if self.way == "together" else zip(*tensors, strict=True)
 
     def _line(self, trained: int, fixed: int, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
-        """The straight line for tensors of these shapes."""
-        shapes = tuple(t.shape for t in tensors)
-        line = self._lines.get(shapes)
+        """The straight line for tensors of these shapes, made where there is none yet."""
+        x, y = tensors[trained + fixed + 1 : trained + fixed + 3]
+        shapes = tensors[0].shape, x.shape, x.stride(), y.shape
+        line = self._lines.get(shapes) or self._slow.get(shapes)
         if line is None:
             with self._tracing:
-                line = self._lines.setdefault(shapes, self._trace(trained, trained + fixed, tensors))
+                line = self._lines.get(shapes) or self._trace(trained, trained + fixed, tensors)
+            kind = self._lines if isinstance(line, GraphModule) else self._slow
+            kind[shapes] = line
         return line
+
+    def twin(self) -> "Program":
+        """The same for another chunk, on another thread: modules of its own, and the same straight lines."""
+        other = Program(self.base, self.way)
+        other._lines, other._tracing = self._lines, self._tracing
+        return other
 
     def _trace(self, trained: int, given: int, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
         """The straight line for such tensors; for a module that resists, the same as it stands.
@@ -145,7 +167,7 @@ class Program:
     @property
     def straight(self) -> bool:
         """Whether every program made so far is a straight line."""
-        return all(isinstance(line, GraphModule) for line in self._lines.values())
+        return not self._slow
 
     def outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """The networks' outputs in evaluation mode (K, n, outputs) for inputs (K, n, *features)."""
@@ -158,7 +180,6 @@ class Program:
 
         with Silence():
             return vmap(forward, randomness="error")(state, x)
-
 
     def laid(self, gradients: Tensors) -> Tensors:
         """Zeros for the gradients, in the order in memory in which the program writes them, given vmap's own."""

@@ -1,0 +1,146 @@
+"""Packing by measurement: how members pass through their program, and how many at once, on this machine."""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainsmith.population.chunk import Chunk
+from trainsmith.population.member import Learner
+from trainsmith.population.packing import members_at_once
+from trainsmith.population.program import Program, Way
+
+SHARE = 0.05
+"""The share of a training that measuring may cost."""
+LEAST_SECONDS = 0.03
+"""How long one measurement of a packing lasts at least."""
+FEWEST_STEPS = 3000
+"""A training of fewer member-steps than this is over before measuring it pays."""
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How members are packed: their way through the program, how many in a chunk, seconds of a member's step.
+
+    seconds is None where nothing was measured.
+    """
+
+    way: Way
+    members: int
+    seconds: float | None = None
+
+
+def choose(learners: Sequence[Learner], x: Tensor, y: Tensor, steps: int, threads: int) -> Packing:
+    """The fastest packing found for these members of one bucket, on batches like x (n, ...), y, for `steps` steps.
+
+    The likeliest is measured first, then others for as long as measuring costs no more than SHARE of what the
+    training will take. What was measured is remembered for the next training like it. Raises Unbatchable.
+    """
+    likely = _likely(learners, x, threads)
+    if len(likely) == 1 or len(learners) * steps < FEWEST_STEPS:
+        return likely[0]
+    name = _name(learners, x, threads)
+    known = _recall(name)
+    spent, done = 0.0, 0
+    for packing in likely:
+        if packing in known:
+            continue
+        training = len(learners) * steps * min(known.values(), default=math.inf) / threads
+        if done and spent * (done + 1) / done > SHARE * training:
+            break
+        started = time.perf_counter()
+        known[packing] = _seconds(learners[: packing.members], x, y, packing.way)
+        spent, done = spent + time.perf_counter() - started, done + 1
+    if done:
+        _remember(name, known)
+    best = min((p for p in likely if p in known), key=lambda p: known[p])
+    return replace(best, seconds=known[best])
+
+
+def _likely(learners: Sequence[Learner], x: Tensor, threads: int) -> list[Packing]:
+    """Packings worth measuring, the likeliest first."""
+    if x.device.type != "cpu":
+        return [Packing("together", len(learners))]
+    each = -(-len(learners) // threads)
+    network = learners[0].objective.network
+    usual = min(each, members_at_once(sum(p.numel() for p in network.parameters())))
+    together = dict.fromkeys(Packing("together", max(1, min(each, n))) for n in (usual, 2 * usual, usual // 2))
+    in_turn = [Packing("in turn", each)]
+    if any(isinstance(m, torch.nn.modules.conv._ConvNd) for m in network.modules()):
+        images = x.ndim == 4
+        return [Packing("in turn, channels last", each)] * images + [*in_turn, Packing("together", min(each, 4))]
+    return [*together, *in_turn]
+
+
+def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> float:
+    """Seconds of one member's step on one core, packed this way; members are not changed by it."""
+    chunk = Chunk(learners, x, y, Program(learners[0].objective, way))
+    k = len(learners)
+    batch = torch.stack([x] * k), torch.stack([learners[0].targets(y)] * k)
+    threads, number = torch.get_num_threads(), 0
+    times: list[float] = []
+    torch.set_num_threads(1)
+    try:
+        chunk.step(1, 0.0, *batch)
+        while sum(times) < LEAST_SECONDS or len(times) < 2:
+            number += 1
+            started = time.perf_counter()
+            chunk.step(number + 1, 0.0, *batch)
+            times.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
+    return min(times) / k
+
+
+def _name(learners: Sequence[Learner], x: Tensor, threads: int) -> str:
+    """What the fastest packing hangs on, as one word."""
+    first = learners[0]
+    modules = [type(m).__name__ for m in first.objective.modules()]
+    shapes = [(tuple(p.shape), str(p.dtype)) for p in first.objective.parameters()]
+    machine = platform.machine(), platform.processor(), platform.node(), os.cpu_count(), torch.__version__
+    text = repr((modules, shapes, first.rule.__name__, tuple(x.shape), str(x.device), len(learners), threads, machine))
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _file() -> Path:
+    base = os.environ.get("TRAINSMITH_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "trainsmith"
+    return Path(base).expanduser() / f"packing-{FORMAT}.json"
+
+
+def _read() -> dict[str, Any]:
+    try:
+        written = json.loads(_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return written if isinstance(written, dict) else {}
+
+
+def _recall(name: str) -> dict[Packing, float]:
+    """Seconds of the packings measured before; none where the file cannot be read."""
+    try:
+        return {Packing(way, int(members)): float(seconds) for way, members, seconds in _read()[name]}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _remember(name: str, known: dict[Packing, float]) -> None:
+    """Write it down for the next time; where nothing can be written, it is measured again."""
+    file = _file()
+    rows = [(packing.way, packing.members, seconds) for packing, seconds in known.items()]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps({**_read(), name: rows}))
+        fresh.replace(file)
+    except OSError:
+        pass

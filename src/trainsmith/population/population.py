@@ -1,0 +1,244 @@
+"""A population: many networks trained as one program, usable by itself."""
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import Optimizer
+from trainsmith.population.alone import Alone
+from trainsmith.population.crew import Crew, hire
+from trainsmith.population.luck import batches
+from trainsmith.population.member import Learner
+from trainsmith.population.objective import predictions
+from trainsmith.population.recruits import Loss, Networks, recruit
+from trainsmith.population.verify import TOLERANCE, relative_deviation
+
+LOOKED_AT_EVERY = 25
+"""Steps between looks at the losses of members: one that is no longer finite is taken out."""
+REPLAYED_STEPS = 10
+REPLAYED_MEMBERS = 3
+
+
+@dataclass
+class Fit:
+    """What a training came to.
+
+    losses: (steps, members), each member's loss on its batch before each step; nan after a member was taken out.
+    ended: the step after which a member was taken out because its loss was no longer finite. seconds: wall
+    time. deviation: the receipt, how far members replayed alone deviated in their first losses, relatively.
+    """
+
+    losses: Tensor
+    seconds: float
+    ended: dict[int, int] = field(default_factory=dict)
+    deviation: float = math.nan
+
+    def final(self, steps: int = 20) -> Tensor:
+        """Each member's mean loss over the last `steps` steps (members,)."""
+        return self.losses[-steps:].mean(0)
+
+
+class Population:
+    """Networks with the same structure, or several structures, trained side by side as batched programs.
+
+    network: a function that makes a fresh network, called once for each member with its seed, or a list of
+    networks. members: how many; needless where a list says it. optimizer: one of trainsmith's, by name or class.
+    loss: a function of outputs and targets, "cross-entropy" or "mse"; by default what suits the targets.
+    seeds: one a member (default 0, 1, 2 ...), or one for all; a seed draws a member's weights, batches and noise.
+    device: where to train. threads: how many chunks of members train at once (default one a core; 1 on a GPU).
+    Further arguments are hyper-parameters of the optimizer or arguments of the factory: one value, or one a member.
+
+    Raises InvalidInput where these do not fit together.
+
+    >>> import torch, trainsmith
+    >>> x = torch.randn(256, 8); y = (x.sum(1) > 0).long()
+    >>> def network():
+    ...     return torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    >>> population = trainsmith.Population(network, lr=[1e-4, 1e-3, 1e-2])
+    >>> fit = population.fit(x, y, steps=100, batch_size=32)
+    >>> fit.losses.shape, int(fit.final().argmin())
+    (torch.Size([100, 3]), 2)
+    >>> best = population.member(2)    # an ordinary nn.Module
+    """
+
+    def __init__(
+        self,
+        network: Networks,
+        members: int | None = None,
+        *,
+        optimizer: str | type[Optimizer] = "adam",
+        loss: Loss = None,
+        seeds: int | Sequence[int] | None = None,
+        device: str | torch.device = "cpu",
+        threads: int | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters)
+        self.seeds = list(self._recruits.seeds)
+        self.device = torch.device(device)
+        self.threads = threads
+        self.steps = 0
+        self._crew: Crew | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def plan(self) -> str:
+        """How the members are packed, in one line; known once there was data to try them on."""
+        return str(self._crew) if self._crew is not None else "not packed yet: it has seen no data"
+
+    @property
+    def active(self) -> list[int]:
+        """The members still training."""
+        return self._crew.active if self._crew is not None else list(range(len(self)))
+
+    def step(self, x: Tensor, y: Tensor, *, each: bool = False, rate: float = 1.0) -> Tensor:
+        """One optimizer step of every member; each one's loss before it (members,), nan where it was taken out.
+
+        x (n, ...), y (n, ...): one batch for all members; with each=True one for each, x (members, n, ...).
+        rate: a factor on every learning rate, for a schedule.
+        """
+        x, y = self._given(x, y, each)
+        crew = self._ready(x[0] if each else x, y[0] if each else y, steps=1)
+        self.steps += 1
+        return crew.step(self.steps, rate, x, y, each)
+
+    def fit(
+        self,
+        x: Tensor,
+        y: Tensor,
+        steps: int,
+        batch_size: int | None = 64,
+        *,
+        schedule: Callable[[int], float] | None = None,
+        examples: Sequence[Any] | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> Fit:
+        """Train every member for `steps` steps on batches of the examples x (n, ...), y (n, ...).
+
+        A member's batches are shuffled passes over its examples, drawn from its seed; with batch_size None it
+        takes all at every step. schedule: step from 1 -> factor on the learning rate. examples: for each
+        member the indices it may see, all in number alike (a bootstrap, a fold). advance: told of member-steps
+        done. Members whose loss is no longer finite are taken out; the others are not touched by it.
+        """
+        x, y = self._given(x, y, each=False)
+        orders = self._orders(len(x), batch_size, steps, examples)
+        crew = self._ready(x[orders[0][0]], y[orders[0][0]], steps)
+        witnesses = self._witnesses(y) if self.steps == 0 else {}
+        started, first = time.perf_counter(), self.steps
+        rates = [schedule(first + s + 1) if schedule is not None else 1.0 for s in range(steps)]
+        losses, ended = crew.train(x, y, orders, first, rates, LOOKED_AT_EVERY, advance or (lambda n: None))
+        self.steps += steps
+        seconds = time.perf_counter() - started
+        deviations = [_deviation(learner, x, y, orders[k], rates, losses[:, k]) for k, learner in witnesses.items()]
+        fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()}, max(deviations, default=math.nan))
+        if fit.deviation > TOLERANCE:
+            warnings.warn(
+                f"members trained alone deviate by {fit.deviation:.1e} from the same members in the population, more "
+                f"than rounding explains ({TOLERANCE:.0e}): do not trust this training, and please report it.",
+                stacklevel=2,
+            )
+        return fit
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""
+        x = x.to(self.device)
+        if self._crew is None:
+            return torch.stack([_evaluated(self.member(k), x) for k in range(len(self))])
+        return self._crew.outputs(x, lambda k, x: _evaluated(self.member(k), x))
+
+    def member(self, k: int) -> nn.Module:
+        """Member k as an ordinary module of its own, with the weights it has now."""
+        if not -len(self) <= k < len(self):
+            raise InvalidInput(f"there are {len(self)} members, 0 to {len(self) - 1}; got {k}.")
+        k %= len(self)
+        module = copy.deepcopy(self._recruits.networks[k]).to(self.device)
+        if self._crew is not None:
+            module.load_state_dict(self._crew.state(k))
+        return module
+
+    def keep(self, which: Sequence[int]) -> None:
+        """Train on with these members only; the others stay as they are and cost no more time."""
+        if unknown := [k for k in which if not 0 <= k < len(self)]:
+            raise InvalidInput(f"there are {len(self)} members, 0 to {len(self) - 1}; got {unknown}.")
+        if self._crew is None:
+            raise InvalidInput("the population has not trained yet; make it with fewer members instead.")
+        self._crew.keep(set(which))
+
+    def _given(self, x: Tensor, y: Tensor, each: bool) -> tuple[Tensor, Tensor]:
+        for name, t in (("x", x), ("y", y)):
+            if not isinstance(t, Tensor):
+                raise InvalidInput(f"{name} must be a tensor; got {type(t).__name__}: try torch.as_tensor({name}).")
+        count = x.shape[:2] if each else x.shape[:1]
+        if y.shape[: len(count)] != count or (each and len(x) != len(self)):
+            wanted = f"({len(self)}, n, ...)" if each else "(n, ...)"
+            raise InvalidInput(
+                f"x and y must both be {wanted}; got {tuple(x.shape)} and {tuple(y.shape)}."
+                + ("" if each or len(x) != len(self) else " For one batch a member say each=True.")
+            )
+        if count[-1] < 2:
+            raise InvalidInput(f"a batch needs at least two examples; got {count[-1]}.")
+        return x.to(self.device).contiguous(), y.to(self.device).contiguous()
+
+    def _orders(self, n: int, batch_size: int | None, steps: int, examples: Sequence[Any] | None) -> list[np.ndarray]:
+        """Each member's examples at each step (steps, batch); members with the same luck share one array."""
+        if steps < 1:
+            raise InvalidInput(f"steps must be at least 1; got {steps}.")
+        if examples is not None and len(examples) != len(self):
+            raise InvalidInput(f"examples must hold indices for each of {len(self)} members; got {len(examples)}.")
+        made: dict[tuple[int, bytes], np.ndarray] = {}
+        orders = []
+        for k, seed in enumerate(self.seeds):
+            own = np.arange(n) if examples is None else np.asarray(examples[k], dtype=np.int64)
+            if len(own) == 0 or own.min() < 0 or own.max() >= n:
+                raise InvalidInput(f"examples of member {k} must be indices from 0 to {n - 1}.")
+            size = len(own) if batch_size is None else batch_size
+            if not 2 <= size <= len(own):
+                raise InvalidInput(f"batch_size must lie between 2 and the {len(own)} examples; got {size}.")
+            key = (seed, own.tobytes())
+            if key not in made:
+                order = np.tile(own, (steps, 1)) if batch_size is None else batches(seed, own, size, self.steps + steps)
+                made[key] = order[-steps:]
+            orders.append(made[key])
+        if len({o.shape for o in orders}) > 1:
+            raise InvalidInput("with batch_size=None all members must have the same number of examples.")
+        return orders
+
+    def _ready(self, x: Tensor, y: Tensor, steps: int) -> Crew:
+        if self._crew is None:
+            learners = self._recruits.learners(y)
+            for learner in learners:
+                learner.objective.to(self.device)
+            self._crew = hire(learners, x, y, steps, self.threads)
+        return self._crew
+
+    def _witnesses(self, y: Tensor) -> dict[int, Learner]:
+        """Members to replay alone, as they were at the start: the last one, and others spread over the population."""
+        chosen = {len(self) - 1 - (len(self) * i) // REPLAYED_MEMBERS for i in range(REPLAYED_MEMBERS)}
+        witnesses = {k: self._recruits.only(k).learners(y)[0] for k in sorted(chosen)}
+        for learner in witnesses.values():
+            learner.objective.to(self.device)
+        return witnesses
+
+
+def _deviation(learner: Learner, x: Tensor, y: Tensor, order: np.ndarray, rates: list[float], there: Tensor) -> float:
+    alone, here = Alone(learner), []
+    for s in range(min(REPLAYED_STEPS, len(order))):
+        chosen = torch.from_numpy(order[s]).to(x.device)
+        here.append(alone.step(s + 1, rates[s], x[chosen][None], y[chosen][None]).item())
+    return relative_deviation(here, there[: len(here)].tolist())
+
+
+@torch.no_grad()
+def _evaluated(module: nn.Module, x: Tensor) -> Tensor:
+    return predictions(module.eval()(x))

@@ -1,0 +1,172 @@
+"""From what a user gives, a factory or modules and values for each member, to learners."""
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainsmith.catalogue import Technique, find
+from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import Optimizer
+from trainsmith.population import luck
+from trainsmith.population.member import Learner
+from trainsmith.population.objective import CrossEntropy, Objective
+
+Networks = Callable[..., nn.Module] | Sequence[nn.Module]
+Loss = str | Callable[[Tensor, Tensor], Tensor] | None
+
+
+class Function(nn.Module):
+    """A loss given as a function of outputs and targets."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.function(outputs, targets)
+
+
+class MeanSquare(nn.Module):
+    """Mean squared error; outputs (n, 1) meet targets (n,)."""
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.mse_loss(outputs.squeeze(-1) if outputs.ndim == targets.ndim + 1 else outputs, targets)
+
+
+@dataclass(frozen=True)
+class Recruits:
+    """The members of a population to be: their networks, seeds, and the optimizer's numbers of each."""
+
+    networks: list[nn.Module]
+    seeds: list[int]
+    rule: type[Optimizer]
+    numbers: list[dict[str, float]]
+    loss: Loss
+
+    def only(self, k: int) -> "Recruits":
+        """Member k by itself."""
+        return Recruits([self.networks[k]], [self.seeds[k]], self.rule, [self.numbers[k]], self.loss)
+
+    def learners(self, y: Tensor) -> list[Learner]:
+        """One learner a member, on copies of the networks, with the loss that suits targets like y."""
+        return [
+            Learner(seed, Objective(copy.deepcopy(network), _loss(self.loss, y)), self.rule, numbers)
+            for seed, network, numbers in zip(self.seeds, self.networks, self.numbers, strict=True)
+        ]
+
+
+def recruit(
+    network: Networks,
+    members: int | None,
+    optimizer: str | type[Optimizer],
+    loss: Loss,
+    seeds: int | Sequence[int] | None,
+    given: Mapping[str, Any],
+) -> Recruits:
+    """The members described by these arguments of Population. Raises InvalidInput for what does not fit together."""
+    technique = _optimizer(optimizer)
+    modules = None if callable(network) and not isinstance(network, nn.Module) else _modules(network)
+    lists = {name: listed for name, value in given.items() if (listed := _values(value)) is not None}
+    counts = {f"{name}=": len(values) for name, values in lists.items()}
+    if members is not None:
+        counts["members="] = members
+    if modules is not None:
+        counts["the list of networks"] = len(modules)
+    if seeds is not None and not isinstance(seeds, int):
+        counts["seeds="] = len(seeds)
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{what} {count}" for what, count in counts.items())
+        raise InvalidInput(f"every list must have one value for each member; got {told}.")
+    count = next(iter(counts.values()), 1)
+    if not isinstance(count, int) or count < 1:
+        raise InvalidInput(f"a population needs at least one member; got {count!r}.")
+    own = [{name: lists[name][k] if name in lists else value for name, value in given.items()} for k in range(count)]
+    known = {h.name for h in technique.hyperparameters}
+    numbers = [{**technique.defaults, **{n: float(v) for n, v in o.items() if n in known}} for o in own]
+    for each in numbers:
+        for h in technique.hyperparameters:
+            h.check(each[h.name], technique.name)
+    drawn = list(range(count)) if seeds is None else [seeds] * count if isinstance(seeds, int) else list(seeds)
+    rest = [{n: v for n, v in o.items() if n not in known} for o in own]
+    if modules is None:
+        _check_arguments(network, rest[0], technique)  # type: ignore[arg-type]
+        modules = [_build(network, seed, arguments) for seed, arguments in zip(drawn, rest, strict=True)]  # type: ignore[arg-type]
+    elif rest[0]:
+        raise InvalidInput(
+            f"{technique.name} has no hyper-parameter {', '.join(rest[0])}; it has {', '.join(sorted(known))}."
+        )
+    return Recruits(modules, drawn, technique.make, numbers, loss)  # type: ignore[arg-type]
+
+
+def _optimizer(optimizer: str | type[Optimizer]) -> Technique:
+    if isinstance(optimizer, str):
+        return find(optimizer, "optimizer")
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        return find(optimizer.__name__, "optimizer")
+    given = optimizer.__name__ if isinstance(optimizer, type) else type(optimizer).__name__
+    raise InvalidInput(
+        f"optimizer must be the name or class of one of trainsmith's optimizers, which take one value a member; got "
+        f"{given}. Say optimizer='adam', for example; `trainsmith techniques optimizer` lists them."
+    )
+
+
+def _modules(network: Any) -> list[nn.Module]:
+    if isinstance(network, nn.Module) and not isinstance(network, nn.ModuleList):
+        raise InvalidInput(
+            "a population needs a function that makes a fresh network for each member, or a list of networks; got one "
+            "network. Pass the function, not its result."
+        )
+    modules = list(network) if isinstance(network, (list, tuple, nn.ModuleList)) else []
+    if not modules or not all(isinstance(m, nn.Module) for m in modules):
+        raise InvalidInput(
+            f"a population needs a function that makes a network, or a list of networks; got {type(network).__name__}."
+        )
+    return modules
+
+
+def _values(value: Any) -> list[Any] | None:
+    """One value a member, if a sequence, array or tensor of them was given."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return list(value.tolist()) if value.ndim else None
+    return list(value) if isinstance(value, (list, tuple, range)) else None
+
+
+def _check_arguments(network: Callable[..., nn.Module], arguments: Mapping[str, Any], technique: Technique) -> None:
+    parameters = inspect.signature(network).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in arguments:
+        if name not in parameters:
+            numbers = ", ".join(h.name for h in technique.hyperparameters)
+            raise InvalidInput(
+                f"'{name}' is neither a hyper-parameter of {technique.name} ({numbers}) nor an argument of the "
+                f"network's factory ({', '.join(parameters) or 'it takes none'})."
+            )
+
+
+def _build(network: Callable[..., nn.Module], seed: int, arguments: Mapping[str, Any]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(luck.key(seed, "construction"))
+        module = network(**arguments)
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(f"the network's factory must return an nn.Module; it returned {type(module).__name__}.")
+    return module
+
+
+def _loss(loss: Loss, y: Tensor) -> nn.Module:
+    if isinstance(loss, nn.Module):
+        return copy.deepcopy(loss)
+    if callable(loss):
+        return Function(loss)
+    if loss not in (None, "cross-entropy", "mse"):
+        raise InvalidInput(f"loss must be 'cross-entropy', 'mse' or a function of outputs and targets; got {loss!r}.")
+    if loss == "mse" or (loss is None and y.is_floating_point()):
+        return MeanSquare()
+    return CrossEntropy() if y.ndim == 1 else nn.CrossEntropyLoss()
