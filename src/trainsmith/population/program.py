@@ -179,7 +179,9 @@ class Program:
             return predictions(functional_call(self.evaluated.network, state, (x,)))
 
         with Silence():
-            return vmap(forward, randomness="error")(state, x)
+            if self.way == "together":
+                return vmap(forward, randomness="error")(state, x)
+            return torch.stack([forward({n: t[k] for n, t in state.items()}, own) for k, own in enumerate(x)])
 
     def laid(self, gradients: Tensors) -> Tensors:
         """Zeros for the gradients, in the order in memory in which the program writes them, given vmap's own."""
