@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from trainsmith.errors import InvalidInput
 from trainsmith.network import signature
 
 X = torch.linspace(-1, 1, 24).view(2, 12)
@@ -119,3 +120,8 @@ def test_the_module_and_torchs_random_state_stay_as_they_were():
     signature(network, lambda m: m(X))
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_lazy_layer_that_has_no_shape_yet_is_refused():
+    with pytest.raises(InvalidInput, match=r"0\.weight of the network has no shape yet; run one batch through"):
+        signature(nn.Sequential(nn.LazyLinear(3)), lambda m: m(X))

@@ -6,6 +6,7 @@ import hashlib
 import random
 import sys
 import types
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -134,6 +135,7 @@ LOOKS: tuple[tuple[Any, Look], ...] = (
     (types.MethodType, lambda c, v: c.all((v.__func__, v.__self__))),
     (types.CodeType, _code),
     (functools.partial, lambda c, v: c.all((v.func, v.args, v.keywords))),
+    (weakref.ReferenceType, lambda c, v: c(v())),
     (types.ModuleType, lambda c, v: v.__name__),
     (BUILTIN, lambda c, v: (v.__qualname__, c(getattr(v, "__self__", None)), c(getattr(v, "__objclass__", None)))),
     (np.random.Generator, lambda c, v: c(v.bit_generator.state)),

@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from trainsmith.errors import InvalidInput
 from trainsmith.network.canonical import Canonical
 from trainsmith.network.host import seeded_host
 
@@ -32,7 +34,15 @@ def signature(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hash
 
 
 def structure(module: nn.Module) -> Hashable:
-    """Everything of `module` and its submodules but the numbers in parameters and buffers."""
+    """Everything of `module` and its submodules but the numbers in parameters and buffers.
+
+    Raises InvalidInput for a lazy layer that has not seen an input.
+    """
+    if unmade := [name for name, t in module.named_parameters() if is_lazy(t)]:
+        raise InvalidInput(
+            f"the parameter {unmade[0]} of the network has no shape yet; run one batch through the network in its "
+            "factory, so that its lazy layers are made."
+        )
     canonical = Canonical(registered(module))
     owners: dict[int, str] = {}
     rows: list[Hashable] = []
