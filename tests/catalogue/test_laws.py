@@ -18,6 +18,7 @@ LAWFUL_ROLES = {
     "layer": "test_laws_modules.py",
     "parametrization": "test_laws_modules.py",
     "activation": "test_laws_modules.py",
+    "constraint": "test_laws_regularization.py",
     "penalty": "test_laws_modules.py",
     "loss": "test_laws_modules.py",
     "optimizer": "test_laws_optimizers.py",
@@ -104,7 +105,7 @@ def make_with(technique, **numbers):
         return technique.make(weight_of(), **numbers)
     if technique.role == "optimizer":
         return technique.make([nn.Parameter(torch.ones(2))], **numbers)
-    return technique.make(**numbers) if technique.role == "stopping" else made(technique, **numbers)
+    return technique.make(**numbers) if technique.role in ("constraint", "stopping") else made(technique, **numbers)
 
 
 @each_number()

@@ -36,3 +36,36 @@ def stopped_after(losses, patience):
         if n - 1 - best >= patience:
             return n, best
     return len(losses), best
+
+
+def elastic_net(weights, lambda1, lambda2):
+    """Zou & Hastie 2005, equation 3: lambda2 times the sum of squares and lambda1 times that of absolute values."""
+    numbers = [float(w) for tensor in weights for w in np.ravel(tensor)]
+    return lambda2 * math.fsum(w**2 for w in numbers) + lambda1 * math.fsum(map(abs, numbers))
+
+
+def orthogonality(weights, strength):
+    """Bansal et al. 2018, equation 1: strength |W^T W - I|^2 of the filters as columns, if they are not too many."""
+    total = 0.0
+    for tensor in weights:
+        w = np.asarray(tensor, np.float64).reshape(len(tensor), -1).T
+        if w.shape[1] > w.shape[0]:
+            w = w.T
+        for i, j in np.ndindex(w.shape[1], w.shape[1]):
+            total += (math.fsum(w[:, i] * w[:, j]) - (i == j)) ** 2
+    return strength * total
+
+
+def max_norm(weight, limit):
+    """Hinton et al. 2012, section 2: units whose incoming vector is longer than the limit are scaled to it."""
+    w = np.asarray(weight, np.float64).copy()
+    for unit in w:
+        length = math.sqrt(math.fsum(np.ravel(unit) ** 2))
+        if length > limit:
+            unit *= limit / length
+    return w
+
+
+def soft_threshold(weight, pull):
+    """Duchi & Singer 2009, equation 19: sign(w) [|w| - pull]_+."""
+    return np.array([math.copysign(max(abs(v) - pull, 0), v) for v in np.ravel(weight)]).reshape(np.shape(weight))

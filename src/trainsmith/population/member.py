@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainsmith.catalogue import Run, Technique
+from trainsmith.catalogue import Role, Run, Technique
 from trainsmith.data import Dataset, split
+from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory, apply, build
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import luck
+from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import CrossEntropy, Objective, SquaredError
 
 
@@ -67,26 +69,24 @@ class Member(Learner):
 
 def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     """Build the run's network, put its techniques in, draw its weights and split. All from the run's seed."""
-    recipe, trial = run.trial.recipe, run.trial
+    trial = run.trial
     train, validation = split(dataset, run.seed)
     train, watch, stopping = _hold_back(train, run)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(luck.key(run.seed, "construction"))
         module = build(network, dataset.input_shape, dataset.outputs)
     surgery = apply(module, trial, dataset.x[train], lambda place: luck.torch_generator(run.seed, "weights", place))
-    own = {t.role: t for t in recipe.techniques() if t.family == "regularization"}
-    penalties = [_make(t, run) for t in recipe.techniques() if t.role == "penalty"]
-    optimizer = recipe.one("optimizer")
+    rule, numbers, clashes = _rule(run)
     member = Member(
         run.seed,
-        Objective(surgery.module, _loss(own.get("loss"), run, dataset), penalties),
-        optimizer.make,  # type: ignore[arg-type]
-        trial.of(optimizer),
+        Objective(surgery.module, _loss(run, dataset), _all(run, "penalty")),
+        rule,
+        numbers,
         train,
         validation,
         watch,
         stopping=stopping,
-        skipped=surgery.skipped,
+        skipped={**surgery.skipped, **clashes},
     )
     if dataset.task == "regression":
         y = dataset.y[train].double()
@@ -98,9 +98,28 @@ def _make(technique: Technique, run: Run) -> Any:
     return technique.make(**run.trial.of(technique))
 
 
-def _loss(technique: Technique | None, run: Run, dataset: Dataset) -> nn.Module:
-    if technique is not None:
-        return _make(technique, run)
+def _all(run: Run, role: Role) -> list[Any]:
+    return [_make(t, run) for t in run.trial.recipe.techniques() if t.role == role]
+
+
+def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:
+    """The optimizer's rule with the recipe's constraints around it, its numbers, and what cannot be put around it."""
+    optimizer = run.trial.recipe.one("optimizer")
+    rule: Any = optimizer.make
+    constraints = [t for t in run.trial.recipe.techniques() if t.role == "constraint"]
+    clashes = clashing(rule, constraints)
+    chosen = tuple(t for t in constraints if t.name not in clashes)
+    numbers = {f"{t.name}.{name}": value for t in chosen for name, value in run.trial.of(t).items()}
+    return constrained(rule, chosen) if chosen else rule, {**run.trial.of(optimizer), **numbers}, clashes
+
+
+def _loss(run: Run, dataset: Dataset) -> nn.Module:
+    chosen = [t for t in run.trial.recipe.techniques() if t.role == "loss"]
+    if len(chosen) > 1:
+        names = " and ".join(t.name for t in chosen)
+        raise InvalidInput(f"{names} each put another loss in the place of cross-entropy; choose one of them.")
+    if chosen:
+        return _make(chosen[0], run)
     return CrossEntropy() if dataset.task == "classification" else SquaredError()
 
 
