@@ -24,6 +24,7 @@ from trainsmith.comparison.plan import (
     shared_quantiles,
 )
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
+from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import load, split
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
@@ -267,3 +268,30 @@ def test_the_first_look_names_techniques_that_exist():
 def test_a_family_asked_for_is_compared_whole():
     chosen, _ = candidates(Recipe(), blobs(examples=20, shift=1.0), ["activation"], None)
     assert {c.recipe.activation for c in chosen} == {t.name for t in techniques("activation")}
+
+
+def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINSMITH_CACHE", str(tmp_path))
+    trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
+    words = trainer.prepare(Recipe(), 1000)
+    assert "in populations of up to" in words
+    assert "about" in words
+    assert "MB" in words
+    assert list(tmp_path.iterdir()), "what was measured is remembered"
+
+
+def test_a_study_whose_network_cannot_be_batched_says_so_before_it_starts():
+    def recurrent(shape, outputs):
+        return Recurrent(shape[0], outputs)
+
+    trainer = Trainings(recurrent, blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
+    assert "by the loop" in trainer.prepare(Recipe(), 1000)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, features, outputs):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, outputs)
+
+    def forward(self, x):
+        return self.head(self.lstm(x[..., None])[0][:, -1])

@@ -68,12 +68,13 @@ def compare(
     trials = [c.trials(budget.trials) for c in candidates]
     runs = len(candidates) * budget.runs
     processes = processes or processes_available()
+    trainer = Trainings(network, dataset, training, processes, announce.progress_made)
+    packed = trainer.prepare(baseline, runs)
     words = (
         f"{runs} runs: {len(candidates)} recipes x ({budget.tuning_runs} to tune + {budget.fresh_seeds} fresh seeds), "
-        f"{training.steps} steps of {training.batch_size} examples, {processes} processes"
+        f"{training.steps} steps of {training.batch_size} examples, {processes} processes, {packed}"
     )
     announce.planned(runs, runs * training.steps, words)
-    trainer = Trainings(network, dataset, training, processes, announce.progress_made)
     chosen = _tune(trainer, trials, budget)
     fresh = [planning.fresh_runs(t[best], budget) for t, (best, _) in zip(trials, chosen, strict=True)]
     results = _confirm(trainer, fresh)

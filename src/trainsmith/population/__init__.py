@@ -1,17 +1,19 @@
 """Many members as one program: buckets, seeded luck, the step, packing, dropping members, the receipt."""
 
 from trainsmith.population.alone import Alone
+from trainsmith.population.calibrate import Packing, choose
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import FIRST_LOSSES, Result, Training, score, train
 from trainsmith.population.job import Job, Record, work
 from trainsmith.population.member import Learner, Member, make_member
-from trainsmith.population.packing import members_at_once, pack
+from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
 from trainsmith.population.verify import TOLERANCE, deviation
 
 __all__ = [
     "FIRST_LOSSES",
+    "MOST",
     "TOLERANCE",
     "Alone",
     "Chunk",
@@ -19,12 +21,14 @@ __all__ = [
     "Job",
     "Learner",
     "Member",
+    "Packing",
     "Population",
     "Record",
     "Result",
     "Training",
     "Unbatchable",
     "bucket_key",
+    "choose",
     "deviation",
     "make_member",
     "members_at_once",

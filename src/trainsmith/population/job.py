@@ -13,6 +13,7 @@ from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import Result, Training, train
 from trainsmith.population.member import make_member
 from trainsmith.population.memory import keep_freed_memory
+from trainsmith.population.program import Program, Way
 from trainsmith.population.verify import deviation
 
 Advance = Callable[[int], None]
@@ -23,7 +24,7 @@ class Job:
     """Runs that probably share a program; whether they do is decided by their signatures where they train.
 
     keep_states: whether the results carry the weights. replay: the runs, by position, that are trained
-    alone for the first steps afterwards, for the receipt.
+    alone for the first steps afterwards, for the receipt. way: how members pass through their program.
     """
 
     network: str | Factory
@@ -31,6 +32,7 @@ class Job:
     runs: tuple[Run, ...]
     keep_states: bool = False
     replay: tuple[int, ...] = (0,)
+    way: Way = "together"
 
 
 @dataclass
@@ -59,7 +61,8 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
     loops: dict[str, None] = {}
     for places in buckets.values():
         try:
-            trainers: Sequence[Chunk | Alone] = [Chunk([members[i] for i in places], x, y)]
+            own = [members[i] for i in places]
+            trainers: Sequence[Chunk | Alone] = [Chunk(own, x, y, Program(own[0].objective, job.way))]
         except Unbatchable as reason:
             loops[str(reason)] = None
             trainers = [Alone(members[i]) for i in places]
