@@ -17,6 +17,7 @@ from trainsmith.population import (
     Result,
     Training,
     Unbatchable,
+    bucket_key,
     choose,
     make_member,
     members_at_once,
@@ -53,6 +54,7 @@ class Trainings:
         parameters = sum(p.numel() for p in first.objective.network.parameters())
         members = [first, *itertools.islice(seeded, 2 * members_at_once(parameters) - 1)]
         x, y = self.dataset.x, self.dataset.y
+        members = [m for m in members if bucket_key(m, x, y) == bucket_key(first, x, y)]
         batch = torch.from_numpy(first.train[: self.training.batch_size])
         steps = -(-runs * self.training.steps // (len(members) * self.processes))
         try:
