@@ -49,7 +49,37 @@ def writes_into_new(m, x):
     return y
 
 
+class Old(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+class New(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x * 2
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
 LOUD = {
+    "function": (
+        lambda m, x: Old.apply(x),
+        {},
+        r"has a gradient of its own \(autograd\.Function\) without setup_context",
+    ),
+    "function without rule": (lambda m, x: New.apply(x), {}, r"a gradient of its own .* without a rule for vmap"),
     "gru": (lambda m, x: m.gru(x)[0], {"gru": nn.GRU(12, 12)}, r"middle\.gru \(GRU\) is recurrent"),
     "lstm": (lambda m, x: m.lstm(x)[0], {"lstm": nn.LSTM(12, 12)}, r"middle\.lstm \(LSTM\) is recurrent"),
     "rnn": (lambda m, x: m.rnn(x)[0], {"rnn": nn.RNN(12, 12)}, r"middle\.rnn \(RNN\) is recurrent"),

@@ -31,6 +31,8 @@ SENTENCES = (
     ("doesn't match the broadcast shape", "writes in place into a tensor that it makes anew in its forward pass"),
     ("escaped from inside", "keeps or recomputes tensors beyond its forward pass (a cache, checkpointing)"),
     ("called random operation", "draws noise with a function that is not drawn per member"),
+    ("setup_context", "has a gradient of its own (autograd.Function) without setup_context"),
+    ("vmap support", "has a gradient of its own (autograd.Function) without a rule for vmap"),
     ("Batching rule not implemented", "calls an operation that torch cannot batch over weights"),
 )
 """What torch's error contains, and what it says about the module."""
