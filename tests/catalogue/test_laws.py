@@ -14,6 +14,7 @@ from trainsmith.errors import InvalidInput
 
 LAWFUL_ROLES = {
     "weights": "test_laws_weights.py",
+    "network": "test_laws_networks.py",
     "input": "test_laws_modules.py",
     "layer": "test_laws_modules.py",
     "parametrization": "test_laws_modules.py",
@@ -105,7 +106,8 @@ def make_with(technique, **numbers):
         return technique.make(weight_of(), **numbers)
     if technique.role == "optimizer":
         return technique.make([nn.Parameter(torch.ones(2))], **numbers)
-    return technique.make(**numbers) if technique.role in ("constraint", "stopping") else made(technique, **numbers)
+    by_itself = technique.role in ("constraint", "network", "stopping")
+    return technique.make(**numbers) if by_itself else made(technique, **numbers)
 
 
 @each_number()

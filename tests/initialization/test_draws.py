@@ -9,17 +9,31 @@ from reference import initialization as paper
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import (
     constant,
+    delta_orthogonal,
     fan_in_and_out,
     glorot_normal,
     glorot_uniform,
     he,
+    he_fan_out,
+    he_uniform,
+    lecun_uniform,
     normal,
     orthogonal,
+    torch_default,
+    truncated_normal,
+    uniform,
     xavier,
     zeros,
 )
 
 SHAPES = [(7, 5), (3, 40), (6, 4, 3), (8, 3, 3, 5), (4, 2, 2, 2, 3)]
+NORMAL = [(xavier, "xavier"), (he, "he"), (he_fan_out, "he-fan-out"), (glorot_normal, "glorot-normal")]
+UNIFORM = [
+    (glorot_uniform, "glorot-uniform"),
+    (he_uniform, "he-uniform"),
+    (lecun_uniform, "lecun-uniform"),
+    (torch_default, "torch-default"),
+]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
@@ -42,16 +56,17 @@ def test_the_fans_of_a_grouped_convolution_count_the_inputs_of_its_group():
 
 
 @each_shape
-@pytest.mark.parametrize(("fill", "name"), [(xavier, "xavier"), (he, "he"), (glorot_normal, "glorot-normal")])
+@pytest.mark.parametrize(("fill", "name"), NORMAL)
 def test_normal_weights_are_the_draw_times_the_papers_spread(fill, name, shape):
     expected = paper.from_normal(torch.randn(shape, generator=seeded()), paper.spread(name, shape))
     np.testing.assert_allclose(fill(torch.empty(shape), generator=seeded()), expected, rtol=1e-6)
 
 
 @each_shape
-def test_uniform_weights_are_the_draw_in_the_papers_bounds(shape):
-    expected = paper.from_uniform(torch.rand(shape, generator=seeded()), paper.spread("glorot-uniform", shape))
-    np.testing.assert_allclose(glorot_uniform(torch.empty(shape), generator=seeded()), expected, rtol=1e-5, atol=1e-7)
+@pytest.mark.parametrize(("fill", "name"), UNIFORM)
+def test_uniform_weights_are_the_draw_in_the_papers_bounds(fill, name, shape):
+    expected = paper.from_uniform(torch.rand(shape, generator=seeded()), paper.spread(name, shape))
+    np.testing.assert_allclose(fill(torch.empty(shape), generator=seeded()), expected, rtol=1e-5, atol=2e-7)
 
 
 @pytest.mark.parametrize("std", [0.01, 0.5, 0.0])
@@ -75,6 +90,12 @@ def test_constants():
         (glorot_uniform, nn.init.xavier_uniform_),
         (xavier, lambda w: nn.init.kaiming_normal_(w, nonlinearity="linear")),
         (normal, lambda w: nn.init.normal_(w, std=0.01)),
+        (he_uniform, nn.init.kaiming_uniform_),
+        (he_fan_out, lambda w: nn.init.kaiming_normal_(w, mode="fan_out")),
+        (lecun_uniform, lambda w: nn.init.kaiming_uniform_(w, nonlinearity="linear")),
+        (torch_default, lambda w: nn.init.kaiming_uniform_(w, a=5**0.5)),
+        (uniform, lambda w: nn.init.uniform_(w, -0.05, 0.05)),
+        (truncated_normal, lambda w: nn.init.trunc_normal_(w, std=0.02 / 0.87963, a=-0.04 / 0.87963, b=0.04 / 0.87963)),
     ],
 )
 def test_mean_spread_and_tail_are_torchs(fill, torchs):
@@ -122,7 +143,7 @@ def test_a_vector_is_refused(fill):
         fill(torch.empty(5))
 
 
-@pytest.mark.parametrize("fill", [normal, glorot_uniform, orthogonal])
+@pytest.mark.parametrize("fill", [normal, glorot_uniform, orthogonal, truncated_normal, delta_orthogonal])
 def test_the_draw_does_not_depend_on_torchs_default_type(fill):
     expected = fill(torch.empty(4, 6), generator=seeded())
     torch.set_default_dtype(torch.float64)
@@ -142,3 +163,60 @@ def test_he_keeps_the_second_moment_through_layers_of_relu_and_xavier_halves_it(
         g = torch.relu(g @ xavier(torch.empty(1000, 1000), generator=draws).T)
     assert h.square().mean().item() == pytest.approx(1, rel=0.3)
     assert g.square().mean().item() == pytest.approx(1 / 16, rel=0.3)
+
+
+def test_torchs_default_is_what_its_layers_start_with():
+    torch.manual_seed(0)
+    for layer in (nn.Linear(500, 300), nn.Conv2d(20, 30, 5)):
+        ours = torch_default(torch.empty_like(layer.weight), generator=seeded())
+        assert ours.std().item() == pytest.approx(layer.weight.std().item(), rel=0.02)
+        assert ours.abs().max().item() == pytest.approx(layer.weight.abs().max().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("bound", [0.05, 1.0, 0.0])
+def test_uniform_stays_inside_the_bound_that_is_asked_for_and_fills_it(bound):
+    w = uniform(torch.empty(300, 300), bound, generator=seeded())
+    assert w.abs().max() <= bound
+    assert w.abs().max() >= 0.999 * bound
+    assert w.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(("std", "cut"), [(0.02, 2.0), (1.0, 1.0), (0.5, 3.0), (0.3, 0.1)])
+def test_truncated_normal_weights_are_quantiles_of_the_cut_distribution(std, cut):
+    draw = torch.rand(40, 25, generator=seeded())
+    expected = paper.truncated(draw.double(), std, cut)
+    ours = truncated_normal(torch.empty(40, 25, dtype=torch.float64), std, cut, generator=seeded())
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("cut", "largest"), [(2.0, 2.2737), (1.0, 1.8534), (3.0, 3.0406)])
+def test_truncated_normal_has_exactly_the_spread_and_no_tails(cut, largest):
+    w = truncated_normal(torch.empty(1000, 1000), 0.5, cut, generator=seeded())
+    assert w.std().item() == pytest.approx(0.5, rel=3e-3)
+    assert w.abs().max().item() == pytest.approx(0.5 * largest, rel=2e-3)
+    assert truncated_normal(torch.empty(500, 500), generator=seeded()).std().item() == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 3), (8, 3, 3, 3), (4, 4, 4, 5), (3, 8, 3, 3), (5, 5)], ids=str)
+def test_delta_orthogonal_is_an_orthogonal_matrix_at_the_centre_and_0_elsewhere(shape):
+    w = delta_orthogonal(torch.empty(shape, dtype=torch.float64), gain=1.5, generator=seeded())
+    centre = w[(slice(None), slice(None), *((k - 1) // 2 for k in shape[2:]))]
+    assert torch.equal(centre, orthogonal(torch.empty(shape[:2]).double(), 1.5, generator=seeded()))
+    assert w.count_nonzero() == centre.count_nonzero()
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_convolution_that_is_delta_orthogonal_keeps_every_length(kernel):
+    layer = nn.Conv2d(6, 10, kernel, padding=kernel // 2, bias=False, padding_mode="circular").double()
+    delta_orthogonal(layer.weight, gain=1.0, generator=seeded())
+    x = torch.randn(3, 6, 7, 7, generator=seeded(1), dtype=torch.float64)
+    torch.testing.assert_close(layer(x).norm(dim=1), x.norm(dim=1))
+
+
+def test_he_of_fan_out_keeps_the_second_moment_of_gradients_where_widths_change():
+    draws = seeded()
+    g = torch.randn(500, 300, generator=draws)
+    for wide, narrow in ((300, 900), (900, 200), (200, 700)):
+        w = he_fan_out(torch.empty(wide, narrow), generator=draws)
+        g = (g @ w) * (torch.rand(500, narrow, generator=draws) < 0.5)
+    assert g.square().mean().item() == pytest.approx(1, rel=0.2)

@@ -257,6 +257,7 @@ def test_a_normalization_over_positions_is_left_out_where_there_are_none_and_sai
     network = Own()
     assert not operated(Recipe(normalization="instance"), network, torch.randn(6, 1, 5, 5)).skipped
     assert find("instance").make in {type(m) for m in network.modules()}
+    assert network.conv[0].bias is None, "it would be subtracted again"
 
 
 def test_where_nothing_can_be_normalized_it_is_said_of_weights_too():
@@ -267,3 +268,33 @@ def test_where_nothing_can_be_normalized_it_is_said_of_weights_too():
 def test_a_bias_that_would_be_subtracted_again_is_left_out(name):
     biases = [m.bias is None for m in weight_layers(operated(Recipe(normalization=name)).module)]
     assert biases == [name in ("batch", "ghost-batch", "batch-renorm")] * 2 + [False]
+
+
+def test_an_initialization_from_data_sees_the_network_as_it_will_be_trained():
+    recipe = Recipe("lsuv", "standardization", "tanh", regularization=("dropout",))
+    module = operated(recipe, x=5 + 3 * X).module.eval()
+    h = 5 + 3 * X
+    for layer in module:
+        h = layer(h)
+        if isinstance(layer, nn.Linear):
+            assert h.var(correction=0).item() == pytest.approx(1, abs=0.11)
+
+
+def test_the_class_prior_is_that_of_the_training_targets():
+    targets = torch.tensor([0] * 47 + [1] * 15 + [2] * 2)
+    module = apply(mlp((12,), 3), Trial(Recipe("class-prior")), X, draw, targets).module
+    torch.testing.assert_close(module[-1].bias.softmax(0), torch.tensor([48, 16, 3]) / 67)
+    assert torch.equal(module[1].weight, operated(Recipe(), mlp((12,), 3)).module[1].weight), "drawn as he draws it"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rezero", "it is for residual blocks, modules that add a branch to their input; none was found"),
+        ("class-prior", "it needs targets that are classes, (n,) whole numbers from 0; there are none"),
+    ],
+)
+def test_an_initialization_that_does_not_fit_the_network_is_said(name, reason):
+    result = operated(Recipe(name))
+    assert result.skipped == {name: reason}
+    assert all(layer.weight.isfinite().all() for layer in weight_layers(result.module))

@@ -1,6 +1,7 @@
 """Initializations from their papers, in float64, for draws that are given: nothing here draws."""
 
 import math
+import statistics
 
 import numpy as np
 
@@ -23,6 +24,10 @@ def spread(name, shape):
         "he": 2 / into,  # He et al. 2015, eq. 10: half of n Var(w) is 1
         "glorot-normal": 1 / ((into + out_of) / 2),  # Glorot & Bengio 2010, eq. 12
         "glorot-uniform": 1 / ((into + out_of) / 2),
+        "he-uniform": 2 / into,
+        "he-fan-out": 2 / out_of,  # eq. 14: half of n-hat Var(w) is 1
+        "lecun-uniform": 1 / into,
+        "torch-default": 1 / (3 * into),  # its bound is what LeCun has for the spread
     }[name]
     return math.sqrt(variance)
 
@@ -47,3 +52,17 @@ def gram_schmidt(draw):
                 column = column - done * (done @ column)
         columns.append(column / math.sqrt(column @ column))
     return np.stack(columns, axis=1)
+
+
+def truncated(draw, std, cut):
+    """Weights from numbers uniform in [0, 1): quantiles of the normal distribution cut at +-cut, scaled to `std`.
+
+    The variance after the cut by the midpoint rule; the quantile function is the standard library's.
+    """
+    normal = statistics.NormalDist()
+    low, high = normal.cdf(-cut), normal.cdf(cut)
+    places = [-cut + 2 * cut * (i + 0.5) / 20_000 for i in range(20_000)]
+    weights = [normal.pdf(z) for z in places]
+    variance = math.fsum(w * z * z for w, z in zip(weights, places, strict=True)) / math.fsum(weights)
+    z = [normal.inv_cdf(low + u * (high - low)) for u in np.ravel(draw).tolist()]
+    return np.array(z).reshape(np.shape(draw)) * std / math.sqrt(variance)

@@ -5,23 +5,22 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules import activation as torch_activations
 from torch.nn.modules.batchnorm import _NormBase
 
 from trainsmith.catalogue import Technique, Trial, techniques
-from trainsmith.network.widths import WEIGHT_LAYERS, Call, calls_of, forward, widen
+from trainsmith.errors import InvalidInput
+from trainsmith.initialization import WEIGHT_LAYERS, Draw, outputs_of, weight_layers
+from trainsmith.network.widths import Call, calls_of, widen
 
 NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 NOT_ELEMENTWISE = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.MultiheadAttention, nn.GLU)
 EXAMPLES_TO_START_FROM = 512
-"""Layers that start from data see so many examples, a batch."""
+"""Initializations and layers that start from data see so many examples, a batch."""
 
 Edit = Callable[[nn.Module], list[nn.Module] | None]
 Replacement = Callable[[], nn.Module]
-Draw = Callable[[int], torch.Generator]
-"""The generator for the initial weights of the n-th weight layer."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,13 @@ class Surgery:
     skipped: Mapping[str, str]
 
 
-def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw) -> Surgery:
+def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets: Tensor | None = None) -> Surgery:
     """Put the trial's initialization, normalization, activation and layer regularizers into `module`, in place.
 
     example: a few training inputs (n, *features); input normalization is fitted on them, and one forward
     pass of them shows which weight layer feeds which activation. draw: see Draw; the order of the weight
-    layers, not their names, is the place of the luck, so that inserted layers do not shift it.
+    layers, not their names, is the place of the luck, so that inserted layers do not shift it. targets: those of
+    the examples (n,), for initializations that look at them.
 
     Activation functions and normalizations are replaced where they are modules. A normalization layer goes
     between a weight layer and the activation that follows it at once, a normalization of weights around that
@@ -67,17 +67,16 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw) -> Surge
     if (least := getattr(norm.make, "least_axes", 0)) and (flat := [m for m, axes in before.items() if axes < least]):
         skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
         before = {}
-    _initialize(root, trial, draw)
+    finish = _initialize(root, trial, draw)
     rewrite(root, _edit(trial, before, replace))
     if norm.role == "input":
         root.insert(0, norm.make(**trial.of(norm)).fit(example))
+    try:
+        finish(root, example[:EXAMPLES_TO_START_FROM], targets)
+    except InvalidInput as reason:
+        skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
     return Surgery(root, skipped)
-
-
-def weight_layers(module: nn.Module) -> list[nn.Module]:
-    """Every linear and convolution layer, in the module's own order."""
-    return [m for m in module.modules() if isinstance(m, WEIGHT_LAYERS)]
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -106,12 +105,17 @@ def _is_normalization(module: nn.Module) -> bool:
     return isinstance(module, NORMALIZATIONS) or type(module) in ours
 
 
-def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> None:
+def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> Callable[..., None]:
+    """Draw the weights, biases 0; what is left to do once every technique is in its place."""
     chosen = trial.recipe.one("initialization")
+    numbers = trial.of(chosen)
+    of_network = chosen.make(**numbers) if chosen.role == "network" else None
+    fill = of_network.fill if of_network else functools.partial(chosen.make, **numbers)
     for place, layer in enumerate(weight_layers(module)):
-        chosen.make(layer.weight, **trial.of(chosen), generator=draw(place))
+        fill(layer.weight, generator=draw(place))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return of_network.finish if of_network else lambda *_: None
 
 
 def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
@@ -124,7 +128,7 @@ def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
     waiting = [m for m in root.modules() if hasattr(m, "initialize")]
     hooks = {m: m.register_forward_pre_hook(first) for m in waiting}
     if hooks:
-        forward(root, example[:EXAMPLES_TO_START_FROM])
+        outputs_of(root, example[:EXAMPLES_TO_START_FROM])
     for hook in hooks.values():
         hook.remove()
 

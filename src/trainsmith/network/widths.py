@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from trainsmith.initialization import WEIGHT_LAYERS, outputs_of
+
 Make = Callable[[nn.Module, int], nn.Module]
 """The new activation function in place of a module, with its features along an axis."""
 
@@ -31,7 +32,7 @@ def calls_of(module: nn.Module, example: Tensor) -> list[Call]:
     leaves = [m for m in module.modules() if not isinstance(m, nn.Identity) and not any(True for _ in m.children())]
     hooks = [m.register_forward_hook(note) for m in leaves]
     try:
-        forward(module, example[:2])
+        outputs_of(module, example[:2])
     finally:
         for hook in hooks:
             hook.remove()
@@ -82,7 +83,7 @@ def _fits(
     for name, (site, axis) in sites.items():
         trial.set_submodule(name, make(site, axis))
     try:
-        return forward(trial, example[:2]).shape == forward(root, example[:2]).shape
+        return outputs_of(trial, example[:2]).shape == outputs_of(root, example[:2]).shape
     except (RuntimeError, ValueError):
         return False
 
@@ -94,13 +95,3 @@ def _resize(layer: nn.Module, factor: float) -> None:
             setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
     outputs = len(layer.weight)  # type: ignore[arg-type]
     setattr(layer, "out_features" if isinstance(layer, nn.Linear) else "out_channels", outputs)
-
-
-def forward(module: nn.Module, example: Tensor) -> Tensor:
-    """The outputs in evaluation mode and without gradients; the module is left in the mode it was in."""
-    was_training = module.training
-    try:
-        with torch.no_grad():
-            return module.eval()(example)
-    finally:
-        module.train(was_training)

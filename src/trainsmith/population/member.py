@@ -75,7 +75,8 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(luck.key(run.seed, "construction"))
         module = build(network, dataset.input_shape, dataset.outputs)
-    surgery = apply(module, trial, dataset.x[train], lambda place: luck.torch_generator(run.seed, "weights", place))
+    x, y = dataset.x[train], dataset.y[train]
+    surgery = apply(module, trial, x, lambda place: luck.torch_generator(run.seed, "weights", place), y)
     rule, numbers, clashes = _rule(run)
     member = Member(
         run.seed,

@@ -1,0 +1,62 @@
+"""The layers that have weights to initialize, and what initializations of a whole network have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainsmith.initialization.gaussian import he
+
+WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+Draw = Callable[[int], torch.Generator]
+"""The generator for the initial weights of the n-th weight layer."""
+
+
+def weight_layers(module: nn.Module) -> list[nn.Module]:
+    """Every linear and convolution layer, in the module's own order."""
+    return [m for m in module.modules() if isinstance(m, WEIGHT_LAYERS)]
+
+
+class NetworkInitialization:
+    """An initialization that looks at the whole network, or at training data: first fill, then finish.
+
+    Called as initialization(network, x, targets) it does both, in place.
+    """
+
+    def fill(self, weight: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one layer's weight, as He initialization does unless a subclass says otherwise."""
+        return he(weight, generator=generator)
+
+    def finish(self, network: nn.Module, x: Tensor, targets: Tensor | None = None) -> None:
+        """Change the drawn weights in view of the network and of inputs x (n, *features) with their targets (n,).
+
+        Raises InvalidInput where the network or the targets are not of the kind it is for.
+        """
+        raise NotImplementedError
+
+    def __call__(
+        self, network: nn.Module, x: Tensor, targets: Tensor | None = None, *, draw: Draw | None = None
+    ) -> nn.Module:
+        """Initialize `network` in place and give it back; biases become 0. draw: by default torch's own generator."""
+        for place, layer in enumerate(weight_layers(network)):
+            self.fill(layer.weight, generator=draw(place) if draw else None)  # type: ignore[arg-type]
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.finish(network, x, targets)
+        return network
+
+
+def outputs_of(network: nn.Module, x: Tensor) -> Any:
+    """What the network gives in evaluation mode and without gradients; its mode stays what it was.
+
+    Of an object with `logits` these, of a tuple the first.
+    """
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            output = network.eval()(x)
+    finally:
+        network.train(was_training)
+    output = getattr(output, "logits", output)
+    return output[0] if isinstance(output, (tuple, list)) else output
