@@ -217,6 +217,18 @@ MISTAKES = {
     "batch size": (lambda: trainsmith.Population(mlp, 2).fit(X, Y, 5, batch_size=1000), "120 examples"),
     "no such member": (lambda: trainsmith.Population(mlp, 2).member(2), "0 to 1"),
     "loss": (lambda: trainsmith.Population(mlp, 2, loss="hinge").fit(X, Y, 5), "'cross-entropy', 'mse'"),
+    "network and data": (
+        lambda: trainsmith.Population(mlp, 2).fit(X[:, :4], Y, 5, 16),
+        r"cannot take x of shape \(2, 4\)",
+    ),
+    "loss and data": (
+        lambda: trainsmith.Population(mlp, 2, loss=nn.functional.mse_loss).fit(X, X[:, :2], 5, 16),
+        r"outputs \(2, 3\) with targets \(2, 2\)",
+    ),
+    "loss of each example": (
+        lambda: trainsmith.Population(mlp, 2, loss=lambda o, y: o[:, 0]).fit(X, Y, 5, 16),
+        "one number for a batch",
+    ),
     "factory's result": (lambda: trainsmith.Population(lambda: 3, 2), "must return an nn.Module"),
 }
 

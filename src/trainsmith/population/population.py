@@ -18,7 +18,7 @@ from trainsmith.population.alone import Alone
 from trainsmith.population.crew import Crew, hire
 from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner
-from trainsmith.population.objective import predictions
+from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.verify import TOLERANCE, relative_deviation
 
@@ -219,6 +219,7 @@ class Population:
             learners = self._recruits.learners(y)
             for learner in learners:
                 learner.objective.to(self.device)
+            _try(learners[0], x[:2], y[:2])
             self._crew = hire(learners, x, y, steps, self.threads)
         return self._crew
 
@@ -229,6 +230,29 @@ class Population:
         for learner in witnesses.values():
             learner.objective.to(self.device)
         return witnesses
+
+
+def _try(learner: Learner, x: Tensor, y: Tensor) -> None:
+    """Say in a sentence what is wrong when a network or its loss cannot take the data at all."""
+    objective = in_training(copy.deepcopy(learner.objective))
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            outputs = predictions(objective.network(x))
+    except InvalidInput:
+        raise
+    except Exception as error:
+        raise InvalidInput(f"the network cannot take x of shape {tuple(x.shape)}: {error}") from error
+    try:
+        with torch.no_grad():
+            value = objective.loss(outputs, y)
+    except Exception as error:
+        raise InvalidInput(
+            f"the loss cannot compare outputs {tuple(outputs.shape)} with targets {tuple(y.shape)}: {error}"
+        ) from error
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise InvalidInput(
+            f"the loss must be one number for a batch, its mean; got {tuple(getattr(value, 'shape', ()))}."
+        )
 
 
 def _deviation(learner: Learner, x: Tensor, y: Tensor, order: np.ndarray, rates: list[float], there: Tensor) -> float:
