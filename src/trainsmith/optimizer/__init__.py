@@ -4,7 +4,9 @@ from trainsmith.optimizer.accumulated import AdaDelta, AdaGrad
 from trainsmith.optimizer.adam_decayed import AdamW, AMSGrad
 from trainsmith.optimizer.adam_variants import Adamax, NAdam, RAdam
 from trainsmith.optimizer.adaptive import Adam, RMSprop
+from trainsmith.optimizer.average import WeightAverage, recompute_statistics
 from trainsmith.optimizer.centred import CentredRMSprop
+from trainsmith.optimizer.clipping import clip_adaptively, clip_by_norm, clip_by_value
 from trainsmith.optimizer.eigenbasis import SOAP
 from trainsmith.optimizer.factored import Adafactor
 from trainsmith.optimizer.gradient_descent import SGD, Momentum, Nesterov
@@ -12,12 +14,14 @@ from trainsmith.optimizer.layerwise import LAMB, LARS
 from trainsmith.optimizer.moving_average import MovingAverage
 from trainsmith.optimizer.orthogonalized import Muon
 from trainsmith.optimizer.rule import Optimizer
+from trainsmith.optimizer.schedule import SCHEDULES, Plateau, scheduler
 from trainsmith.optimizer.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from trainsmith.optimizer.sign import Lion
 
 __all__ = [
     "LAMB",
     "LARS",
+    "SCHEDULES",
     "SGD",
     "SOAP",
     "AMSGrad",
@@ -35,8 +39,15 @@ __all__ = [
     "NAdam",
     "Nesterov",
     "Optimizer",
+    "Plateau",
     "RAdam",
     "RMSprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
+    "WeightAverage",
+    "clip_adaptively",
+    "clip_by_norm",
+    "clip_by_value",
+    "recompute_statistics",
+    "scheduler",
 ]
