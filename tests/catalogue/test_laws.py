@@ -23,9 +23,14 @@ LAWFUL_ROLES = {
     "penalty": "test_laws_modules.py",
     "loss": "test_laws_modules.py",
     "optimizer": "test_laws_optimizers.py",
+    "clipping": "test_laws_clipping.py",
     "stopping": "test_laws_stopping.py",
     "nothing": "this file",
 }
+
+
+BARE = ("clipping", "constraint", "network", "stopping")
+"""Roles whose techniques need nothing but their numbers to be made."""
 
 
 def test_every_role_has_its_laws():
@@ -106,8 +111,7 @@ def make_with(technique, **numbers):
         return technique.make(weight_of(), **numbers)
     if technique.role == "optimizer":
         return technique.make([nn.Parameter(torch.ones(2))], **numbers)
-    by_itself = technique.role in ("constraint", "network", "stopping")
-    return technique.make(**numbers) if by_itself else made(technique, **numbers)
+    return technique.make(**numbers) if technique.role in BARE else made(technique, **numbers)
 
 
 @each_number()

@@ -179,6 +179,20 @@ def test_a_recipe_with_an_unknown_technique_is_refused():
         Recipe(regularization=("adam",))
 
 
+def test_clipping_is_a_choice_beside_the_optimizer():
+    recipe = Recipe(optimizer="sgd").having(find("gradient-clipping"))
+    assert recipe == Recipe(optimizer="sgd", clipping="Clip by norm")
+    assert str(recipe) == "he + none + relu + sgd + clip-by-norm"
+    assert recipe.having(find("adam")).clipping == "clip-by-norm"
+    assert recipe.having(find("agc")).clipping == "adaptive-clipping"
+    assert [t.name for t in recipe.techniques()] == ["he", "none", "relu", "sgd", "clip-by-norm"]
+    assert Trial(recipe, {"clip-by-norm.max_norm": 2.0}).values == {"sgd.lr": 0.01, "clip-by-norm.max_norm": 2.0}
+    with pytest.raises(InvalidInput, match="clip-by-norm clips gradients and moves no weights: give it as clipping"):
+        Recipe(optimizer="clip-by-norm")
+    with pytest.raises(InvalidInput, match="adam clips no gradients: give it as optimizer"):
+        Recipe(clipping="adam")
+
+
 def test_a_trial_fixes_every_number():
     trial = Trial(Recipe(activation="elu", regularization=("l2",)), {"adam.lr": 0.01, "l2.strength": 0})
     assert trial.values == {

@@ -8,6 +8,7 @@ from each_technique import each, settings
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
 from trainsmith.population import Alone, Chunk, Training, make_member, train
+from trainsmith.population.luck import batches
 
 TRAINING = Training(steps=25, batch_size=16, checks=2)
 
@@ -85,3 +86,39 @@ def test_schedule_free_outputs_are_those_of_the_exported_weights_also_when_membe
         torch.testing.assert_close(outputs[k], network.eval()(data.x[:20]), rtol=1e-4, atol=1e-5)
         trained = dict(zip(dict(network.named_parameters()), chunk.parameters, strict=True))
         assert any(not torch.equal(t[k], chunk.state(k)[n]) for n, t in trained.items())
+
+
+def test_clipped_members_get_the_losses_of_a_plain_torch_loop_that_clips():
+    data, limits = blobs(), (0.05, 0.3, 100.0)
+    recipe = Recipe(optimizer="momentum", clipping="clip-by-norm")
+    trials = [Trial(recipe, {"clip-by-norm.max_norm": limit, "momentum.lr": 0.1}) for limit in limits]
+    members = [make_member(Run(trial, 7), "mlp", data) for trial in trials]
+    together = train(Chunk(members, data.x, data.y), data.x, data.y, TRAINING)
+    assert len({r.first_losses[-1] for r in together}) == 3
+    for limit, result in zip(limits, together, strict=True):
+        member = make_member(Run(trials[0], 7), "mlp", data)
+        optimizer = torch.optim.SGD(member.objective.parameters(), lr=0.1, momentum=0.9)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: TRAINING.rate(i + 1))
+        losses = []
+        for chosen in batches(7, member.train, TRAINING.batch_size, 10):
+            optimizer.zero_grad()
+            loss = member.objective(data.x[chosen], data.y[chosen])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(member.objective.parameters(), limit)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        np.testing.assert_allclose(result.first_losses, losses, rtol=1e-4)
+
+
+def test_clipping_goes_on_with_the_limits_of_the_members_that_stay():
+    data = blobs()
+    recipe = Recipe(optimizer="sgd", clipping="clip-by-norm")
+    trials = [Trial(recipe, {"clip-by-norm.max_norm": m, "sgd.lr": 0.5}) for m in (1e-3, 1e-1, 1e-2, 1.0)]
+    chunk = Chunk([make_member(Run(t, 1), "mlp", data) for t in trials], data.x, data.y)
+    chunk.keep([2, 1])
+    before = [p.clone() for p in chunk.parameters]
+    chunk.step(1, 1.0, data.x[:16].expand(2, -1, -1), data.y[:16].expand(2, -1))
+    for k, limit in enumerate((1e-2, 1e-1)):
+        moved = sum((p[k] - b[k]).double().square().sum() for p, b in zip(chunk.parameters, before, strict=True)) ** 0.5
+        assert moved.item() == pytest.approx(0.5 * limit, rel=1e-3)

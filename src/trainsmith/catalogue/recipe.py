@@ -11,13 +11,17 @@ from trainsmith.errors import InvalidInput, unknown_name
 
 @dataclass(frozen=True)
 class Recipe:
-    """One initialization, normalization, activation and optimizer, and any set of regularizers, by name."""
+    """One initialization, normalization, activation and optimizer, and any set of regularizers, by name.
+
+    clipping: what clips the gradients before the optimizer, "none" if nothing does.
+    """
 
     initialization: str = "he"
     normalization: str = "none"
     activation: str = "relu"
     optimizer: str = "adam"
     regularization: tuple[str, ...] = ()
+    clipping: str = "none"
 
     def __post_init__(self) -> None:
         for family in FAMILIES:
@@ -25,6 +29,13 @@ class Recipe:
             names = given if family == "regularization" else (given,)
             found = tuple(n for name in names if (n := find(name, family).name) != "none" or family != "regularization")
             object.__setattr__(self, family, found if family == "regularization" else found[0])
+        if self.one("optimizer").role != "optimizer":
+            raise InvalidInput(f"{self.optimizer} clips gradients and moves no weights: give it as clipping.")
+        if self.clipping != "none":
+            clip = find(self.clipping, "optimizer")
+            if clip.role != "clipping":
+                raise InvalidInput(f"{clip.name} clips no gradients: give it as optimizer.")
+            object.__setattr__(self, "clipping", clip.name)
 
     def techniques(self) -> Iterator[Technique]:
         """Every technique of the recipe, in the order of the families."""
@@ -32,15 +43,20 @@ class Recipe:
             given = getattr(self, family)
             for name in given if family == "regularization" else (given,):
                 yield find(name, family)
+            if family == "optimizer" and self.clipping != "none":
+                yield find(self.clipping, family)
 
     def one(self, family: Family) -> Technique:
         """The technique of a family that has exactly one."""
         return find(getattr(self, family), family)
 
     def having(self, technique: Technique) -> "Recipe":
-        """This recipe with `technique` in place of its family's choice (a regularizer replaces all)."""
+        """This recipe with `technique` in place of its family's choice (a regularizer replaces all).
+
+        Clipping takes nothing's place but other clipping's.
+        """
         name = (technique.name,) if technique.family == "regularization" else technique.name
-        chosen: dict[str, Any] = {technique.family: name}
+        chosen: dict[str, Any] = {"clipping" if technique.role == "clipping" else technique.family: name}
         return replace(self, **chosen)
 
     def hyperparameters(self) -> Iterator[tuple[str, Hyperparameter]]:

@@ -19,11 +19,12 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 Role = Literal[
     "weights", "network", "input", "layer", "parametrization", "activation", "optimizer",
-    "constraint", "penalty", "loss", "stopping", "nothing",
+    "clipping", "constraint", "penalty", "loss", "stopping", "nothing",
 ]  # fmt: skip
 """Where a technique acts in a training: on each weight before it, on the whole network before it, on the
 input, as a layer, in how a layer's weight is made at each call, as the activation function, as the optimizer, on
-the weights around an optimizer's step, as a penalty on parameters, in the loss, on when to stop."""
+the gradients before an optimizer's step, on the weights around it, as a penalty on parameters, in the loss, on when
+to stop."""
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 

@@ -1,7 +1,7 @@
 """What a study will train: the techniques around a baseline, the trials of each, and their seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def candidates(
             continue
         recipe = baseline.having(technique)
         if technique.role == "nothing" and technique.family == "regularization":
-            recipe = Recipe(**{**{f: getattr(baseline, f) for f in FAMILIES}, "regularization": ()})
+            recipe = replace(baseline, regularization=())
         if recipe == baseline:
             continue
         if technique.role == "loss" and dataset.task != "classification":

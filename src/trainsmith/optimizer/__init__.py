@@ -6,7 +6,15 @@ from trainsmith.optimizer.adam_variants import Adamax, NAdam, RAdam
 from trainsmith.optimizer.adaptive import Adam, RMSprop
 from trainsmith.optimizer.average import WeightAverage, recompute_statistics
 from trainsmith.optimizer.centred import CentredRMSprop
-from trainsmith.optimizer.clipping import clip_adaptively, clip_by_norm, clip_by_value
+from trainsmith.optimizer.clipping import (
+    AdaptiveClipping,
+    ClipByNorm,
+    ClipByValue,
+    Clipping,
+    clip_adaptively,
+    clip_by_norm,
+    clip_by_value,
+)
 from trainsmith.optimizer.eigenbasis import SOAP
 from trainsmith.optimizer.factored import Adafactor
 from trainsmith.optimizer.gradient_descent import SGD, Momentum, Nesterov
@@ -31,7 +39,11 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "AdaptiveClipping",
     "CentredRMSprop",
+    "ClipByNorm",
+    "ClipByValue",
+    "Clipping",
     "Lion",
     "Momentum",
     "MovingAverage",

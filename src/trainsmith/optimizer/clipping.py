@@ -3,21 +3,43 @@
 Each rule is one function of lists, `clip(gradients, parameters, axes, **numbers)`, that changes the gradients in
 place. It is written for one network and works unchanged on a population: the last axes[i] axes of gradients[i] are
 the parameter's own, those before are members, and a number is a float or a tensor with one value a member. What a
-member's norm is made of comes from that member alone. `clip_by_value`, `clip_by_norm` and `clip_adaptively` apply
-them to the parameters of any network after backward().
+member's norm is made of comes from that member alone. An object of the class, called with the parameters of any
+network after backward(), does the same for it; `clip_by_value`, `clip_by_norm` and `clip_adaptively` do so at once.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from trainsmith.catalogue import POSITIVE, Hyperparameter
+from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.matrix import norm
 
 
-class ClipByValue:
+class Clipping:
+    """What all share: called with parameters, it clips their gradients in place; those without one are left out."""
+
+    clip: ClassVar[Callable[..., None]]
+
+    def __init__(self, **numbers: float) -> None:
+        self.numbers = numbers
+
+    @torch.no_grad()
+    def __call__(self, parameters: Iterable[Tensor]) -> None:
+        trained = [p for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in trained if p.grad is not None]
+        self.clip(gradients, [p.detach() for p in trained], [p.ndim for p in trained], **self.numbers)
+
+
+@technique(
+    "optimizer",
+    "clipping",
+    name="clip-by-value",
+    aliases=("clipbyvalue", "value-clipping"),
+    threshold=Hyperparameter("largest size of a number of the gradient", (1e-3, 10.0), "log", POSITIVE, tuned=True),
+)
+class ClipByValue(Clipping):
     """Clipping by value: every number of the gradient between -threshold and threshold.
 
         g = max(-threshold, min(threshold, g))
@@ -39,6 +61,9 @@ class ClipByValue:
     [0.5, -1.0, 1.0]
     """
 
+    def __init__(self, threshold: float = 1.0) -> None:
+        super().__init__(threshold=threshold)
+
     @staticmethod
     def clip(gradients: list[Tensor], parameters: list[Tensor], axes: list[int], *, threshold: Any) -> None:
         for g, own in zip(gradients, axes, strict=True):
@@ -46,7 +71,14 @@ class ClipByValue:
             g.clamp_(min=-limit, max=limit)
 
 
-class ClipByNorm:
+@technique(
+    "optimizer",
+    "clipping",
+    name="clip-by-norm",
+    aliases=("clipbynorm", "gradient-clipping", "clip-by-global-norm"),
+    max_norm=Hyperparameter("largest norm of the whole gradient", (1e-2, 10.0), "log", POSITIVE, tuned=True),
+)
+class ClipByNorm(Clipping):
     """Clipping by norm: the whole gradient shortened to max_norm where it is longer, its direction kept.
 
         g = g * min(1, max_norm / |g|)          |g| over all parameters of a network together
@@ -70,6 +102,9 @@ class ClipByNorm:
     [0.6, 0.8]
     """
 
+    def __init__(self, max_norm: float = 1.0) -> None:
+        super().__init__(max_norm=max_norm)
+
     @staticmethod
     def clip(gradients: list[Tensor], parameters: list[Tensor], axes: list[int], *, max_norm: Any) -> None:
         if not gradients:
@@ -82,7 +117,17 @@ class ClipByNorm:
             g.mul_(_for_tensor(scale, g, own))
 
 
-class AdaptiveClipping:
+@technique(
+    "optimizer",
+    "clipping",
+    name="adaptive-clipping",
+    aliases=("agc", "adaptiveclipping", "adaptive-gradient-clipping"),
+    ratio=Hyperparameter(
+        "largest gradient of a unit over its weights, by norm", (1e-3, 0.3), "log", POSITIVE, tuned=True
+    ),
+    eps=Hyperparameter("least norm that a unit's weights count with", (1e-4, 1e-2), "log", POSITIVE),
+)
+class AdaptiveClipping(Clipping):
     """Adaptive clipping: the gradient of each unit held to a share of the unit's own norm.
 
         g_i = g_i * min(1, ratio * max(|theta_i|, eps) / |g_i|)      i a row: the weights into one unit
@@ -105,6 +150,9 @@ class AdaptiveClipping:
     [0.5, 0.05]
     """
 
+    def __init__(self, ratio: float = 0.01, eps: float = 1e-3) -> None:
+        super().__init__(ratio=ratio, eps=eps)
+
     @staticmethod
     def clip(gradients: list[Tensor], parameters: list[Tensor], axes: list[int], *, ratio: Any, eps: Any) -> None:
         for g, theta, own in zip(gradients, parameters, axes, strict=True):
@@ -123,36 +171,22 @@ def global_norm(gradients: list[Tensor], axes: list[int]) -> Tensor:
 
 def clip_by_value(parameters: Iterable[Tensor], threshold: float) -> None:
     """Clip the gradients of a network's parameters by value, in place. Raises InvalidInput for threshold <= 0."""
-    _check("threshold", threshold, "clip_by_value")
-    ClipByValue.clip(*_gradients(parameters), threshold=threshold)
-
-
-def clip_by_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-    """Shorten the gradient of a network to max_norm, in place; the norm () it had. InvalidInput for max_norm <= 0."""
-    _check("max_norm", max_norm, "clip_by_norm")
-    gradients, trained, axes = _gradients(parameters)
-    before = global_norm(gradients, axes) if gradients else torch.zeros(())
-    ClipByNorm.clip(gradients, trained, axes, max_norm=max_norm)
-    return before
-
-
-def clip_adaptively(parameters: Iterable[Tensor], ratio: float = 0.01, eps: float = 1e-3) -> None:
-    """Hold each unit's gradient to `ratio` of its weights' norm (at least eps), in place. InvalidInput for <= 0."""
-    _check("ratio", ratio, "clip_adaptively")
-    _check("eps", eps, "clip_adaptively")
-    AdaptiveClipping.clip(*_gradients(parameters), ratio=ratio, eps=eps)
-
-
-def _check(name: str, value: float, owner: str) -> None:
-    Hyperparameter("", (0.1, 1.0), domain=POSITIVE).named(name, 1.0).check(value, owner)
+    ClipByValue(threshold)(parameters)
 
 
 @torch.no_grad()
-def _gradients(parameters: Iterable[Tensor]) -> tuple[list[Tensor], list[Tensor], list[int]]:
-    """The gradients there are, their parameters without autograd, and the axes of each."""
+def clip_by_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+    """Shorten the gradient of a network to max_norm, in place; the norm () it had. InvalidInput for max_norm <= 0."""
     trained = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in trained if p.grad is not None]
-    return gradients, [p.detach() for p in trained], [p.ndim for p in trained]
+    before = global_norm(gradients, [p.ndim for p in trained]) if trained else torch.zeros(())
+    ClipByNorm(max_norm)(trained)
+    return before
+
+
+def clip_adaptively(parameters: Iterable[Tensor], **numbers: float) -> None:
+    """Hold each unit's gradient to a share of its weights' norm, in place; numbers: AdaptiveClipping's ratio, eps."""
+    AdaptiveClipping(**numbers)(parameters)
 
 
 def _for_tensor(number: Any, g: Tensor, own: int) -> Any:

@@ -34,6 +34,8 @@ class Alone:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         for group in self.optimizer.param_groups:
             group["lr"] = member.numbers["lr"] * (rate if member.rule.scheduled else 1.0)
+        if member.clipping is not None:
+            member.clipping(**member.limits)(self.trained)
         self.optimizer.step()
         return loss.detach()[None]
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainsmith.network import signature
+from trainsmith.optimizer import Clipping
 from trainsmith.population.luck import noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import Objective, in_training
@@ -50,7 +51,7 @@ class Chunk:
         inputs = x.expand(len(self.members), *x.shape)
         self.gradients = self.program.laid(self.program.preflight(parameters, self.buffers, keys, inputs, targets))
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
-        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients)
+        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients, self._clipping())
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Make the program for batches like x (K, n, ...), y (K, n, ...); nothing is trained."""
@@ -79,6 +80,11 @@ class Chunk:
 
     def _numbers(self) -> Numbers:
         return {n: [m.numbers[n] for m in self.members] for n in self.members[0].numbers}
+
+    def _clipping(self) -> tuple[type[Clipping], Numbers] | None:
+        first = self.members[0]
+        limits = {n: [m.limits[n] for m in self.members] for n in first.limits}
+        return (first.clipping, limits) if first.clipping is not None else None
 
     def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
         """One optimizer step of every member on its examples x (K, n, ...), y (K, n); the losses (K,) before it.
@@ -132,7 +138,7 @@ class Chunk:
         self.buffers = [b[rows] for b in self.buffers]
         self._rows = list(range(len(rows)))
         self._seeds = [m.seed for m in self.members]
-        self._update.keep(rows, self._numbers(), self.parameters, self.gradients)
+        self._update.keep(rows, self._numbers(), self.parameters, self.gradients, self._clipping())
 
 
 def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
@@ -140,7 +146,7 @@ def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
     if member.bucket is None:
         inputs, targets = x[:2], member.targets(y[:2])
         structure = signature(member.objective, lambda m: in_training(cast(Objective, m))(inputs, targets))
-        member.bucket = (structure, member.rule, tuple(member.numbers), *member.also_equal())
+        member.bucket = (structure, member.rule, tuple(member.numbers), member.clipping, *member.also_equal())
     return member.bucket
 
 

@@ -12,7 +12,7 @@ from trainsmith.catalogue import Role, Run, Technique
 from trainsmith.data import Dataset, split
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory, apply, build
-from trainsmith.optimizer import Optimizer
+from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import CrossEntropy, Objective, SquaredError
@@ -22,7 +22,8 @@ from trainsmith.population.objective import CrossEntropy, Objective, SquaredErro
 class Learner:
     """What trains: a network with its loss, an update rule with its numbers, and the seed of its luck.
 
-    rule and numbers: the optimizer's class and its hyper-parameters. bucket: see chunk.bucket_key.
+    rule and numbers: the optimizer's class and its hyper-parameters. clipping and limits: what clips the
+    gradients, if anything, and its hyper-parameters. bucket: see chunk.bucket_key.
     """
 
     seed: int
@@ -30,6 +31,8 @@ class Learner:
     rule: type[Optimizer]
     numbers: dict[str, float]
     bucket: object = field(default=None, kw_only=True)
+    clipping: type[Clipping] | None = field(default=None, kw_only=True)
+    limits: dict[str, float] = field(default_factory=dict, kw_only=True)
 
     def targets(self, y: Tensor) -> Tensor:
         """Targets in the units the network is trained in."""
@@ -89,6 +92,9 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         stopping=stopping,
         skipped={**surgery.skipped, **clashes},
     )
+    for technique in trial.recipe.techniques():
+        if technique.role == "clipping":
+            member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
     if dataset.task == "regression":
         y = dataset.y[train].double()
         member.centre, member.scale = float(y.mean()), float(y.std(correction=0)) or 1.0

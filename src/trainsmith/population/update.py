@@ -1,12 +1,13 @@
 """One optimizer step of a whole population, with every hyper-parameter one value a member."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainsmith.optimizer import Adam, Optimizer
+from trainsmith.optimizer import Adam, Clipping, Optimizer
 
 Numbers = dict[str, list[float]]
 Tensors = list[Tensor]
@@ -16,11 +17,19 @@ class Update:
     """The rule of K members, applied to their stacked parameters (K, ...), one parameter after another.
 
     numbers: each hyper-parameter's values, one a member. kept: for each parameter, what the rule keeps of
-    it from step to step, stacked likewise. A rule for which PyTorch has a single-pass CPU kernel runs it
+    it from step to step, stacked likewise. clipping: what clips the gradients before, if anything, and its
+    numbers. A rule for which PyTorch has a single-pass CPU kernel runs it
     member by member: the same formula, rounded in another order, at a third of the memory traffic.
     """
 
-    def __init__(self, rule: type[Optimizer], numbers: Numbers, parameters: Tensors, gradients: Tensors) -> None:
+    def __init__(
+        self,
+        rule: type[Optimizer],
+        numbers: Numbers,
+        parameters: Tensors,
+        gradients: Tensors,
+        clipping: tuple[type[Clipping], Numbers] | None = None,
+    ) -> None:
         self.rule = rule
         self.parameters, self.gradients = parameters, gradients
         self.kept = [
@@ -31,11 +40,12 @@ class Update:
             for p in parameters
         ]
         self.done = (0, 1.0)
-        self._take(numbers)
+        self._take(numbers, clipping)
 
-    def _take(self, numbers: Numbers) -> None:
+    def _take(self, numbers: Numbers, clipping: tuple[type[Clipping], Numbers] | None) -> None:
         self.numbers = numbers
-        self._columns = {n: torch.tensor(v, dtype=torch.float64) for n, v in numbers.items()}
+        self._columns = _tensors(numbers)
+        self._clip = functools.partial(clipping[0].clip, **_tensors(clipping[1])) if clipping is not None else None
         kinds = {(p.device.type, p.dtype) for p in self.parameters}
         kernel = KERNELS.get(self.rule) if kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) else None
         self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if kernel is not None else None
@@ -44,6 +54,8 @@ class Update:
         """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place."""
         rate = rate if self.rule.scheduled else 1.0
         self.done = (t, rate)
+        if self._clip is not None:
+            self._clip(self.gradients, self.parameters, [p.ndim - 1 for p in self.parameters])
         if self._kernel is not None:
             self._kernel(t, rate)
             return
@@ -63,11 +75,23 @@ class Update:
         pairs = zip(self.parameters, self.kept, strict=True)
         return [self.rule.evaluated(theta, *kept, **_columns(coefficients, theta)) for theta, kept in pairs]
 
-    def keep(self, rows: Tensor, numbers: Numbers, parameters: Tensors, gradients: Tensors) -> None:
+    def keep(
+        self,
+        rows: Tensor,
+        numbers: Numbers,
+        parameters: Tensors,
+        gradients: Tensors,
+        clipping: tuple[type[Clipping], Numbers] | None = None,
+    ) -> None:
         """Go on with the members `rows` only."""
         self.parameters, self.gradients = parameters, gradients
         self.kept = [[select(m, rows) for m in kept] for kept in self.kept]
-        self._take(numbers)
+        self._take(numbers, clipping)
+
+
+def _tensors(numbers: Numbers) -> dict[str, Tensor]:
+    """Each number's values as a tensor (K,) in double precision."""
+    return {n: torch.tensor(v, dtype=torch.float64) for n, v in numbers.items()}
 
 
 def select(t: Tensor, rows: Tensor) -> Tensor:
