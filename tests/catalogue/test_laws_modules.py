@@ -196,6 +196,16 @@ def needs_torch_alone(kind):
 
 
 @each_layer
+@in_both_modes
+def test_it_computes_where_its_weights_and_inputs_are(technique, training):
+    """On any device: torch's meta device refuses every tensor that was made elsewhere."""
+    module, (x,) = made(technique).train(training).to("meta"), arguments(technique)
+    y = module(x.to("meta"))
+    assert y.device.type == "meta"
+    assert y.shape == made(technique)(x).shape
+
+
+@each_layer
 def test_the_exported_source_needs_torch_alone_and_does_the_same(technique):
     for numbers in settings(technique):
         module, (x,) = made(technique, **numbers), arguments(technique)

@@ -298,3 +298,23 @@ def test_an_initialization_that_does_not_fit_the_network_is_said(name, reason):
     result = operated(Recipe(name))
     assert result.skipped == {name: reason}
     assert all(layer.weight.isfinite().all() for layer in weight_layers(result.module))
+
+
+def test_the_residual_network_is_shortcuts_around_branches_of_two_layers():
+    network = build("residual", (1, 8, 8), 10)
+    assert [tuple(m.weight.shape) for m in weight_layers(network)] == [(100, 64), *[(100, 100)] * 8, (10, 100)]
+    h = torch.randn(5, 100, generator=torch.Generator().manual_seed(0))
+    block = network[2]
+    first, second = weight_layers(block)
+    torch.testing.assert_close(block(h), h + second(torch.relu(first(torch.relu(h)))))
+    assert network(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+
+
+@pytest.mark.parametrize("name", ["zero-residual", "rezero", "fixup"])
+def test_initializations_of_residual_blocks_find_those_of_the_residual_network(name):
+    result = operated(Recipe(name, activation="elu"), build("residual", (12,), 3))
+    assert not result.skipped
+    h = torch.randn(5, 100, generator=torch.Generator().manual_seed(0))
+    for block in result.module[2:6]:
+        torch.testing.assert_close(block.eval()(h), h)
+    assert operated(Recipe("he"), build("residual", (12,), 3)).module[2](h).sub(h).abs().max() > 0.1

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput, unknown_name
 
@@ -29,7 +29,33 @@ def mlp(input_shape: tuple[int, ...], outputs: int, width: int = 100, depth: int
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
 
-NETWORKS: dict[str, Factory] = {"mlp": mlp}
+class Residual(nn.Module):
+    """A shortcut around a branch of the same width: x + branch(x)."""
+
+    def __init__(self, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n, width) plus what the branch makes of it."""
+        return x + self.branch(x)
+
+
+def residual(input_shape: tuple[int, ...], outputs: int, width: int = 100, blocks: int = 4) -> nn.Sequential:
+    """A multi-layer perceptron of residual blocks, the network for initializations that start them as shortcuts.
+
+    A linear layer to `width` units, `blocks` blocks x + W2 relu(W1 relu(x)), and a linear output behind a ReLU: with
+    four blocks ten weight layers. It takes (n, *input_shape) to (n, outputs).
+    """
+
+    def branch() -> nn.Sequential:
+        return nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    stem = [nn.Flatten(), nn.Linear(math.prod(input_shape), width)]
+    return nn.Sequential(*stem, *(Residual(branch()) for _ in range(blocks)), nn.ReLU(), nn.Linear(width, outputs))
+
+
+NETWORKS: dict[str, Factory] = {"mlp": mlp, "residual": residual}
 
 
 def build(network: str | Factory, input_shape: tuple[int, ...], outputs: int) -> nn.Module:

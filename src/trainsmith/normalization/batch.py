@@ -73,10 +73,14 @@ class BatchNorm(nn.Module):
         axes = [a for a in range(x.ndim) if a != 1]
         mean = x.mean(axes)
         var = (x - mean.view(1, -1, *(1,) * (x.ndim - 2))).square().mean(axes)
+        self._follow(mean, var, count)
+        return mean, var
+
+    def _follow(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Move the running statistics towards those of a batch with `count` values per feature."""
         with torch.no_grad():
             self.running_mean.add_(self.momentum * (mean - self.running_mean))
             self.running_var.add_(self.momentum * (var * (count / (count - 1)) - self.running_var))
-        return mean, var
 
     def plain(self, axes: int = 2) -> nn.Module:
         """The same as a module of torch.nn, with weights and running statistics, for inputs with `axes` axes."""

@@ -157,4 +157,15 @@ class GhostBatchNorm(BatchNorm):
         parts = max(1, round(len(x) / self.size))
         if not self.training or parts == 1:
             return super().forward(x)
-        return torch.cat([super(GhostBatchNorm, self).forward(part) for part in x.tensor_split(parts)])
+        if len(x) % parts:
+            return torch.cat([super(GhostBatchNorm, self).forward(part) for part in x.tensor_split(parts)])
+        ghosts = x.unflatten(0, (parts, -1))  # all at once where they are of equal size
+        axes = [a for a in range(1, ghosts.ndim) if a != 2]
+        shape = (1, -1, *(1,) * (x.ndim - 2))
+        mean = ghosts.mean(axes, keepdim=True)
+        centred = ghosts - mean
+        var = centred.square().mean(axes, keepdim=True)
+        for part_mean, part_var in zip(mean.flatten(1), var.flatten(1), strict=True):
+            self._follow(part_mean, part_var, x.numel() // (parts * x.shape[1]))
+        scale = torch.rsqrt(var + self.eps) * self.weight.view(shape)
+        return (centred * scale).flatten(0, 1) + self.bias.view(shape)
