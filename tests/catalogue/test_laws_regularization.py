@@ -6,7 +6,7 @@ import torch
 
 from each_technique import each, name_of, settings
 from make_runs import blobs, runs_of
-from trainsmith.catalogue import Recipe, techniques
+from trainsmith.catalogue import Recipe, Run, Trial, techniques
 from trainsmith.data import from_arrays
 from trainsmith.population import Alone, Chunk, Training, make_member, train
 
@@ -44,6 +44,24 @@ def test_members_train_together_as_alone_in_double_precision(technique, kind):
     for run, there in zip(runs, together, strict=True):
         (here,) = train(Alone(exact_member(run, data)), x, data.y, TRAINING)
         np.testing.assert_allclose(there.first_losses, here.first_losses, rtol=1e-9)
+
+
+@REGULARIZERS
+@pytest.mark.parametrize("kind", DATA)
+def test_without_strength_a_training_is_the_plain_one(technique, kind):
+    data, tuned = DATA[kind], [h for h in technique.hyperparameters if h.tuned]
+    if not tuned or tuned[0].domain.low_open:
+        return  # its strength has no end at which it does nothing
+    (number,) = tuned[:1]
+    losses = []
+    for recipe, numbers in (
+        (Recipe(), {}),
+        (Recipe(regularization=(technique.name,)), {f"{technique.name}.{number.name}": number.domain.low}),
+    ):
+        member = exact_member(Run(Trial(recipe, numbers), 4), data)
+        (result,) = train(Alone(member), data.x.double(), data.y, TRAINING)
+        losses.append(result.first_losses)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-13)
 
 
 @each("constraint")

@@ -18,13 +18,14 @@ Family = Literal["initialization", "normalization", "activation", "optimizer", "
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 Role = Literal[
-    "weights", "network", "input", "layer", "parametrization", "activation", "optimizer",
-    "clipping", "constraint", "penalty", "loss", "stopping", "nothing",
+    "weights", "network", "input", "layer", "parametrization", "activation", "optimizer", "clipping",
+    "augmentation", "mixing", "perturbation", "gradient", "constraint", "penalty", "loss", "stopping", "nothing",
 ]  # fmt: skip
 """Where a technique acts in a training: on each weight before it, on the whole network before it, on the
 input, as a layer, in how a layer's weight is made at each call, as the activation function, as the optimizer, on
-the gradients before an optimizer's step, on the weights around it, as a penalty on parameters, in the loss, on when
-to stop."""
+the gradients before an optimizer's step; on the examples of a step, on those together with their targets, on the
+weights of one pass, by noise on the gradients, on the weights around an optimizer's step, as a penalty on
+parameters, in the loss, on when to stop."""
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 

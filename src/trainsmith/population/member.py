@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainsmith.catalogue import Role, Run, Technique
+from trainsmith.catalogue import Role, Run
 from trainsmith.data import Dataset, split
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory, apply, build
@@ -81,16 +81,17 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     x, y = dataset.x[train], dataset.y[train]
     surgery = apply(module, trial, x, lambda place: luck.torch_generator(run.seed, "weights", place), y)
     rule, numbers, clashes = _rule(run)
+    unfit = _unfit(run, dataset)
     member = Member(
         run.seed,
-        Objective(surgery.module, _loss(run, dataset), _all(run, "penalty")),
+        _objective(surgery.module, run, dataset, dataset.x[train], unfit),
         rule,
         numbers,
         train,
         validation,
         watch,
         stopping=stopping,
-        skipped={**surgery.skipped, **clashes},
+        skipped={**surgery.skipped, **clashes, **unfit},
     )
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":
@@ -101,12 +102,39 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     return member
 
 
-def _make(technique: Technique, run: Run) -> Any:
-    return technique.make(**run.trial.of(technique))
+def _unfit(run: Run, dataset: Dataset) -> dict[str, str]:
+    """The recipe's augmentations that are for another kind of data, with the reason."""
+    return {
+        t.name: f"it is for {kinds[0]}s, and these data are {dataset.kind}s"
+        for t in run.trial.recipe.techniques()
+        if dataset.kind not in (kinds := getattr(t.make, "kinds", (dataset.kind,)))
+    }
 
 
-def _all(run: Run, role: Role) -> list[Any]:
-    return [_make(t, run) for t in run.trial.recipe.techniques() if t.role == role]
+def _objective(network: nn.Module, run: Run, dataset: Dataset, x: Tensor, unfit: Mapping[str, str]) -> Objective:
+    def made(role: Role) -> list[Any]:
+        found = [t for t in run.trial.recipe.techniques() if t.role == role and t.name not in unfit]
+        modules = [t.make(**run.trial.of(t)) for t in found]
+        return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
+
+    plain = CrossEntropy() if dataset.task == "classification" else SquaredError()
+    loss, mixing = (_at_most_one(run, role, made(role)) for role in ("loss", "mixing"))
+    return Objective(
+        network,
+        loss or plain,
+        made("penalty"),
+        made("augmentation"),
+        mixing,
+        made("perturbation"),
+        made("gradient"),
+    )
+
+
+def _at_most_one(run: Run, role: str, made: list[nn.Module]) -> nn.Module | None:
+    if len(made) > 1:
+        names = " and ".join(t.name for t in run.trial.recipe.techniques() if t.role == role)
+        raise InvalidInput(f"{names} cannot act together: a recipe has at most one {role}; choose one of them.")
+    return made[0] if made else None
 
 
 def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:
@@ -120,21 +148,11 @@ def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:
     return constrained(rule, chosen) if chosen else rule, {**run.trial.of(optimizer), **numbers}, clashes
 
 
-def _loss(run: Run, dataset: Dataset) -> nn.Module:
-    chosen = [t for t in run.trial.recipe.techniques() if t.role == "loss"]
-    if len(chosen) > 1:
-        names = " and ".join(t.name for t in chosen)
-        raise InvalidInput(f"{names} each put another loss in the place of cross-entropy; choose one of them.")
-    if chosen:
-        return _make(chosen[0], run)
-    return CrossEntropy() if dataset.task == "classification" else SquaredError()
-
-
 def _hold_back(train: np.ndarray, run: Run) -> tuple[np.ndarray, np.ndarray, Any]:
     """Early stopping watches a share of the training examples, so that the validation score stays unseen."""
     for technique in run.trial.recipe.techniques():
         if technique.role == "stopping":
-            policy = _make(technique, run)
+            policy = technique.make(**run.trial.of(technique))
             order = luck.generator(run.seed, "watch").permutation(train)
             count = max(1, round(len(train) * policy.fraction))
             return order[count:], order[:count], policy

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.regularization import mixed_loss
 
 
 class SquaredError(nn.Module):
@@ -43,21 +45,61 @@ def predictions(output: Any) -> Tensor:
 
 
 class Objective(nn.Module):
-    """loss(network(x), y) + the sum of penalties on the network's weights (tensors with two axes or more)."""
+    """loss(network(x), y) + the sum of penalties on the network's weights (tensors with two axes or more).
 
-    def __init__(self, network: nn.Module, loss: nn.Module, penalties: Sequence[nn.Module] = ()) -> None:
+    In training, in this order: augmentations change x; a mixing mixes examples, and the loss by the same share;
+    perturbations change the weights for this pass; gradients, terms of the loss that are 0, change the gradients of
+    all parameters.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        penalties: Sequence[nn.Module] = (),
+        augmentations: Sequence[nn.Module] = (),
+        mixing: nn.Module | None = None,
+        perturbations: Sequence[nn.Module] = (),
+        gradients: Sequence[nn.Module] = (),
+    ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
         self.penalties = nn.ModuleList(penalties)
+        self.augmentations = nn.ModuleList(augmentations)
+        self.mixing = mixing
+        self.perturbations = nn.ModuleList(perturbations)
+        self.gradients = nn.ModuleList(gradients)
         self.penalized = True
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        value = self.loss(predictions(self.network(x)), y)
-        weights = [p for p in self.network.parameters() if p.ndim >= 2]
-        for penalty in self.penalties if self.penalized else ():
+        for augment in self.augmentations:
+            x = augment(x)
+        if self.mixing is None or not self.training:
+            value = self.loss(self._outputs(x), y)
+        else:
+            x, *partners = self.mixing(x, y)
+            value = mixed_loss(self.loss, self._outputs(x), y, *partners)
+        if not self.penalized:
+            return value
+        weights = list(self._weights().values())
+        for penalty in self.penalties:
             value = value + penalty(weights)
+        for noise in self.gradients:
+            value = value + noise(list(self.network.parameters()))
         return value
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p for name, p in self.network.named_parameters() if p.ndim >= 2}
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        if not len(self.perturbations):
+            return predictions(self.network(x))
+        weights = self._weights()
+        changed = list(weights.values())
+        for perturb in self.perturbations:
+            changed = perturb(changed)
+        return predictions(functional_call(self.network, dict(zip(weights, changed, strict=True)), (x,)))
 
 
 def in_training(objective: Objective) -> Objective:
