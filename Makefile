@@ -29,6 +29,7 @@ support: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/compare_digits.py
+	$(BIN)/python benchmarks/optimizers.py
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

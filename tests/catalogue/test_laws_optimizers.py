@@ -195,3 +195,21 @@ def test_double_precision_agrees_with_single(technique):
     narrow = alone(technique, start(technique)[0], gradients(technique)[:, 0], numbers)
     wide = alone(technique, start(technique)[0].double(), gradients(technique)[:, 0].double(), numbers)
     torch.testing.assert_close(narrow, wide.float(), rtol=1e-4, atol=1e-5)
+
+
+@each("optimizer")
+def test_the_parameters_of_a_network_move_as_each_would_alone(technique):
+    """Small parameters move together; what is kept of each must stay its own."""
+    draws = torch.Generator().manual_seed(5)
+    shapes = [(3, 2), (4,), (3, 2), (), (3, 2, 2), (4,)]
+    start = [torch.randn(s, generator=draws) for s in shapes]
+    steps = [[torch.randn(s, generator=draws) for s in shapes] for _ in range(STEPS)]
+    network = [nn.Parameter(t.clone()) for t in start]
+    optimizer = technique.make(network, **settings(technique)[1])
+    for now in steps:
+        for p, g in zip(network, now, strict=True):
+            p.grad = g.clone()
+        optimizer.step()
+    for i, p in enumerate(network):
+        expected = alone(technique, start[i], [now[i] for now in steps], settings(technique)[1])
+        torch.testing.assert_close(p.detach(), expected, rtol=1e-5, atol=1e-5)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import SGD, Adam, Momentum
+from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, Adafactor, Adam, Momentum, Muon
 from trainsmith.optimizer.rule import JOINED, root
 
 
@@ -124,6 +124,21 @@ def test_parameters_that_move_together_move_as_each_would_alone(dtypes):
     for p, alone in zip(parameters, one_by_one(lambda p: Adam(p, lr=0.1), dtypes), strict=True):
         assert p.dtype == alone.dtype
         torch.testing.assert_close(p, alone, rtol=1e-6 if p.dtype != torch.bfloat16 else 1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [LARS, LAMB, Adafactor, Muon, SOAP])
+def test_matrices_of_one_shape_move_together_as_each_would_alone(rule):
+    draws = torch.Generator().manual_seed(0)
+    shapes = [(4, 3), (3,), (4, 3), (), (4, 3), (3,), (2, 2, 3), ()]
+    start = [torch.randn(s, generator=draws) for s in shapes]
+    gradients = [[torch.randn(s, generator=draws) for s in shapes] for _ in range(13)]
+    together, alone = ([nn.Parameter(t.clone()) for t in start] for _ in range(2))
+    optimizer = rule(together, lr=0.1)
+    steps(optimizer, together, gradients)
+    for i, p in enumerate(alone):
+        steps(rule([p], lr=0.1), [p], [[now[i]] for now in gradients])
+        torch.testing.assert_close(together[i], p, rtol=1e-4, atol=1e-5)
+        assert {n: tuple(t.shape) for n, t in optimizer.state[together[i]].items() if n != "step"} == rule.kept(p.shape)
 
 
 def test_joined_parameters_keep_moments_of_their_own_shape_and_type():

@@ -8,7 +8,7 @@ value a member.
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, overload
 
 import torch
@@ -98,8 +98,8 @@ class Optimizer(torch.optim.Optimizer):
                 state["step"] = 0
                 state.update((name, theta.new_zeros(s)) for name, s in self._kept(group, theta).items())
             state["step"] = t = int(state["step"]) + 1
-            alone = self.per_tensor or theta.numel() > JOINED
-            key = (t, id(theta)) if alone else (t, theta.dtype, theta.device)
+            like = theta.shape if self.per_tensor else None
+            key = (t, id(theta)) if theta.numel() > JOINED else (t, theta.dtype, theta.device, like)
             batches.setdefault(key, []).append(theta)
         return [(key[0], parameters) for key, parameters in batches.items()]
 
@@ -114,24 +114,30 @@ class Optimizer(torch.optim.Optimizer):
         return [kept for name, kept in self.state[theta].items() if name not in ("step", "trained")]
 
     def _move(self, parameters: list[Tensor], coefficients: dict[str, Any]) -> None:
+        theta, g = parameters[0], parameters[0].grad
+        axes = {"axes": theta.ndim} if self.per_tensor else {}
         if len(parameters) == 1:
-            theta = parameters[0]
-            axes = {"axes": theta.ndim} if self.per_tensor else {}
-            self.update(theta, theta.grad, *self._tensors(theta), **axes, **coefficients)
+            self.update(theta, g, *self._tensors(theta), **axes, **coefficients)
             return
-        theta = _flatten_dense_tensors(parameters)
-        g = _flatten_dense_tensors([p.grad for p in parameters])
-        self.update(theta, g, *self._joined(parameters), **coefficients)
-        torch._foreach_copy_(parameters, list(_unflatten_dense_tensors(theta, parameters)))
+        theta, g = self._join(parameters), self._join([p.grad for p in parameters if p.grad is not None])
+        self.update(theta, g, *self._joined(parameters), **axes, **coefficients)
+        torch._foreach_copy_(parameters, list(self._parts(theta, parameters)))
+
+    def _join(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Several parameters' tensors as one: end to end, or stacked like members for a rule that sees each whole."""
+        return torch.stack(list(tensors)) if self.per_tensor else _flatten_dense_tensors(tensors)
+
+    def _parts(self, joined: Tensor, like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return joined.unbind() if self.per_tensor else _unflatten_dense_tensors(joined, like)
 
     def _joined(self, parameters: list[Tensor]) -> list[Tensor]:
-        """The moments of some parameters, each as one flat tensor of which the parameters' own are views."""
+        """What is kept for some parameters, each as one tensor of which the parameters' own are views."""
         key = tuple(map(id, parameters))
         own = list(zip(*map(self._tensors, parameters), strict=True))
         flat, views = self._flat.get(key, ([], []))
         if [list(map(id, tensors)) for tensors in own] != [list(map(id, tensors)) for tensors in views]:
-            flat = [_flatten_dense_tensors(tensors) for tensors in own]
-            views = [_unflatten_dense_tensors(f, parameters) for f in flat]
+            flat = [self._join(tensors) for tensors in own]
+            views = [self._parts(f, parameters) for f in flat]
             self._flat[key] = flat, views
             for i, theta in enumerate(parameters):
                 names = [name for name in self.state[theta] if name not in ("step", "trained")]
