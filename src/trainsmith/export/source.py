@@ -3,11 +3,13 @@
 import inspect
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
+from trainsmith.network.plain import Residual
 
 
 @dataclass(frozen=True)
@@ -22,30 +24,24 @@ class Source:
 def write_source(network: nn.Module, example: Tensor) -> Source:
     """Source for an nn.Sequential of torch's layers and ours, ours as torch's equivalents or as classes of their own.
 
+    It may hold further sequences and residual blocks.
+
     example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
     Raises InvalidInput for a network of another shape: a user's own class has its source already.
     """
     if type(network) is not nn.Sequential:
         raise InvalidInput("only networks that are an nn.Sequential can be written as source yet.")
-    layers, lines, x = [], [], example
-    for layer in network.eval():
-        plain = _plain(layer, x.ndim)
-        x = layer(x)
-        layers.append(plain)
-        lines.append(f"        {_constructor(plain)},")
-    own = dict.fromkeys(type(m) for m in layers if _is_own(m))
-    classes = [inspect.getsource(kind) for kind in own]
+    plain, _ = _plain(network.eval(), example)
+    own = dict.fromkeys(type(m) for m in plain.modules() if _is_own(m))
     function = [
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
-        "    return nn.Sequential(",
-        *lines,
-        "    )",
+        f"    return {_constructor(plain, 4)}",
         "",
     ]
-    body = "\n\n".join([*classes, "\n".join(function)])
+    body = "\n\n".join([*(inspect.getsource(kind) for kind in own), "\n".join(function)])
     title = '"""The network that won the comparison, in plain PyTorch."""\n\n'
-    return Source(title + _imports(body) + body, nn.Sequential(*layers))
+    return Source(title + _imports(body) + body, plain)
 
 
 def _imports(body: str) -> str:
@@ -60,17 +56,33 @@ def _is_own(layer: nn.Module) -> bool:
     return bool(re.fullmatch(r"trainsmith\.\w+\.plain", type(layer).__module__))
 
 
-def _plain(layer: nn.Module, axes: int) -> nn.Module:
-    """torch's equivalent of one of our layers, for inputs with so many axes; any other layer itself."""
-    plain = getattr(layer, "plain", None)
-    if plain is None:
-        return layer
-    return plain(axes) if "axes" in inspect.signature(plain).parameters else plain()
+def _plain(layer: nn.Module, x: Tensor) -> tuple[Any, Tensor]:
+    """torch's equivalent of one of our layers, other layers themselves, sequences and blocks of them; the outputs."""
+    if type(layer) is nn.Sequential:
+        layers = []
+        for child in layer:
+            plain, x = _plain(child, x)
+            layers.append(plain)
+        return nn.Sequential(*layers), x
+    if type(layer) is Residual:
+        return Residual(_plain(layer.branch, x)[0]), layer(x)
+    make = getattr(layer, "plain", None)
+    if make is None:
+        return layer, layer(x)
+    return make(x.ndim) if "axes" in inspect.signature(make).parameters else make(), layer(x)
 
 
-def _constructor(layer: nn.Module) -> str:
+def _constructor(layer: nn.Module, indent: int) -> str:
+    """The call that makes a layer; those inside a sequence stand on lines of their own, `indent` spaces in."""
+    if type(layer) is nn.Sequential:
+        lines = [f"{' ' * (indent + 4)}{_constructor(child, indent + 4)},\n" for child in layer]
+        return f"nn.Sequential(\n{''.join(lines)}{' ' * indent})"
+    if type(layer) is Residual:
+        return f"Residual({_constructor(layer.branch, indent)})"
     if _is_own(layer):
         return repr(layer)
-    if not type(layer).__module__.startswith("torch.nn.modules"):
-        raise InvalidInput(f"{type(layer).__name__} is not a layer of torch.nn: it cannot be written as source yet.")
+    if not type(layer).__module__.startswith("torch.nn.modules") or any(True for _ in layer.children()):
+        raise InvalidInput(
+            f"{type(layer).__name__} is no simple layer of torch.nn: it cannot be written as source yet."
+        )
     return f"nn.{layer!r}"

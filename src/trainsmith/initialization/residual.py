@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import technique
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization.layers import WEIGHT_LAYERS, NetworkInitialization, outputs_of, weight_layers
+from trainsmith.initialization.plain import Scale, Shift
 
 
 @dataclass(frozen=True)
@@ -24,30 +25,6 @@ class Branch:
     layers: Sequence[nn.Module]
     end: nn.Module
     activations: Sequence[nn.Module]
-
-
-class Scale(nn.Module):
-    """One learned factor on everything that passes."""
-
-    def __init__(self, start: float) -> None:
-        super().__init__()
-        self.factor = nn.Parameter(torch.tensor(float(start)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x times the factor."""
-        return self.factor * x
-
-
-class Shift(nn.Module):
-    """One learned number, 0 at first, added to everything that passes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.amount = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x plus the number."""
-        return x + self.amount
 
 
 def residual_branches(network: nn.Module, x: Tensor) -> list[Branch]:

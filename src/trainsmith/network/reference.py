@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
 from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.network.plain import Residual
 
 Factory = Callable[..., nn.Module]
 """Makes a fresh network: called as factory(input_shape, outputs), or with no argument if it takes none."""
@@ -27,18 +28,6 @@ def mlp(input_shape: tuple[int, ...], outputs: int, width: int = 100, depth: int
     for fan_in, fan_out in itertools.pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
-
-
-class Residual(nn.Module):
-    """A shortcut around a branch of the same width: x + branch(x)."""
-
-    def __init__(self, branch: nn.Module) -> None:
-        super().__init__()
-        self.branch = branch
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (n, width) plus what the branch makes of it."""
-        return x + self.branch(x)
 
 
 def residual(input_shape: tuple[int, ...], outputs: int, width: int = 100, blocks: int = 4) -> nn.Sequential:
