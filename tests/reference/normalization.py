@@ -136,7 +136,7 @@ def renormalized(batches, weight, bias, momentum, limits, eps):
 
 
 def standardized_filters(v, gain, eps):
-    """Qiao et al. 2019, equation 6, each filter also divided by the root of its fan-in (Brock et al. 2021)."""
+    """Qiao et al. 2019: each filter standardized, here also divided by the root of its fan-in (Brock et al. 2021)."""
     w = np.empty(v.shape)
     for j, unit in enumerate(v):
         n = unit.size

@@ -56,7 +56,7 @@ class SwiGLU(nn.Module):
 
         f(a, b) = silu(a) * b,   silu(a) = a * sigmoid(a),   a and b the first and second half of the features
 
-    Paper: Shazeer 2020, GLU variants improve transformer, equation 6 (Swish with beta 1).
+    Paper: Shazeer 2020, GLU variants improve transformer, equation 5 (Swish with beta 1).
 
     Differs: 1. Halves of one layer of twice the width stand for the paper's W and V. 2. The first half is the gate,
     as in the paper's formula, unlike glu.
@@ -94,7 +94,7 @@ class GEGLU(nn.Module):
 
         f(a, b) = gelu(a) * b,   gelu(a) = a * Phi(a),   a and b the first and second half of the features
 
-    Paper: Shazeer 2020, GLU variants improve transformer, equation 6.
+    Paper: Shazeer 2020, GLU variants improve transformer, equation 5.
 
     Differs: 1. Halves of one layer of twice the width stand for the paper's W and V. 2. The exact GELU. 3. The first
     half is the gate, as in the paper's formula; some libraries gate with the second.

@@ -14,7 +14,8 @@ class SELU(nn.Module):
         f(x) = scale * x  for x > 0,  scale * alpha * (e^x - 1)  for x <= 0
         scale = 1.0507009873554805, alpha = 1.6732632423543772
 
-    Paper: Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks, equations 2 and 14.
+    Paper: Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks, equation 2, with
+    the constants for which (0, 1) is the fixed point.
 
     Differs: nothing known.
 

@@ -80,7 +80,7 @@ class SiLU(nn.Module):
 
         f(x) = x / (1 + e^(-beta * x))
 
-    Paper: Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units, equation 2 (beta 1); Ramachandran, Zoph & Le
+    Paper: Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units, section 2 (beta 1); Ramachandran, Zoph & Le
     2017, Searching for activation functions, section 4 (beta).
 
     Differs: 1. Ramachandran et al. also learn beta; here it is a number that stays as it is given.
@@ -150,7 +150,8 @@ class Softplus(nn.Module):
 
         f(x) = ln(1 + e^(beta * x)) / beta
 
-    Paper: Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, Incorporating second-order functional knowledge, equation 6.
+    Paper: Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, Incorporating second-order functional knowledge
+    for better option pricing.
 
     Differs: 1. Where beta * x > 20 it is x itself, as in torch: an error below 2.1e-9 / beta.
 

@@ -159,7 +159,7 @@ class ReZero(NetworkInitialization):
 
         y = x + alpha F(x),   alpha = 0 at first;   the weights as he
 
-    Paper: Bachlechner, Majumder, Mao, Cottrell & McAuley 2020, ReZero is all you need, equation 2.
+    Paper: Bachlechner, Majumder, Mao, Cottrell & McAuley 2020, ReZero is all you need, section 3.
 
     Differs: 1. The paper takes the normalizations out; here that is the recipe's choice.
 

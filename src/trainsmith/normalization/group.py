@@ -83,7 +83,7 @@ class InstanceNorm(nn.Module):
 
         y = weight * (x - mean) / sqrt(var + eps) + bias,   mean and var over the positions of one channel
 
-    Paper: Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization, equation 2.
+    Paper: Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization, section 2.
 
     Differs: 1. Weight and bias are learned (torch's default leaves them out). 2. Training and evaluation do the same:
     there are no running statistics.

@@ -35,7 +35,8 @@ class BatchRenorm(nn.Module):
     Paper: Ioffe 2017, Batch renormalization, Algorithm 1 and section 3.
 
     Differs: 1. Both limits grow in proportion over `warmup` steps from r_max 1 and d_max 0, which is batch
-    normalization; the paper has 5,000 steps of that, then 25,000 and 35,000 steps of growth. 2. momentum is 0.1, not
+    normalization; the paper has 5,000 steps of that, then lets d_max grow until step 25,000 and r_max until
+    step 40,000. 2. momentum is 0.1, not
     the paper's 0.01, which is made for runs of a hundred thousand steps.
 
     Pitfall: within the limits the layer no longer normalizes by the batch: before the running statistics have settled,
