@@ -156,7 +156,7 @@ def grown(number: str, changes: dict[str, Any]) -> Task:
     """The task of --grow: a perceptron on digits whose members, depth or width is `value`."""
     what, value = changes["grow"], changes["value"]
     widths = {"depth": (64,) * (value + 1), "width": (64, value, value)}.get(what, (64, 64, 64))
-    x, y, note = _digits()
+    x, y, _note = _digits()
     members = value if what == "members" else 64
     steps = max(5, min(100, 6400 // members))
     return Task(

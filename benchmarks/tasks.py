@@ -1,5 +1,6 @@
 """The tasks of benchmarks/population.py: a network, data, and how many members take how many steps on what batches."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ class Task:
 
 def mlp(*widths: int) -> Callable[[], nn.Module]:
     def network() -> nn.Module:
-        layers = [m for a, b in zip(widths, widths[1:], strict=False) for m in (nn.Linear(a, b), nn.ReLU())]
+        layers = [m for a, b in itertools.pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
         return nn.Sequential(nn.Flatten(), *layers[:-1])
 
     return network

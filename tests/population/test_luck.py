@@ -113,3 +113,9 @@ def test_python_and_numpy_noise_is_seeded_from_the_key_and_put_back():
     assert values[0] == values[1]
     assert values[0][0] != values[2][0]
     assert values[0][1] != values[2][1]
+
+
+@pytest.mark.parametrize("start", [0, 1, 6, 7, 13, 40])
+def test_batches_from_a_step_on_are_the_rest_of_those_from_the_beginning(start):
+    whole = batches(3, np.arange(20), 6, 50)
+    np.testing.assert_array_equal(batches(3, np.arange(20), 6, 9, start), whole[start : start + 9])

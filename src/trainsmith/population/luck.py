@@ -40,14 +40,15 @@ def torch_generator(seed: int, *words: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(key(seed, *words))
 
 
-def batches(seed: int, examples: np.ndarray, batch_size: int, steps: int) -> np.ndarray:
-    """The examples of each step, (steps, batch_size): one shuffled pass over `examples` after another.
+def batches(seed: int, examples: np.ndarray, batch_size: int, steps: int, start: int = 0) -> np.ndarray:
+    """The examples of `steps` steps from `start` on, (steps, batch_size): one shuffled pass after another.
 
     A pass is not cut at its end: the next one begins within the same batch, so that every batch is full.
     """
-    passes = -(-steps * batch_size // len(examples))
-    stream = [generator(seed, "batches", i).permutation(examples) for i in range(passes)]
-    return np.concatenate(stream)[: steps * batch_size].reshape(steps, batch_size)
+    first, last = start * batch_size // len(examples), -(-(start + steps) * batch_size // len(examples))
+    stream = [generator(seed, "batches", i).permutation(examples) for i in range(first, last)]
+    begin = start * batch_size - first * len(examples)
+    return np.concatenate(stream)[begin : begin + steps * batch_size].reshape(steps, batch_size)
 
 
 def noise_keys(seeds: Sequence[int], step: int, places: int) -> Tensor:

@@ -207,8 +207,8 @@ class Population:
                 raise InvalidInput(f"batch_size must lie between 2 and the {len(own)} examples; got {size}.")
             key = (seed, own.tobytes())
             if key not in made:
-                order = np.tile(own, (steps, 1)) if batch_size is None else batches(seed, own, size, self.steps + steps)
-                made[key] = order[-steps:]
+                whole = batch_size is None
+                made[key] = np.tile(own, (steps, 1)) if whole else batches(seed, own, size, steps, self.steps)
             orders.append(made[key])
         if len({o.shape for o in orders}) > 1:
             raise InvalidInput("with batch_size=None all members must have the same number of examples.")
