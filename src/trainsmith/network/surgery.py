@@ -57,9 +57,10 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
     replace: dict[nn.Module, Replacement] = {}
     if not any(is_activation(m) for m in root.modules()):
         reason = "the network calls no activation module (functional calls are not replaced)"
-        layers = [t.name for t in recipe.techniques() if t.family == "regularization" and t.role == "layer"]
+        layers = [t.name for t in _layers(trial)]
         skipped |= dict.fromkeys([recipe.activation, *layers], reason)
     else:
+        skipped |= {t.name: reason for t in _layers(trial) if (reason := _unmet(t, trial))}
         replace = _activations(root, trial, calls, example, skipped)
     norm = recipe.one("normalization")
     if norm.role in ("layer", "parametrization") and not before:
@@ -162,9 +163,21 @@ def _itself(module: nn.Module) -> nn.Module:
     return module
 
 
+def _layers(trial: Trial) -> list[Technique]:
+    return [t for t in trial.recipe.techniques() if t.family == "regularization" and t.role == "layer"]
+
+
+def _unmet(layer: Technique, trial: Trial) -> str:
+    """Why this layer means nothing behind the recipe's activation function, or nothing."""
+    wanted = getattr(layer.make, "activations", (trial.recipe.activation,))
+    if trial.recipe.activation in wanted:
+        return ""
+    return f"it needs activations between 0 and 1, as {' or '.join(wanted)} gives, not {trial.recipe.activation}"
+
+
 def _edit(trial: Trial, before: Mapping[nn.Module, int], replace: Mapping[nn.Module, Replacement]) -> Edit:
     norm = trial.recipe.one("normalization")
-    layers = [t for t in trial.recipe.techniques() if t.family == "regularization" and t.role == "layer"]
+    layers = [t for t in _layers(trial) if not _unmet(t, trial)]
 
     def edit(module: nn.Module) -> list[nn.Module] | None:
         if module in replace:

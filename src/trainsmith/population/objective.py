@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
-from trainsmith.regularization import mixed_loss
+from trainsmith.regularization import activity_cost, mixed_loss
 
 
 class SquaredError(nn.Module):
@@ -48,8 +48,8 @@ class Objective(nn.Module):
     """loss(network(x), y) + the sum of penalties on the network's weights (tensors with two axes or more).
 
     In training, in this order: augmentations change x; a mixing mixes examples, and the loss by the same share;
-    perturbations change the weights for this pass; gradients, terms of the loss that are 0, change the gradients of
-    all parameters.
+    perturbations change the weights for this pass; what activations cost is added; gradients, terms of the loss that
+    are 0, change the gradients of all parameters.
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class Objective(nn.Module):
         else:
             x, *partners = self.mixing(x, y)
             value = mixed_loss(self.loss, self._outputs(x), y, *partners)
+        for cost in activity_cost(self.network):
+            value = value + cost
         if not self.penalized:
             return value
         weights = list(self._weights().values())

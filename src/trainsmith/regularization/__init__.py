@@ -1,23 +1,50 @@
-"""Regularizers: penalties, constraints, noise, augmentation, changes of the loss, when to stop."""
+"""Regularizers: penalties, constraints, noise, augmentation, sparsity, changes of the loss, when to stop.
 
+Multitask and semi-supervised learning, sharing and ensembles are here as parts to be used alone.
+"""
+
+from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
 from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
 from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThreshold, WeightDecay
 from trainsmith.regularization.dropout import Dropout
 from trainsmith.regularization.early_stopping import EarlyStopping
+from trainsmith.regularization.ensemble import (
+    AveragedWeights,
+    Ensemble,
+    average_probabilities,
+    bootstrap,
+    snapshot_rate,
+)
 from trainsmith.regularization.images import Cutout, Flip, Rotation, Shift, Zoom
 from trainsmith.regularization.label_smoothing import LabelSmoothing
 from trainsmith.regularization.mixing import CutMix, Mixup, mixed_loss
+from trainsmith.regularization.multitask import SharedTrunk, UncertaintyWeights, rotated
 from trainsmith.regularization.noise import GradientNoise, InputNoise, WeightNoise
 from trainsmith.regularization.nothing import NoRegularization
 from trainsmith.regularization.orthogonality import Orthogonality
 from trainsmith.regularization.penalty import L2
 from trainsmith.regularization.random_augment import RandAugment
+from trainsmith.regularization.semi_supervised import (
+    MeanTeacher,
+    adversarial_direction,
+    consistency,
+    entropy_minimization,
+    fixmatch,
+    pseudo_label,
+    ramp_up,
+    virtual_adversarial,
+)
+from trainsmith.regularization.sharing import TiedAutoencoder, soft_tying
 from trainsmith.regularization.sparse import L1, ElasticNet
 
 __all__ = [
     "L1",
     "L2",
+    "ActivityKL",
+    "ActivityL1",
+    "ActivityPenalty",
+    "AveragedWeights",
     "ConfidencePenalty",
     "Constraint",
     "CutMix",
@@ -25,22 +52,41 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "ElasticNet",
+    "Ensemble",
     "FeatureDropout",
     "Flip",
     "GradientNoise",
     "InputNoise",
+    "KWinners",
     "LabelSmoothing",
     "MaxNorm",
+    "MeanTeacher",
     "Mixup",
     "NoRegularization",
     "Orthogonality",
     "RandAugment",
     "Rotation",
+    "SharedTrunk",
     "Shift",
     "SoftThreshold",
     "SwapNoise",
+    "TiedAutoencoder",
+    "UncertaintyWeights",
     "WeightDecay",
     "WeightNoise",
     "Zoom",
+    "activity_cost",
+    "adversarial_direction",
+    "average_probabilities",
+    "bootstrap",
+    "consistency",
+    "entropy_minimization",
+    "fixmatch",
     "mixed_loss",
+    "pseudo_label",
+    "ramp_up",
+    "rotated",
+    "snapshot_rate",
+    "soft_tying",
+    "virtual_adversarial",
 ]

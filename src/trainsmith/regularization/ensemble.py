@@ -1,0 +1,79 @@
+"""Several networks for one (Goodfellow et al. 2016, Deep Learning, section 7.11). To be used alone."""
+
+import copy
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trainsmith.errors import InvalidInput
+
+
+def bootstrap(examples: int, members: int, seed: int) -> np.ndarray:
+    """For each member as many examples drawn with replacement, (members, examples) indices.
+
+    Breiman 1996, Bagging predictors: a share of 1 - 1/e = 63.2 % of the examples is in each sample.
+    """
+    return np.random.Generator(np.random.Philox(seed)).integers(0, examples, (members, examples))
+
+
+def average_probabilities(logits: Float[Tensor, "members n classes"]) -> Float[Tensor, "n classes"]:
+    """The members' mean probabilities. Lakshminarayanan, Pritzel & Blundell 2017, Deep ensembles, section 2.4.
+
+    Probabilities are averaged, not logits: the mean of logits is a geometric mean of probabilities.
+    """
+    return logits.softmax(-1).mean(0)
+
+
+class Ensemble(nn.Module):
+    """Networks that predict together: forward gives the logarithms of their mean probabilities."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not members:
+            raise InvalidInput("an ensemble needs at least one network; got none.")
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Float[Tensor, "n classes"]:
+        """log of the members' mean probabilities, which a softmax takes back to them."""
+        return average_probabilities(torch.stack([m(x) for m in self.members])).log()
+
+
+class AveragedWeights(nn.Module):
+    """Stochastic weight averaging: the plain mean of the weights a network had at several times.
+
+    Izmailov, Podoprikhin, Garipov, Vetrov & Wilson 2018, Averaging weights leads to wider optima, Algorithm 1:
+    w_mean <- (w_mean n + w) / (n + 1). Running statistics are not averaged: reset them and pass the training data
+    once through `network` in training mode, as in the paper.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.count = 0
+
+    @torch.no_grad()
+    def add(self, network: nn.Module) -> None:
+        """Take the network's present weights into the mean."""
+        self.count += 1
+        for mean, now in zip(self.network.parameters(), network.parameters(), strict=True):
+            mean.lerp_(now, 1 / self.count)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The outputs at the mean weights. Raises InvalidInput before any were added."""
+        if not self.count:
+            raise InvalidInput("no weights have been added to the mean yet; call add(network) first.")
+        return self.network(x)
+
+
+def snapshot_rate(step: int, steps: int, cycles: int) -> float:
+    """The factor on the learning rate at `step`, from 1: falls from 1 to about 0 by a cosine in each cycle.
+
+    Huang, Li, Pleiss, Liu, Hopcroft & Weinberger 2017, Snapshot ensembles, equation 2. Take a copy of the network at
+    the end of each cycle, every ceil(steps / cycles) steps.
+    """
+    length = math.ceil(steps / cycles)
+    return (math.cos(math.pi * ((step - 1) % length) / length) + 1) / 2

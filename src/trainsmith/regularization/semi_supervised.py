@@ -1,0 +1,130 @@
+"""Learning from examples without labels as well (Goodfellow et al. 2016, section 7.6). To be used alone.
+
+Each function gives a term of the loss for unlabelled examples, to be weighted and added to the labelled loss.
+Targets carry no gradient.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.draws import normal_like
+
+Logits = Float[Tensor, "n classes"]
+
+
+def entropy_minimization(logits: Logits) -> Float[Tensor, ""]:
+    """mean of H(p) = -sum_k p_k log p_k. Grandvalet & Bengio 2005, Semi-supervised learning by entropy minimization."""
+    log_p = functional.log_softmax(logits, -1)
+    return -(log_p.exp() * log_p).sum(-1).mean()
+
+
+def pseudo_label(logits: Logits, threshold: float = 0.0) -> Float[Tensor, ""]:
+    """Cross-entropy to the network's own most likely class, where it is likely enough; the mean over all examples.
+
+    Lee 2013, Pseudo-label, equation 15 (threshold 0); Oliver et al. 2018 use a threshold of 0.95.
+    """
+    return fixmatch(logits, logits, threshold)
+
+
+def fixmatch(weak: Logits, strong: Logits, threshold: float = 0.95) -> Float[Tensor, ""]:
+    """1/n sum of 1[max q >= threshold] CE(argmax q, strong), q = softmax(weak) without gradient.
+
+    Sohn et al. 2020, FixMatch, equation 4: `weak` and `strong` are logits of weakly and strongly augmented inputs.
+    """
+    confidence, label = weak.detach().softmax(-1).max(-1)
+    losses = functional.cross_entropy(strong, label, reduction="none")
+    return (losses * (confidence >= threshold)).mean()
+
+
+def consistency(logits: Logits, target: Logits) -> Float[Tensor, ""]:
+    """Mean over examples and classes of (softmax(logits) - softmax(target))^2, target without gradient.
+
+    Laine & Aila 2017, Temporal ensembling, Algorithm 1 (Pi-model: two noisy passes); Tarvainen & Valpola 2017 with a
+    mean teacher's logits for a target.
+    """
+    return (logits.softmax(-1) - target.detach().softmax(-1)).square().mean()
+
+
+def ramp_up(step: float, length: float) -> float:
+    """exp(-5 (1 - t)^2), t = step / length up to 1: how the weight of consistency grows (Laine & Aila 2017)."""
+    return math.exp(-5 * (1 - min(max(step / length, 0.0), 1.0)) ** 2)
+
+
+class MeanTeacher(nn.Module):
+    """A copy of a network whose weights are an exponential mean of its own: theta' = a theta' + (1 - a) theta.
+
+    Tarvainen & Valpola 2017, Mean teachers are better role models, equation 2; a = min(1 - 1 / (t + 1), decay) in the
+    t-th update, so that the first steps count. Buffers, such as running statistics, are copied.
+    """
+
+    def __init__(self, student: nn.Module, decay: float = 0.999) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise InvalidInput(f"decay must be a number in [0, 1); got {decay!r}.")
+        self.teacher = copy.deepcopy(student).requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, student: nn.Module) -> None:
+        """Move the teacher after a step of the student."""
+        self.updates += 1
+        keep = min(1 - 1 / (self.updates + 1), self.decay)
+        for mean, now in zip(self.teacher.parameters(), student.parameters(), strict=True):
+            mean.mul_(keep).add_(now, alpha=1 - keep)
+        for copied, buffer in zip(self.teacher.buffers(), student.buffers(), strict=True):
+            copied.copy_(buffer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The teacher's outputs, without gradient."""
+        with torch.no_grad():
+            return self.teacher(x)
+
+
+def adversarial_direction(
+    network: Callable[[Tensor], Logits], x: Float[Tensor, "n *axes"], xi: float = 1e-2, rounds: int = 1
+) -> Float[Tensor, "n *axes"]:
+    """For each example the unit direction in which the prediction changes most, by power iteration.
+
+    d <- unit(grad_d KL(p(x), p(x + xi d))), from a random d: it tends to the leading eigenvector of the divergence's
+    Hessian. Miyato, Maeda, Koyama & Ishii 2018, Virtual adversarial training, section 3.3 and Algorithm 1; xi is 1e-6
+    there, which in float32 leaves nothing but rounding.
+    """
+    with torch.no_grad():
+        before = network(x)
+    d = _unit(normal_like(x))
+    for _ in range(rounds):
+        d = d.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(_divergence(before, network(x + xi * d)), d)
+        d = _unit(gradient)
+    return d.detach()
+
+
+def virtual_adversarial(
+    network: Callable[[Tensor], Logits], x: Float[Tensor, "n *axes"], epsilon: float, xi: float = 1e-2, rounds: int = 1
+) -> Float[Tensor, ""]:
+    """KL(p(x), p(x + epsilon d)) with d from `adversarial_direction`, p(x) without gradient; the mean over examples.
+
+    Miyato et al. 2018, equations 5 and 8. epsilon is in units of the inputs. Batch normalization must keep its
+    statistics still in these passes: run them in evaluation mode.
+    """
+    d = adversarial_direction(network, x, xi, rounds)
+    with torch.no_grad():
+        before = network(x)
+    return _divergence(before, network(x + epsilon * d))
+
+
+def _divergence(before: Logits, after: Logits) -> Float[Tensor, ""]:
+    return functional.kl_div(after.log_softmax(-1), before.log_softmax(-1), reduction="batchmean", log_target=True)
+
+
+def _unit(d: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
+    norm = d.flatten(1).norm(dim=1).clamp_min(torch.finfo(d.dtype).tiny)
+    return d / norm.view(-1, *(1,) * (d.ndim - 1))
