@@ -1,6 +1,5 @@
 """Sharing, multitask and semi-supervised learning, ensembles: parts that are used alone."""
 
-import copy
 import math
 
 import numpy as np
@@ -11,7 +10,6 @@ from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization import (
-    AveragedWeights,
     Ensemble,
     MeanTeacher,
     SharedTrunk,
@@ -216,20 +214,6 @@ def test_an_ensemble_averages_probabilities():
     np.testing.assert_allclose(Ensemble(members)(x).softmax(-1).detach(), expected)
     with pytest.raises(InvalidInput, match="an ensemble needs at least one network; got none"):
         Ensemble([])
-
-
-def test_averaged_weights_are_the_plain_mean_of_those_that_were_added():
-    network = nn.Linear(2, 3).double()
-    mean, seen = AveragedWeights(network), []
-    with pytest.raises(InvalidInput, match=r"no weights have been added to the mean yet"):
-        mean(torch.ones(1, 2).double())
-    for k in range(4):
-        with torch.no_grad():
-            network.weight.copy_(draws(3, 2, seed=k))
-        seen.append(copy.deepcopy(network.weight.detach()))
-        mean.add(network)
-    torch.testing.assert_close(mean.network.weight, torch.stack(seen).mean(0))
-    torch.testing.assert_close(mean(torch.ones(1, 2).double()), mean.network(torch.ones(1, 2).double()))
 
 
 def test_the_snapshot_rate_restarts_every_cycle():

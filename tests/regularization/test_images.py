@@ -57,8 +57,9 @@ def test_a_shift_by_nothing_is_the_image_itself():
 
 
 @pytest.mark.parametrize("size", [0.0, 0.2, 0.5, 0.9])
-def test_cutout_is_the_papers(size):
-    x = images()
+@pytest.mark.parametrize("shape", [(4, 2, 9, 5), (4, 1, 5, 7)], ids=str)
+def test_cutout_is_the_papers(size, shape):
+    x = images(shape)
     with drawing(U, V):
         y = Cutout(size)(x)
     for k in range(4):

@@ -10,7 +10,6 @@ from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThresh
 from trainsmith.regularization.dropout import Dropout
 from trainsmith.regularization.early_stopping import EarlyStopping
 from trainsmith.regularization.ensemble import (
-    AveragedWeights,
     Ensemble,
     average_probabilities,
     bootstrap,
@@ -44,7 +43,6 @@ __all__ = [
     "ActivityKL",
     "ActivityL1",
     "ActivityPenalty",
-    "AveragedWeights",
     "ConfidencePenalty",
     "Constraint",
     "CutMix",

@@ -1,6 +1,8 @@
-"""Several networks for one (Goodfellow et al. 2016, Deep Learning, section 7.11). To be used alone."""
+"""Several networks for one (Goodfellow et al. 2016, Deep Learning, section 7.11). To be used alone.
 
-import copy
+Averages of weights, such as stochastic weight averaging, are the optimizer room's: WeightAverage.
+"""
+
 import math
 from collections.abc import Sequence
 
@@ -40,33 +42,6 @@ class Ensemble(nn.Module):
     def forward(self, x: Tensor) -> Float[Tensor, "n classes"]:
         """log of the members' mean probabilities, which a softmax takes back to them."""
         return average_probabilities(torch.stack([m(x) for m in self.members])).log()
-
-
-class AveragedWeights(nn.Module):
-    """Stochastic weight averaging: the plain mean of the weights a network had at several times.
-
-    Izmailov, Podoprikhin, Garipov, Vetrov & Wilson 2018, Averaging weights leads to wider optima, Algorithm 1:
-    w_mean <- (w_mean n + w) / (n + 1). Running statistics are not averaged: reset them and pass the training data
-    once through `network` in training mode, as in the paper.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network).requires_grad_(False)
-        self.count = 0
-
-    @torch.no_grad()
-    def add(self, network: nn.Module) -> None:
-        """Take the network's present weights into the mean."""
-        self.count += 1
-        for mean, now in zip(self.network.parameters(), network.parameters(), strict=True):
-            mean.lerp_(now, 1 / self.count)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The outputs at the mean weights. Raises InvalidInput before any were added."""
-        if not self.count:
-            raise InvalidInput("no weights have been added to the mean yet; call add(network) first.")
-        return self.network(x)
 
 
 def snapshot_rate(step: int, steps: int, cycles: int) -> float:
