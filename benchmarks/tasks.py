@@ -145,8 +145,8 @@ def tasks(quick: bool, rounds: int) -> dict[str, Callable[[], Task]]:
         return make(name, mlp(*widths), data, batch_size, 64, steps, widths)
 
     return {
-        "1": perceptron("1: MLP 64-64-64-10, batch 64, digits", (64, 64, 64, 10), _digits, 64, 150),
-        "2": perceptron("2: MLP 100x5, batch 16, digits", (64, 100, 100, 100, 100, 100, 10), _digits, 16, 80),
+        "1": perceptron("1: MLP 64-64-64-10, batch 64, digits", (64, 64, 64, 10), _digits, 64, 300),
+        "2": perceptron("2: MLP 100x5, batch 16, digits", (64, 100, 100, 100, 100, 100, 10), _digits, 16, 160),
         "3": perceptron("3: MLP 784-256-256-10, batch 128, MNIST", (784, 256, 256, 10), _mnist, 128, 15),
         "4": make("4: CNN 5x5x16, 5x5x32, 128, batch norm, batch 128, MNIST", cnn, _mnist, 128, 8, 6),
         "5": make("5: ViT, width 64, 4 blocks, batch 64, CIFAR-10", ViT, _cifar, 64, 8, 4),

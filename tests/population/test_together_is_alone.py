@@ -11,6 +11,7 @@ from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.population import Alone, Chunk, Job, Training, deviation, make_member, train, work
 from trainsmith.population.luck import batches
+from trainsmith.population.verify import MOST_EXPLAINED, TOLERANCE, tolerance
 
 TRAINING = Training(steps=12, batch_size=16, checks=3)
 
@@ -106,3 +107,39 @@ def test_the_receipt_is_small_for_a_true_replay_and_large_for_a_false_one():
     assert deviation(other_seed, data.x, data.y, TRAINING, record.results[0]) > 1e-3
     other_rate = make_member(Run(runs[1].trial, runs[0].seed), "mlp", data)
     assert deviation(other_rate, data.x, data.y, TRAINING, record.results[0]) > 1e-3
+
+
+def test_a_network_that_deviates_from_itself_by_rounding_is_given_that_much_and_no_more():
+    """A bias before a batch normalization has no gradient but rounding errors, of which Adam makes full steps."""
+
+    class Restless(nn.Module):
+        def __init__(self, shape, outputs):
+            super().__init__()
+            self.first, self.head = nn.Linear(shape[0], 64), nn.Linear(64, outputs)
+            self.gain = nn.Parameter(torch.tensor(3e4))
+
+        def forward(self, x):
+            noise = (self.first(x) * self.gain).sin()  # the last bit of a weight decides
+            return self.head(noise)
+
+    data = blobs()
+    runs = tuple(runs_of(Recipe(), 3))
+    record = work(Job(Restless, TRAINING, runs, replay=(0, 1, 2)), data)
+    assert max(record.tolerances) > TOLERANCE
+    assert max(record.tolerances) <= MOST_EXPLAINED
+
+
+def test_what_rounding_explains_is_measured_only_where_it_must_be():
+    def never():
+        raise AssertionError
+
+    data = blobs()
+    assert tolerance(TOLERANCE / 2, never, data.x, data.y, TRAINING, None) == TOLERANCE
+
+
+def test_a_wrong_result_of_a_steady_network_is_not_explained():
+    data = blobs()
+    runs = tuple(runs_of(Recipe(), 2))
+    result = work(Job("mlp", TRAINING, runs), data).results[0]
+    limit = tolerance(1.0, lambda: make_member(runs[0], "mlp", data), data.x, data.y, TRAINING, result)
+    assert limit < 1e-3

@@ -20,7 +20,6 @@ from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.population import (
     FIRST_LOSSES,
-    TOLERANCE,
     Result,
     Training,
     make_member,
@@ -81,6 +80,7 @@ def compare(
     constant = constant_score(dataset)
     delta = _delta(dataset, results[0], constant)
     rows = make_rows(candidates, chosen, results, constant, delta)
+    deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     return Study(
         data=dataset.name,
@@ -92,9 +92,7 @@ def compare(
         rows=rows,
         notes=tuple(notes),
         test=_test(trainer, candidates, fresh, results, best, constant),
-        receipt=Receipt(
-            trainer.largest_deviation, len(trainer.deviations), FIRST_LOSSES, TOLERANCE, tuple(trainer.loops)
-        ),
+        receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
         plan=_plan(trainer, budget, len(candidates), words, time.perf_counter() - started),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from trainsmith.catalogue import Recipe, Run, Trial
@@ -12,6 +11,7 @@ from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.population import (
     MOST,
+    TOLERANCE,
     Job,
     Packing,
     Result,
@@ -39,6 +39,7 @@ class Trainings:
     processes: int
     report: Report
     deviations: list[float] = field(default_factory=list)
+    tolerances: list[float] = field(default_factory=list)
     loops: dict[str, None] = field(default_factory=dict)
     populations: int = 0
     runs: int = 0
@@ -81,6 +82,7 @@ class Trainings:
             for i, result in zip(parts[position], record.results, strict=True):
                 results[i] = result
             self.deviations += record.deviations
+            self.tolerances += record.tolerances
             self.loops.update(dict.fromkeys(record.loops))
             self.populations += record.buckets
             self.runs += len(record.results)
@@ -88,8 +90,10 @@ class Trainings:
         return results
 
     @property
-    def largest_deviation(self) -> float:
-        return float(np.max(self.deviations, initial=0.0))
+    def worst(self) -> tuple[float, float]:
+        """The deviation that comes nearest to what rounding explains, or lies furthest beyond it; and that limit."""
+        pairs = zip(self.deviations, self.tolerances, strict=True)
+        return max(pairs, key=lambda pair: pair[0] / pair[1], default=(0.0, TOLERANCE))
 
 
 def _duration(seconds: float) -> str:

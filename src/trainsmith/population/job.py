@@ -1,5 +1,6 @@
 """A job: runs to train in one process, self-contained, and its record. The unit of work everywhere."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from trainsmith.population.course import Result, Training, train
 from trainsmith.population.member import make_member
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.program import Program, Way
-from trainsmith.population.verify import deviation
+from trainsmith.population.verify import deviation, tolerance
 
 Advance = Callable[[int], None]
 
@@ -37,13 +38,14 @@ class Job:
 
 @dataclass
 class Record:
-    """What a job came to: results in the order of its runs, deviations of the replayed ones.
+    """What a job came to: results in the order of its runs, deviations of the replayed ones, what rounding explains.
 
     buckets: how many programs the runs needed. loops: why some could not be batched.
     """
 
     results: list[Result] = field(default_factory=list)
     deviations: list[float] = field(default_factory=list)
+    tolerances: list[float] = field(default_factory=list)
     buckets: int = 0
     loops: tuple[str, ...] = ()
 
@@ -68,7 +70,11 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
             trainers = [Alone(members[i]) for i in places]
         done = [r for t in trainers for r in train(t, x, y, job.training, job.keep_states, advance)]
         results.update(zip(places, done, strict=True))
-    replayed = [
-        deviation(make_member(job.runs[i], job.network, dataset), x, y, job.training, results[i]) for i in job.replay
-    ]
-    return Record([results[i] for i in range(len(members))], replayed, len(buckets), tuple(loops))
+    ordered = [results[i] for i in range(len(members))]
+    record = Record(ordered, buckets=len(buckets), loops=tuple(loops))
+    for i in job.replay:
+        make = functools.partial(make_member, job.runs[i], job.network, dataset)
+        found = deviation(make(), x, y, job.training, ordered[i])
+        record.deviations.append(found)
+        record.tolerances.append(tolerance(found, make, x, y, job.training, ordered[i]))
+    return record

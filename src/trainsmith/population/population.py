@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
-from trainsmith.population.alone import Alone
 from trainsmith.population.crew import Crew, hire
 from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.recruits import Loss, Networks, recruit
-from trainsmith.population.verify import TOLERANCE, relative_deviation
+from trainsmith.population.verify import TOLERANCE, Batch, explained, relative_deviation, replay
 
 LOOKED_AT_EVERY = 25
 """Steps between looks at the losses of members: one that is no longer finite is taken out."""
@@ -34,13 +33,15 @@ class Fit:
 
     losses: (steps, members), each member's loss on its batch before each step; nan after a member was taken out.
     ended: the step after which a member was taken out because its loss was no longer finite. seconds: wall
-    time. deviation: the receipt, how far members replayed alone deviated in their first losses, relatively.
+    time. deviation: the receipt, how far members replayed alone deviated in their first losses, relatively;
+    tolerance: how much of that rounding explains.
     """
 
     losses: Tensor
     seconds: float
     ended: dict[int, int] = field(default_factory=dict)
     deviation: float = math.nan
+    tolerance: float = TOLERANCE
 
     def final(self, steps: int = 20) -> Tensor:
         """Each member's mean loss over the last `steps` steps (members,)."""
@@ -140,15 +141,27 @@ class Population:
         losses, ended = crew.train(x, y, orders, first, rates, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
         seconds = time.perf_counter() - started
-        deviations = [_deviation(learner, x, y, orders[k], rates, losses[:, k]) for k, learner in witnesses.items()]
-        fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()}, max(deviations, default=math.nan))
-        if fit.deviation > TOLERANCE:
+        fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()})
+        for k, learner in witnesses.items():
+            self._verify(
+                fit, k, learner, [(r, x[o], y[o]) for r, o in zip(rates, orders[k][:REPLAYED_STEPS], strict=False)]
+            )
+        if fit.deviation > fit.tolerance:
             warnings.warn(
                 f"members trained alone deviate by {fit.deviation:.1e} from the same members in the population, more "
-                f"than rounding explains ({TOLERANCE:.0e}): do not trust this training, and please report it.",
+                f"than rounding explains ({fit.tolerance:.0e}): do not trust this training, and please report it.",
                 stacklevel=2,
             )
         return fit
+
+    def _verify(self, fit: Fit, k: int, learner: Learner, course: list[Batch]) -> None:
+        """Replay a member alone, and put its deviation into the receipt if it is the worst so far."""
+        found = relative_deviation(replay(learner, course), fit.losses[: len(course), k].tolist())
+        limit = TOLERANCE
+        if found > limit:
+            limit = explained(lambda: self._learner(k, course[0][2]), lambda member: course)
+        if math.isnan(fit.deviation) or found / limit > fit.deviation / fit.tolerance:
+            fit.deviation, fit.tolerance = found, limit
 
     def outputs(self, x: Tensor) -> Tensor:
         """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""
@@ -226,10 +239,13 @@ class Population:
     def _witnesses(self, y: Tensor) -> dict[int, Learner]:
         """Members to replay alone, as they were at the start: the last one, and others spread over the population."""
         chosen = {len(self) - 1 - (len(self) * i) // REPLAYED_MEMBERS for i in range(REPLAYED_MEMBERS)}
-        witnesses = {k: self._recruits.only(k).learners(y)[0] for k in sorted(chosen)}
-        for learner in witnesses.values():
-            learner.objective.to(self.device)
-        return witnesses
+        return {k: self._learner(k, y) for k in sorted(chosen)}
+
+    def _learner(self, k: int, y: Tensor) -> Learner:
+        """Member k as it was at the start."""
+        (learner,) = self._recruits.only(k).learners(y)
+        learner.objective.to(self.device)
+        return learner
 
 
 def _try(learner: Learner, x: Tensor, y: Tensor) -> None:
@@ -253,14 +269,6 @@ def _try(learner: Learner, x: Tensor, y: Tensor) -> None:
         raise InvalidInput(
             f"the loss must be one number for a batch, its mean; got {tuple(getattr(value, 'shape', ()))}."
         )
-
-
-def _deviation(learner: Learner, x: Tensor, y: Tensor, order: np.ndarray, rates: list[float], there: Tensor) -> float:
-    alone, here = Alone(learner), []
-    for s in range(min(REPLAYED_STEPS, len(order))):
-        chosen = torch.from_numpy(order[s]).to(x.device)
-        here.append(alone.step(s + 1, rates[s], x[chosen][None], y[chosen][None]).item())
-    return relative_deviation(here, there[: len(here)].tolist())
 
 
 @torch.no_grad()
