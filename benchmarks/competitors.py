@@ -307,17 +307,19 @@ class ScikitLearn(Competitor):
 
     def prepare(self) -> None:
         hidden = self.task.widths[1:-1]
-        self.passes = max(1, round(self.task.steps * self.task.batch_size / len(self.task.x)))
+        wanted = self.task.steps * self.task.batch_size
+        self.examples = min(wanted, len(self.task.x))
+        self.passes = max(1, round(wanted / self.examples))
         self.setting = f"{CORES} processes, {self.passes} passes a round; own weights and batches"
         self.arguments = {"hidden_layer_sizes": hidden, "batch_size": self.task.batch_size, "max_iter": self.passes}
 
     def samples(self) -> int:
-        return self.passes * len(self.task.x)
+        return self.passes * self.examples
 
     def train(self, steps: int) -> list[float]:
         import joblib
 
-        x, y = self.task.x.flatten(1).numpy(), self.task.y.numpy()
+        x, y = self.task.x[: self.examples].flatten(1).numpy(), self.task.y[: self.examples].numpy()
         work = [joblib.delayed(_sklearn)(x, y, self.arguments, k, r) for k, r in enumerate(self.task.rates())]
         return joblib.Parallel(n_jobs=CORES)(work)
 

@@ -105,7 +105,7 @@ def contest(task: Task, names: list[str], changes: dict[str, Any], console: Cons
 def summarize(task: Task, results: dict[str, Any], rounds: list[dict[str, float]]) -> dict[str, Any]:
     flops = task.flops()
     ours = results["trainsmith"]["rounds"]
-    reference = results.get("loop", {}).get("rounds")
+    reference = results.get("loop", {}).get("first_losses")
     for name, result in results.items():
         done = result["rounds"]
         if not done or "error" in done[-1]:
@@ -125,8 +125,8 @@ def summarize(task: Task, results: dict[str, Any], rounds: list[dict[str, float]
             "setting": done[-1]["setting"],
         }
         if reference and name != "scikit-learn":
-            pairs = zip(done[0]["losses"], reference[0]["losses"], strict=True)
-            result["deviation_from_loop"] = max(abs(a - b) / max(abs(b), 0.05) for a, b in pairs)
+            pairs = zip(result["first_losses"], reference, strict=True)
+            result["deviation_from_loop"] = max(abs(a - b) / abs(b) for a, b in pairs)
     return results
 
 
@@ -180,6 +180,7 @@ def main() -> None:
             task = grown("1", changes)
             outcomes[task.name] = contest(task, ["trainsmith", "loop"], changes, console)
             table(task, outcomes[task.name], console)
+            write(options.json, outcomes)
     else:
         for number in options.task:
             task = tasks(options.quick, rounds)[number]()
@@ -188,14 +189,19 @@ def main() -> None:
             changes = {"members": task.members, "steps": task.steps, "rounds": rounds}
             outcomes[task.name] = contest(task, names, changes, console)
             table(task, outcomes[task.name], console)
-    if options.json:
-        record = {
-            "command": " ".join(["python", *sys.argv]),
-            "warm_up_steps": WARM_UP,
-            "tasks": outcomes,
-            "environment": {**describe_environment(), "command": "", "cores": CORES, "machine": _processor()},
-        }
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def write(path: Path | None, outcomes: dict[str, Any]) -> None:
+    """The record so far."""
+    if path is None:
+        return
+    record = {
+        "command": " ".join(["python", *sys.argv]),
+        "warm_up_steps": WARM_UP,
+        "tasks": outcomes,
+        "environment": {**describe_environment(), "command": "", "cores": CORES, "machine": _processor()},
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _processor() -> str:
