@@ -189,6 +189,7 @@ def main() -> None:
             changes = {"members": task.members, "steps": task.steps, "rounds": rounds}
             outcomes[task.name] = contest(task, names, changes, console)
             table(task, outcomes[task.name], console)
+            write(options.json, outcomes)
 
 
 def write(path: Path | None, outcomes: dict[str, Any]) -> None:
