@@ -120,11 +120,20 @@ def _mnist() -> tuple[Tensor, Tensor, str]:
         data = load("mnist", data_dir=DATA / "mnist")
         return data.x, data.y, ""
     except (InvalidInput, OSError):
-        return torch.randn(10_000, 1, 28, 28), torch.randint(10, (10_000,)), "random data in the shape of MNIST"
+        return *_random(1, 28), "random data in the shape of MNIST"
 
 
 def _cifar() -> tuple[Tensor, Tensor, str]:
-    return torch.randn(5_000, 3, 32, 32), torch.randint(10, (5_000,)), "random data in the shape of CIFAR-10"
+    return *_random(3, 32), "random data in the shape of CIFAR-10"
+
+
+def _random(channels: int, size: int) -> tuple[Tensor, Tensor]:
+    """5,000 random images and classes, the same in every process."""
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.randn(5_000, channels, size, size, generator=generator),
+        torch.randint(10, (5_000,), generator=generator),
+    )
 
 
 def tasks(quick: bool, rounds: int) -> dict[str, Callable[[], Task]]:
