@@ -23,8 +23,8 @@ STYLE: Any = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 
 
 def curves(study: Study, family: str) -> str:
     """Mean validation score against steps, with a band of its 95 % interval, one line per technique."""
-    figure, ax = _figure(6.4, 3.6)
     rows = study.family(family)
+    figure, ax = _figure(6.4, _beside_legend(3.6, len(rows)))
     for i, row in enumerate(rows):
         colour, factor = PALETTE[i % len(PALETTE)], _factor(study)
         mean, low, high = ([factor * v for v in c] for c in (row.curve.mean, row.curve.low, row.curve.high))
@@ -65,8 +65,9 @@ def differences(study: Study, family: str) -> str:
 
 def tuning(study: Study, family: str) -> str:
     """Every tuning trial: validation score against learning rate, one line per technique."""
-    figure, ax = _figure(6.4, 3.2)
-    for i, row in enumerate(study.family(family)):
+    rows = study.family(family)
+    figure, ax = _figure(6.4, _beside_legend(3.2, len(rows)))
+    for i, row in enumerate(rows):
         points = sorted(_rates(row))
         colour = PALETTE[i % len(PALETTE)]
         x, y = [p[0] for p in points], [_factor(study) * p[1] for p in points]
@@ -92,6 +93,11 @@ def _factor(study: Study) -> float:
 
 def _axis(study: Study, of: str) -> str:
     return f"{of} {study.metric}, %" if study.metric == "accuracy" else f"{of} {study.metric}"
+
+
+def _beside_legend(height: float, lines: int) -> float:
+    """The height in inches that leaves room for a legend of so many lines."""
+    return max(height, 0.5 + 0.175 * lines)
 
 
 def _plain(text: str) -> str:
