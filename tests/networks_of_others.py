@@ -1,4 +1,6 @@
-"""Small classifiers of Hugging Face transformers, with random weights and dropout on, and what they take in."""
+"""Small networks of Hugging Face transformers and of MONAI, random weights, dropout on, and what they take in."""
+
+import importlib
 
 import torch
 
@@ -75,25 +77,61 @@ def opt(t):
     return t.OPTForSequenceClassification(config)
 
 
+def densenet(nets):
+    return nets.DenseNet(2, 1, CLASSES, init_features=8, growth_rate=4, block_config=(2, 2), dropout_prob=0.2)
+
+
+def resnet10(nets):
+    return nets.ResNet("basic", [1, 1, 1, 1], [4, 4, 8, 8], spatial_dims=2, n_input_channels=1, num_classes=CLASSES)
+
+
+def attention_unet(nets):
+    return nets.AttentionUnet(2, 1, CLASSES, channels=(4, 8), strides=(2,), dropout=0.2)
+
+
+def segresnet(nets):
+    return nets.SegResNet(2, 8, 1, CLASSES, dropout_prob=0.2, blocks_down=(1, 1), blocks_up=(1,))
+
+
+def unet(nets):
+    return nets.UNet(2, 1, CLASSES, channels=(4, 8, 16), strides=(2, 2), num_res_units=1, dropout=0.2)
+
+
+def medical_vit(nets):
+    return nets.ViT(
+        1, img_size=(16, 16), patch_size=(8, 8), hidden_size=12, mlp_dim=16, num_layers=2, num_heads=2,
+        num_classes=CLASSES, classification=True, spatial_dims=2, dropout_rate=0.2, post_activation=None,
+    )  # fmt: skip
+
+
 VISION = (resnet, vit, convnext, swin)
 LANGUAGE = (bert, distilbert, gpt2, opt)
-NETWORKS = {f.__name__: f for f in (*VISION, *LANGUAGE)}
+SEGMENTATION = (attention_unet, segresnet, unet)
+"""Networks whose output has a class for each pixel."""
+MEDICAL = (densenet, medical_vit, resnet10, *SEGMENTATION)
+NETWORKS = {f.__name__: f for f in (*VISION, *LANGUAGE, *MEDICAL)}
+
+
+def library(name):
+    """The package that the network is of."""
+    return "monai" if NETWORKS[name] in MEDICAL else "transformers"
 
 
 def build(name, seed):
     """The network `name` in double precision, its weights drawn from `seed`."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
+    package = importlib.import_module("monai.networks.nets" if library(name) == "monai" else "transformers")
+    if library(name) == "transformers":
+        package.logging.set_verbosity_error()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[name](transformers).train().double()
+        return NETWORKS[name](package).train().double()
 
 
 def examples(name, count):
-    """Inputs and targets: images (count, 1, 16, 16) or tokens (count, 7), as the network takes them."""
+    """Inputs and targets: images (count, 1, 16, 16) or tokens (count, 7), a class for each, or for each pixel."""
     generator = torch.Generator().manual_seed(0)
-    y = torch.randint(CLASSES, (count,), generator=generator)
+    of_each = IMAGES[1:] if NETWORKS[name] in SEGMENTATION else ()
+    y = torch.randint(CLASSES, (count, *of_each), generator=generator)
     if NETWORKS[name] in LANGUAGE:
         return torch.randint(2, WORDS, (count, *SENTENCES), generator=generator), y
     return torch.randn(count, *IMAGES, generator=generator, dtype=torch.float64), y

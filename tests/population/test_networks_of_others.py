@@ -3,13 +3,12 @@
 import pytest
 import torch
 
-from networks_of_others import NETWORKS, build, examples
+from networks_of_others import NETWORKS, build, examples, library
 from trainsmith.optimizer import Momentum
 from trainsmith.population import Alone, Chunk, Unbatchable
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import CrossEntropy, Objective
 
-pytest.importorskip("transformers", reason="Hugging Face transformers is in the test extra")
 STEPS, BATCH, MEMBERS = 4, 6, 3
 LOOPS = {"gpt2"}
 """Networks that ask a tensor for a number: gpt2 looks whether there is a padding token."""
@@ -17,6 +16,7 @@ RATES = (0.1, 0.03, 0.2)
 
 
 def learners(name):
+    pytest.importorskip(library(name), reason=f"{library(name)} is in the test extra")
     return [learner(name, k, k, {"lr": RATES[k], "momentum": 0.9}) for k in range(MEMBERS)]
 
 
@@ -55,8 +55,9 @@ def test_what_asks_for_numbers_is_found_out(name):
         Chunk(learners(name), *examples(name, 8))
 
 
-@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"resnet"}))
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"resnet", "resnet10"}))
 def test_dropout_is_on_and_of_the_members_seed(name):
+    pytest.importorskip(library(name), reason=f"{library(name)} is in the test extra")
     x, y = examples(name, 6)
 
     def loss(seed):

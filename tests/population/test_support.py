@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from networks_of_others import NETWORKS, build, examples
+from networks_of_others import NETWORKS, build, examples, library
 from side_by_side import side_by_side
 from torch_modules import CASES, NOT_NETWORKS, Probe, make
 from trainsmith.optimizer import SGD
@@ -111,7 +111,7 @@ def test_a_module_trains_together_as_alone_and_as_the_page_says(name, page):
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_others_trains_as_the_page_says(name, page):
-    pytest.importorskip("transformers", reason="Hugging Face transformers is in the test extra")
+    pytest.importorskip(library(name), reason=f"{library(name)} is in the test extra")
     reason = why_not(learners(lambda k: build(name, k)), *examples(name, 12))  # test_networks_of_others trains them
     note(page, name, line(name, not reason, reason))
 
@@ -142,5 +142,8 @@ def render(lines):
 
     none = {n: f"not a network: {why}" for n, why in NOT_NETWORKS.items()}
     modules = table("torch.nn", sorted([*CASES, *NOT_NETWORKS], key=str.lower), {**lines, **none})
-    others = table("Classifiers of Hugging Face transformers, small, with random weights", NETWORKS, lines)
-    return "\n".join([INTRODUCTION, modules, others])
+    others = [
+        table(f"Networks of {title}, small, with random weights", [n for n in NETWORKS if library(n) == package], lines)
+        for package, title in (("transformers", "Hugging Face transformers"), ("monai", "MONAI"))
+    ]
+    return "\n".join([INTRODUCTION, modules, *others])
