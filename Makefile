@@ -30,6 +30,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/compare_digits.py
 	$(BIN)/python benchmarks/optimizers.py
+	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/population.py --json results/population.json
 
 .venv/ready: pyproject.toml constraints.txt
