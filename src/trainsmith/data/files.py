@@ -8,7 +8,7 @@ import numpy as np
 
 from trainsmith.data.arrays import assemble
 from trainsmith.data.dataset import Dataset
-from trainsmith.data.table import read_table
+from trainsmith.data.csv_table import read_table
 from trainsmith.errors import InvalidInput
 
 SUFFIXES = (".npz", ".csv")
