@@ -180,6 +180,8 @@ def main() -> None:
             task = grown("1", changes)
             outcomes[task.name] = contest(task, ["trainsmith", "loop"], changes, console)
             table(task, outcomes[task.name], console)
+            for result in outcomes[task.name]["competitors"].values():
+                result.pop("first_losses", None)  # a thousand numbers that the deviation sums up
             write(options.json, outcomes)
     else:
         for number in options.task:

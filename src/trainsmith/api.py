@@ -16,7 +16,7 @@ from trainsmith import inspection
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import Announce, Budget, Row, Study, default_baseline
 from trainsmith.comparison import compare as run_comparison
-from trainsmith.data import Dataset, from_arrays, load
+from trainsmith.data import Dataset, as_dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.export import export_winner
 from trainsmith.export.stored import WINNER
@@ -80,7 +80,7 @@ class Comparison:
 
 def compare(
     network: str | Factory,
-    data: str | Dataset | tuple[Any, Any],
+    data: Any,
     *,
     baseline: Recipe | Mapping[str, str] | None = None,
     vary: Sequence[str] | None = None,
@@ -95,12 +95,13 @@ def compare(
     """Compare training techniques on a network and data, fairly tuned, and say which is better.
 
     network: a name ("mlp"), "package.module:factory", or a function that makes a fresh nn.Module, called
-    with (input_shape, outputs) if it takes two arguments. data: a name such as "digits", a path to an .npz
-    or .csv, a Dataset, or a pair (x, y) of arrays. baseline: the recipe varied, one family at a time.
-    vary: the families to vary (default all). techniques: only these. trials: tuning trials for each
-    technique. seeds: fresh seeds for what is reported. Raises InvalidInput for anything that cannot be used.
+    with (input_shape, outputs) if it takes two arguments. data: a name such as "digits", a path to a file or
+    folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
+    such. baseline: the recipe varied, one family at a time. vary: the families to vary (default all).
+    techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
+    Raises InvalidInput for anything that cannot be used.
     """
-    dataset = load(data) if isinstance(data, str) else from_arrays(*data) if isinstance(data, tuple) else data
+    dataset = as_dataset(data)
     chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
     if processes is not None and processes < 1:
         raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")

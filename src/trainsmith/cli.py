@@ -48,9 +48,10 @@ def main() -> None:
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say where data come from and how a table is read."""
     for option in (
-        click.option("--data-dir", type=click.Path(path_type=Path), help="Where MNIST's files are [$TRAINSMITH_DATA]."),
-        click.option("--target", help="The column of a .csv to predict."),
-        click.option("--task", type=click.Choice(["classification", "regression"]), help="What a .csv asks for."),
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Where MNIST's and CIFAR-10's files are."),
+        click.option("--target", help="The column of a table to predict."),
+        click.option("--task", type=click.Choice(["classification", "regression"]), help="What a file asks for."),
+        click.option("--image-size", type=int, help="Scale and crop pictures to so many pixels on each side."),
     ):
         command = option(command)
     return command
@@ -74,13 +75,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 @data_options
 @json_option
 def compare(data: str, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Compare training techniques on DATA: a name such as digits, or a path to an .npz or .csv."""
+    """Compare training techniques on DATA: a name such as digits, or a path to a file or a folder."""
     from trainsmith import api
     from trainsmith.data import load
     from trainsmith.progress import Bar
     from trainsmith.report.terminal import show
 
-    dataset = load(data, data_dir=options["data_dir"], target=options["target"], task=options["task"])
+    dataset = load(data, **_reading(options))
     folder = _new_folder(out, dataset.name)
     given = {k: options[k] for k in ("trials", "seeds", "steps", "batch_size", "processes") if options[k] is not None}
     with _made(folder), Bar() as bar:
@@ -123,7 +124,7 @@ def inspect(data: str | None, example: str | None, as_json: bool, out: Path | No
         assert data is not None
         result = examine.network(
             data, options["network"], _pairs(options["recipe"]), options["seed"],
-            data_dir=options["data_dir"], target=options["target"], task=options["task"],
+            **_reading(options),
         )  # fmt: skip
     picture = result.draw(out or Path(f"inspect-{Path(data).stem if data else example}.png"))
     if as_json:
@@ -192,6 +193,11 @@ def _made(folder: Path) -> Iterator[None]:
 
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text is not None else None
+
+
+def _reading(options: dict[str, Any]) -> dict[str, Any]:
+    """What data_options took, for load."""
+    return {name: options[name] for name in ("data_dir", "target", "task", "image_size")}
 
 
 def _pairs(text: str | None) -> dict[str, str] | None:

@@ -244,8 +244,8 @@ REFUSED = [
     ),
     ("inf.csv", table(a=np.where(Y, X[:, 0], np.inf), y=Y), "20 of 60 values in column 'a' are NaN or infinite"),
     ("single.csv", table(a=X[:, 0], y=np.ones(60, int)), "y holds a single class, '1'"),
-    ("data.parquet", text("PAR1"), "must be an .npz or .csv file; got 'data.parquet'. Save arrays"),
-    ("folder.csv", lambda path: path.mkdir(), "'folder.csv' is a directory"),
+    ("data.xlsx", text("PK"), "must be an .npz, .csv or .parquet file, or a folder .*; got 'data.xlsx'. Save arrays"),
+    ("folder.csv", lambda path: path.mkdir(), "'folder.csv' must hold a folder of pictures for each class"),
 ]
 
 

@@ -15,12 +15,13 @@ from trainsmith.errors import InvalidInput
     [
         ("digitz", {}, "unknown data set 'digitz': did you mean digits"),
         ("brest cancer", {}, "did you mean breast-cancer"),
-        ("zzz", {}, "choose one of: breast-cancer, diabetes, digits, mnist, wine. Data of your own .* .npz or .csv"),
+        ("zzz", {}, "choose one of: breast-cancer, cifar10, diabetes, digits, mnist, wine. Data of your own"),
         ("", {}, "unknown data set ''"),
         ("no/such.csv", {}, r"there is no file 'no/such.csv'; check the path \(looked in "),
         ("such.npz", {}, "there is no file 'such.npz'"),
-        (".", {}, "must be an .npz or .csv file; '.' is a directory"),
-        ("digits", {"target": "x"}, "a target is named for .csv files only; digits has its own"),
+        (".", {}, "'.' must hold a folder of pictures for each class"),
+        ("digits", {"target": "x"}, "a target is named for tables only; digits has its own"),
+        ("digits", {"image_size": 8}, "an image size is for pictures in files and folders; digits has its own"),
         ("digits", {"task": "regression"}, "digits is always a classification, got 'regression'"),
     ],
 )

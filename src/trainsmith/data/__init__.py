@@ -2,8 +2,9 @@
 
 from trainsmith.data.arrays import from_arrays
 from trainsmith.data.dataset import Dataset, LockedTest
+from trainsmith.data.given import as_dataset
 from trainsmith.data.load import load
 from trainsmith.data.named import NAMES
 from trainsmith.data.split import split
 
-__all__ = ["NAMES", "Dataset", "LockedTest", "from_arrays", "load", "split"]
+__all__ = ["NAMES", "Dataset", "LockedTest", "as_dataset", "from_arrays", "load", "split"]

@@ -1,4 +1,4 @@
-"""A Dataset from a user's file: .npz arrays or a .csv table. Nothing is ever unpickled."""
+"""A Dataset from a user's file or folder: arrays, tables, pictures. Nothing is ever unpickled."""
 
 import zipfile
 from pathlib import Path
@@ -7,31 +7,40 @@ from typing import Any
 import numpy as np
 
 from trainsmith.data.arrays import assemble
-from trainsmith.data.dataset import Dataset
 from trainsmith.data.csv_table import read_table
+from trainsmith.data.dataset import Dataset
+from trainsmith.data.folder import read_folder
+from trainsmith.data.parquet import read_parquet
 from trainsmith.errors import InvalidInput
 
-SUFFIXES = (".npz", ".csv")
+SUFFIXES = (".npz", ".csv", ".parquet")
 
 
-def read_file(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
-    """The data in an .npz or .csv file; see read_npz and read_csv. The data set is named after the file.
+def read_file(path: Path, target: str | None = None, task: str | None = None, image_size: int | None = None) -> Dataset:
+    """The data in an .npz, .csv or .parquet file or in a folder; see read_npz, read_csv, read_parquet, read_folder.
 
-    Raises InvalidInput for a path that is no such file, and for contents that cannot be used.
+    The data set is named after the file. Raises InvalidInput for a path that is no such file, and for contents that
+    cannot be used.
     """
-    if path.is_dir():
-        raise InvalidInput(f"the data must be an .npz or .csv file; '{path}' is a directory. Name a file in it.")
     if not path.exists():
         raise InvalidInput(f"there is no file '{path}'; check the path (looked in {Path.cwd()}).")
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if not path.is_dir() and suffix not in SUFFIXES:
         raise InvalidInput(
-            f"the data must be an .npz or .csv file; got '{path}'. Save arrays x and y with numpy.savez, or a "
-            "table as .csv."
+            f"the data must be an .npz, .csv or .parquet file, or a folder of pictures; got '{path}'. Save arrays x "
+            "and y with numpy.savez, or a table as .csv."
+        )
+    if image_size is not None and suffix in (".npz", ".csv"):
+        raise InvalidInput(
+            f"an image size is for encoded pictures only; '{path}' holds arrays. Leave --image-size out."
         )
     try:
+        if path.is_dir():
+            return read_folder(path, target, task, image_size)
         if path.stat().st_size == 0:
             raise InvalidInput(f"'{path}' is empty; an {suffix} file with examples is needed.")
+        if suffix == ".parquet":
+            return read_parquet(path, target, task, image_size)
         return read_npz(path, target, task) if suffix == ".npz" else read_csv(path, target, task)
     except OSError as error:
         raise InvalidInput(f"'{path}' cannot be read: {error.strerror or error}.") from error

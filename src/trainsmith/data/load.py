@@ -16,22 +16,29 @@ def load(
     data_dir: str | PathLike[str] | None = None,
     target: str | None = None,
     task: str | None = None,
+    image_size: int | None = None,
 ) -> Dataset:
-    """A Dataset by name (digits, mnist, wine, breast-cancer, diabetes) or from an .npz or .csv file.
+    """A Dataset by name (digits, mnist, cifar10, wine, breast-cancer, diabetes), or from a file or a folder.
 
-    data_dir: where MNIST's files are. target: the column to predict, for .csv. task: "classification" or
-    "regression" for files, where the targets would be taken for the other. Raises InvalidInput for anything
+    Files are .npz, .csv and .parquet; folders hold pictures in a folder for each class, or Parquet files. data_dir:
+    where MNIST's and CIFAR-10's files are. target: the column to predict, of a table. task: "classification" or
+    "regression" for files, where the targets would be taken for the other. image_size: scale and crop pictures to so
+    many pixels on each side. Raises InvalidInput for anything
     that cannot be loaded or that no network can be trained on.
     """
     given = os.fspath(name_or_path)
     known = known_name(given)
     if known is None:
         if _is_path(given):
-            return read_file(Path(given).expanduser(), target, task)
+            if image_size is not None and image_size < 1:
+                raise InvalidInput(f"the image size must be a whole number of at least 1; got {image_size}.")
+            return read_file(Path(given).expanduser(), target, task, image_size)
         unknown = unknown_name("data set", given, NAMES)
-        raise InvalidInput(f"{unknown} Data of your own are given as a path to an .npz or .csv file.")
+        raise InvalidInput(f"{unknown} Data of your own are given as a path to a file or folder.")
     if target is not None:
-        raise InvalidInput(f"a target is named for .csv files only; {known} has its own.")
+        raise InvalidInput(f"a target is named for tables only; {known} has its own.")
+    if image_size is not None:
+        raise InvalidInput(f"an image size is for pictures in files and folders; {known} has its own.")
     dataset = named(known, data_dir)
     if task is not None and task.strip().lower() != dataset.task:
         raise InvalidInput(f"a task is chosen for files only; {known} is always a {dataset.task}, got '{task}'.")

@@ -1,15 +1,16 @@
-"""The data sets known by name: four that come with scikit-learn, and MNIST from its files."""
+"""The data sets known by name: four that come with scikit-learn, and MNIST and CIFAR-10 from their files."""
 
 from os import PathLike
 
 import numpy as np
 
 from trainsmith.data.arrays import assemble
+from trainsmith.data.cifar10 import cifar10
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.mnist import read_mnist
 from trainsmith.errors import unknown_name
 
-NAMES = ("breast-cancer", "diabetes", "digits", "mnist", "wine")
+NAMES = ("breast-cancer", "cifar10", "diabetes", "digits", "mnist", "wine")
 
 
 def known_name(given: str) -> str | None:
@@ -21,7 +22,7 @@ def named(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
     """The data set of that name.
 
     digits: 8×8 grey images in [0, 1]. mnist: 28×28 in [0, 1], with its own test part; see read_mnist for
-    data_dir. breast-cancer, wine: tables in their raw units. diabetes: a regression, raw units.
+    data_dir. cifar10: see cifar10. breast-cancer, wine: tables in their raw units. diabetes: a regression, raw units.
     """
     known = known_name(name)
     if known is None:
@@ -29,6 +30,8 @@ def named(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
     if known == "mnist":
         train, test = read_mnist(data_dir)
         return assemble(*train, known, test=test, task="classification")
+    if known == "cifar10":
+        return cifar10(data_dir)
     from sklearn import datasets
 
     if known == "digits":

@@ -16,9 +16,7 @@ TARGETS = ("target", "label", "class", "y")
 MOST_CATEGORIES = 50
 
 
-def arrays_of(
-    frame: pd.DataFrame, target: str | None, path: Path
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(x, y, features) of a table with named columns.
 
     target: the target's column; by default the one named target, label, class or y (in that order, any

@@ -1,0 +1,100 @@
+"""A Dataset from whatever a Python user has: a name, arrays, a torch Dataset, a Hugging Face dataset."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset as TorchDataset
+
+from trainsmith.data.arrays import assemble, from_arrays
+from trainsmith.data.dataset import Dataset
+from trainsmith.data.load import load
+from trainsmith.data.parquet import from_frames
+from trainsmith.errors import InvalidInput
+
+TRAIN, TEST = "train", "test"
+
+
+def as_dataset(data: Any) -> Dataset:
+    """`data` as a Dataset.
+
+    A Dataset; a name or a path, see load; a pair (x, y) of arrays; a torch.utils.data.Dataset with a length, whose
+    items are (input, target), inputs being tensors, arrays or Pillow images of one shape; a `datasets.Dataset` of
+    Hugging Face; or a mapping (a `DatasetDict` is one) with one of these under "train" and perhaps one under "test",
+    which becomes the locked test part. Raises InvalidInput for anything else.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, (str, PathLike)):
+        return load(data)
+    if isinstance(data, tuple) and len(data) == 2:
+        return from_arrays(*data)
+    if isinstance(data, Mapping):
+        return _of_parts(data)
+    return _of_parts({TRAIN: data})
+
+
+def _of_parts(parts: Mapping[Any, Any]) -> Dataset:
+    if TRAIN not in parts:
+        raise InvalidInput(f"data in parts must have one named '{TRAIN}'; got {', '.join(map(str, parts)) or 'none'}.")
+    train, test = parts[TRAIN], parts.get(TEST)
+    if _is_hugging_face(train):
+        names = getattr(train.features.get("label"), "names", None)
+        title = getattr(train.info, "dataset_name", None) or "data"
+        return from_frames(_frame(train), None if test is None else _frame(test), title, title, classes=names)
+    x, y = _pair(train, TRAIN)
+    classes = getattr(train, "classes", None)
+    known = [str(c) for c in classes] if classes and len(np.unique(y)) == len(classes) else None
+    given = None if test is None else _pair(test, TEST)
+    return assemble(x, y, type(train).__name__ if not isinstance(train, tuple) else "data", test=given, classes=known)
+
+
+def _is_hugging_face(data: Any) -> bool:
+    return hasattr(data, "to_pandas") and hasattr(data, "features") and hasattr(data, "info")
+
+
+def _frame(data: Any) -> Any:
+    from datasets import Image
+
+    for name, feature in data.features.items():
+        if isinstance(feature, Image):
+            data = data.cast_column(name, Image(decode=False))  # the files' bytes, which pictures.py reads
+    return data.to_pandas()
+
+
+def _pair(data: Any, part: str) -> tuple[Any, Any]:
+    """x and y of a part: a pair of arrays, or the items of a torch Dataset."""
+    if isinstance(data, tuple) and len(data) == 2:
+        return data
+    if not (isinstance(data, TorchDataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))):
+        raise InvalidInput(
+            "the data must be a name, a path, a pair (x, y) of arrays, a torch Dataset with a length or a Hugging Face "
+            f"dataset; got {type(data).__name__}."
+        )
+    try:
+        count = len(data)
+    except (TypeError, NotImplementedError) as error:
+        raise InvalidInput(f"a torch Dataset must have a length; {type(data).__name__} has none.") from error
+    items = [_item(data[i], i, part) for i in range(count)]
+    shapes = {x.shape for x, _ in items}
+    if len(shapes) > 1:
+        raise InvalidInput(f"the inputs of the {part} part must have one shape; got {_some(shapes)}. Transform them.")
+    if not items:
+        raise InvalidInput(f"the {part} part is empty.")
+    return np.stack([x for x, _ in items]), np.asarray([y for _, y in items])
+
+
+def _item(item: Any, number: int, part: str) -> tuple[np.ndarray, Any]:
+    if not (isinstance(item, (tuple, list)) and len(item) == 2):
+        raise InvalidInput(
+            f"each item of a torch Dataset must be a pair (input, target); item {number} of the {part} part is a "
+            f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, (tuple, list)) else ''}."
+        )
+    x, y = item
+    return np.asarray(x), y.tolist() if hasattr(y, "tolist") else y
+
+
+def _some(shapes: set[tuple[int, ...]]) -> str:
+    listed = sorted(map(str, shapes))
+    return ", ".join(listed[:3]) + (" and others" if len(listed) > 3 else "")
