@@ -9,7 +9,7 @@ from trainsmith.population.member import Learner, Member, make_member
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
-from trainsmith.population.verify import TOLERANCE, deviation
+from trainsmith.population.verify import TOLERANCE
 
 __all__ = [
     "FIRST_LOSSES",
@@ -29,7 +29,6 @@ __all__ = [
     "Unbatchable",
     "bucket_key",
     "choose",
-    "deviation",
     "make_member",
     "members_at_once",
     "pack",

@@ -15,7 +15,7 @@ from trainsmith.population.course import Result, Training, train
 from trainsmith.population.member import make_member
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.program import Program, Way
-from trainsmith.population.verify import deviation, tolerance
+from trainsmith.population.verify import receipt
 
 Advance = Callable[[int], None]
 
@@ -74,7 +74,7 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
     record = Record(ordered, buckets=len(buckets), loops=tuple(loops))
     for i in job.replay:
         make = functools.partial(make_member, job.runs[i], job.network, dataset)
-        found = deviation(make(), x, y, job.training, ordered[i])
+        found, explained = receipt(make, x, y, job.training, ordered[i])
         record.deviations.append(found)
-        record.tolerances.append(tolerance(found, make, x, y, job.training, ordered[i]))
+        record.tolerances.append(explained)
     return record

@@ -19,7 +19,7 @@ from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.recruits import Loss, Networks, recruit
-from trainsmith.population.verify import TOLERANCE, Batch, explained, relative_deviation, replay
+from trainsmith.population.verify import TOLERANCE, Batch, compared
 
 LOOKED_AT_EVERY = 25
 """Steps between looks at the losses of members: one that is no longer finite is taken out."""
@@ -135,17 +135,16 @@ class Population:
         x, y = self._given(x, y, each=False)
         orders = self._orders(len(x), batch_size, steps, examples)
         crew = self._ready(x[orders[0][0]], y[orders[0][0]], steps)
-        witnesses = self._witnesses(y) if self.steps == 0 else {}
+        witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
         rates = [schedule(first + s + 1) if schedule is not None else 1.0 for s in range(steps)]
         losses, ended = crew.train(x, y, orders, first, rates, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
         seconds = time.perf_counter() - started
         fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()})
-        for k, learner in witnesses.items():
-            self._verify(
-                fit, k, learner, [(r, x[o], y[o]) for r, o in zip(rates, orders[k][:REPLAYED_STEPS], strict=False)]
-            )
+        for k in witnesses:
+            course = [(r, x[o], y[o]) for r, o in zip(rates, orders[k][:REPLAYED_STEPS], strict=False)]
+            self._verify(fit, k, course)
         if fit.deviation > fit.tolerance:
             warnings.warn(
                 f"members trained alone deviate by {fit.deviation:.1e} from the same members in the population, more "
@@ -153,15 +152,6 @@ class Population:
                 stacklevel=2,
             )
         return fit
-
-    def _verify(self, fit: Fit, k: int, learner: Learner, course: list[Batch]) -> None:
-        """Replay a member alone, and put its deviation into the receipt if it is the worst so far."""
-        found = relative_deviation(replay(learner, course), fit.losses[: len(course), k].tolist())
-        limit = TOLERANCE
-        if found > limit:
-            limit = explained(lambda: self._learner(k, course[0][2]), lambda member: course)
-        if math.isnan(fit.deviation) or found / limit > fit.deviation / fit.tolerance:
-            fit.deviation, fit.tolerance = found, limit
 
     def outputs(self, x: Tensor) -> Tensor:
         """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""
@@ -236,10 +226,16 @@ class Population:
             self._crew = hire(learners, x, y, steps, self.threads)
         return self._crew
 
-    def _witnesses(self, y: Tensor) -> dict[int, Learner]:
-        """Members to replay alone, as they were at the start: the last one, and others spread over the population."""
-        chosen = {len(self) - 1 - (len(self) * i) // REPLAYED_MEMBERS for i in range(REPLAYED_MEMBERS)}
-        return {k: self._learner(k, y) for k in sorted(chosen)}
+    def _witnesses(self) -> list[int]:
+        """Members to replay alone: the last one, and others spread over the population."""
+        return sorted({len(self) - 1 - (len(self) * i) // REPLAYED_MEMBERS for i in range(REPLAYED_MEMBERS)})
+
+    def _verify(self, fit: Fit, k: int, course: list[Batch]) -> None:
+        """Replay a member alone, and put its deviation into the receipt if it is the worst so far."""
+        losses = fit.losses[: len(course), k].tolist()
+        found, limit = compared(lambda: self._learner(k, course[0][2]), lambda learner: course, losses)
+        if math.isnan(fit.deviation) or found / limit > fit.deviation / fit.tolerance:
+            fit.deviation, fit.tolerance = found, limit
 
     def _learner(self, k: int, y: Tensor) -> Learner:
         """Member k as it was at the start."""

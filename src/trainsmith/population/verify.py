@@ -26,21 +26,14 @@ MOST_EXPLAINED = 1e-2
 """No deviation beyond this is taken for rounding."""
 
 
-def deviation(member: Member, x: Tensor, y: Tensor, training: Training, result: Result) -> float:
-    """The largest |loss alone - loss in the population| over the first steps, relative to the largest loss.
+def receipt(
+    make: Callable[[], Member], x: Tensor, y: Tensor, training: Training, result: Result
+) -> tuple[float, float]:
+    """How far a run of a population lies from the same member alone, and how much of that rounding explains.
 
-    member: built anew from its run, so that nothing is shared with the population that gave `result`.
+    make: builds the member anew from its run, so that nothing is shared with the population that gave `result`.
     """
-    return relative_deviation(replay(member, _course(member, x, y, training, result)), result.first_losses)
-
-
-def tolerance(
-    found: float, make: Callable[[], Member], x: Tensor, y: Tensor, training: Training, result: Result
-) -> float:
-    """How large a deviation rounding explains for this member; measured only where `found` is above TOLERANCE."""
-    if found <= TOLERANCE:
-        return TOLERANCE
-    return explained(make, lambda member: _course(member, x, y, training, result))
+    return compared(make, lambda member: _course(member, x, y, training, result), result.first_losses)
 
 
 L = TypeVar("L", bound=Learner)
@@ -60,21 +53,39 @@ def replay(learner: Learner, course: Iterable[Batch]) -> list[float]:
     return [alone.step(i, rate, x[None], y[None]).item() for i, (rate, x, y) in enumerate(course, 1)]
 
 
-def explained(make: Callable[[], L], course: Callable[[L], Iterable[Batch]]) -> float:
-    """The deviation of a member from itself with the last bit of its weights changed, AMPLIFIED times."""
-    plain, shaken = make(), make()
+def compared(
+    make: Callable[[], L], course: Callable[[L], Iterable[Batch]], there: Sequence[float]
+) -> tuple[float, float]:
+    """(deviation, tolerance) of the losses `there` from those of the learner alone, where they stand worst.
+
+    The tolerance of a step is AMPLIFIED times what a change of the weights' last bit makes of the learner alone up to
+    that step, at least TOLERANCE. Steps at which that exceeds MOST_EXPLAINED say nothing any more and are left out:
+    from there on rounding, not the training, decides. The first step always counts.
+    """
+    plain = make()
+    alone = replay(plain, course(plain))
+    found = relative_deviations(alone, there)
+    if not len(found) or found.max() <= TOLERANCE:
+        return float(found.max(initial=0.0)), TOLERANCE
+    shaken = make()
     with torch.no_grad():
         for name, p in shaken.objective.named_parameters():
             signs = torch.randint(2, p.shape, generator=torch_generator(shaken.seed, "shaken", name)) * 2 - 1
             p.mul_(1 + torch.finfo(p.dtype).eps * signs.to(p))
-    own = relative_deviation(replay(plain, course(plain)), replay(shaken, course(shaken)))
-    return min(MOST_EXPLAINED, max(TOLERANCE, AMPLIFIED * own))
+    own = relative_deviations(alone, replay(shaken, course(shaken)))
+    limits = np.maximum(TOLERANCE, AMPLIFIED * np.maximum.accumulate(own))
+    telling = max(1, int((limits <= MOST_EXPLAINED).sum()))
+    limits = np.minimum(limits, MOST_EXPLAINED)[:telling]
+    worst = int((found[:telling] / limits).argmax())
+    return float(found[worst]), float(limits[worst])
 
 
-def relative_deviation(here: Sequence[float], there: Sequence[float]) -> float:
-    """max |a - b| / max |a| over the finite part; infinite if one is finite where the other is not."""
-    a, b = np.asarray(here), np.asarray(there)
+def relative_deviations(here: Sequence[float], there: Sequence[float]) -> np.ndarray:
+    """|a - b| of each step, relative to the largest |a| so far; infinite where only one is finite, 0 where neither."""
+    a, b = np.asarray(here, float), np.asarray(there, float)
     finite = np.isfinite(a)
-    if (finite != np.isfinite(b)).any():
-        return math.inf
-    return float(np.abs(a - b)[finite].max() / np.abs(a[finite]).max()) if finite.any() else 0.0
+    scale = np.maximum.accumulate(np.where(finite, np.abs(a), 0.0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.where(finite, np.abs(a - b) / scale, 0.0)
+    found = np.where(finite & (a == b), 0.0, found)
+    return np.where(finite == np.isfinite(b), found, math.inf)
