@@ -54,6 +54,8 @@ class Population:
     network: a function that makes a fresh network, called once for each member with its seed, or a list of
     networks. members: how many; needless where a list says it. optimizer: one of trainsmith's, by name or class.
     loss: a function of outputs and targets, "cross-entropy" or "mse"; by default what suits the targets.
+    regularizers: penalties, constraints, augmentations and the like of trainsmith.regularization, such as
+    [L2(1e-4), MaxNorm(3.0)], for all members; or a list of such lists, one a member. Layers belong into the network.
     seeds: one a member (default 0, 1, 2 ...), or one for all; a seed draws a member's weights, batches and noise.
     device: where to train. threads: how many chunks of members train at once (default one a core; 1 on a GPU).
     Further arguments are hyper-parameters of the optimizer or arguments of the factory: one value, or one a member.
@@ -78,12 +80,13 @@ class Population:
         *,
         optimizer: str | type[Optimizer] = "adam",
         loss: Loss = None,
+        regularizers: Sequence[Any] | None = None,
         seeds: int | Sequence[int] | None = None,
         device: str | torch.device = "cpu",
         threads: int | None = None,
         **hyperparameters: Any,
     ) -> None:
-        self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters)
+        self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters, regularizers)
         self.seeds = list(self._recruits.seeds)
         self.device = torch.device(device)
         self.threads = threads

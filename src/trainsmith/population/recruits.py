@@ -15,8 +15,9 @@ from trainsmith.catalogue import Technique, find
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import luck
+from trainsmith.population.beside import for_each, objective_with, rule_with
 from trainsmith.population.member import Learner
-from trainsmith.population.objective import CrossEntropy, Objective
+from trainsmith.population.objective import CrossEntropy
 
 Networks = Callable[..., nn.Module] | Sequence[nn.Module]
 Loss = str | Callable[[Tensor, Tensor], Tensor] | None
@@ -49,17 +50,29 @@ class Recruits:
     rule: type[Optimizer]
     numbers: list[dict[str, float]]
     loss: Loss
+    regularizers: list[list[Any]]
 
     def only(self, k: int) -> "Recruits":
         """Member k by itself."""
-        return Recruits([self.networks[k]], [self.seeds[k]], self.rule, [self.numbers[k]], self.loss)
+        return Recruits(
+            [self.networks[k]], [self.seeds[k]], self.rule, [self.numbers[k]], self.loss, [self.regularizers[k]]
+        )
 
     def learners(self, y: Tensor) -> list[Learner]:
         """One learner a member, on copies of the networks, with the loss that suits targets like y."""
         return [
-            Learner(seed, Objective(copy.deepcopy(network), _loss(self.loss, y)), self.rule, numbers)
-            for seed, network, numbers in zip(self.seeds, self.networks, self.numbers, strict=True)
+            self._learner(copy.deepcopy(network), seed, numbers, copy.deepcopy(own), y)
+            for network, seed, numbers, own in zip(
+                self.networks, self.seeds, self.numbers, self.regularizers, strict=True
+            )
         ]
+
+    def _learner(
+        self, network: nn.Module, seed: int, numbers: dict[str, float], regularizers: list[Any], y: Tensor
+    ) -> Learner:
+        rule, added = rule_with(self.rule, regularizers)
+        objective = objective_with(network, _loss(self.loss, y), regularizers)
+        return Learner(seed, objective, rule, {**numbers, **added})
 
 
 def recruit(
@@ -69,6 +82,7 @@ def recruit(
     loss: Loss,
     seeds: int | Sequence[int] | None,
     given: Mapping[str, Any],
+    regularizers: Any = None,
 ) -> Recruits:
     """The members described by these arguments of Population. Raises InvalidInput for what does not fit together."""
     technique = _optimizer(optimizer)
@@ -79,6 +93,8 @@ def recruit(
         counts["members="] = members
     if modules is not None:
         counts["the list of networks"] = len(modules)
+    if isinstance(regularizers, (list, tuple)) and regularizers and isinstance(regularizers[0], (list, tuple)):
+        counts["regularizers="] = len(regularizers)
     if seeds is not None and not isinstance(seeds, int):
         counts["seeds="] = len(seeds)
     if len(set(counts.values())) > 1:
@@ -102,7 +118,11 @@ def recruit(
         raise InvalidInput(
             f"{technique.name} has no hyper-parameter {', '.join(rest[0])}; it has {', '.join(sorted(known))}."
         )
-    return Recruits(modules, drawn, technique.make, numbers, loss)  # type: ignore[arg-type]
+    beside = for_each(regularizers, count)
+    for own in beside:
+        objective_with(nn.Identity(), nn.Identity(), own)
+        rule_with(technique.make, own)  # type: ignore[arg-type]
+    return Recruits(modules, drawn, technique.make, numbers, loss, beside)  # type: ignore[arg-type]
 
 
 def _optimizer(optimizer: str | type[Optimizer]) -> Technique:
