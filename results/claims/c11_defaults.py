@@ -14,6 +14,11 @@ from training import Course, Part, errors, parts
 import trainsmith
 from trainsmith.data import load
 
+COMMENT = (
+    "In trainings as short as these, 8 trials on one optimizer's learning rate are worth about a point more than 8 "
+    "optimizers at their defaults, on both data sets; beside momentum on digits the interval still reaches half a "
+    "point."
+)
 CLAIM = Claim(
     number="C11",
     statement="The best of eight optimizers at their default settings is within half a point of one optimizer whose "
@@ -90,7 +95,7 @@ def measure(quick: bool) -> Measured:
             what = f"{name}: eight at defaults minus {tuned} tuned, points, within {NEAR}"
             checks.append(Check(what, difference, -NEAR, NEAR))
         figures |= {f"{name}, {way}: test error, %": v for way, v in found.items()}
-    return Measured(checks, figures, len(seeds), notes)
+    return Measured(checks, figures, len(seeds), {"comment": COMMENT} | notes)
 
 
 if __name__ == "__main__":
