@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types mutants support bench clean
+.PHONY: demo test check lint types mutants fuzz support bench clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -22,6 +22,9 @@ types: .venv/ready
 
 mutants: .venv/ready
 	$(BIN)/python tests/mutants/run.py
+
+fuzz: .venv/ready
+	$(BIN)/python tests/fuzz/run.py --jobs $(WORKERS) --json results/fuzz.json
 
 support: .venv/ready
 	SUPPORT=write $(BIN)/python -m pytest tests/population/test_support.py

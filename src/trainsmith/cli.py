@@ -175,7 +175,7 @@ def report(study: Path, out: Path | None) -> None:
 
     if not (study / "study.json").is_file():
         raise InvalidInput(f"'{study}' is not a study's folder: it has no study.json.")
-    read = read_study((study / "study.json").read_text(encoding="utf-8"))
+    read = read_study((study / "study.json").read_bytes())
     show(Group(summary(read), *family_tables(read)))
     click.echo(f"report: {write_report(read, out or study / 'report.html')}")
 

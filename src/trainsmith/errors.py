@@ -7,8 +7,19 @@ from collections.abc import Iterable
 class InvalidInput(ValueError):
     """The user's input cannot be used. The message says what was expected, what came and what to do.
 
-    The command prints the message alone and exits with 2.
+    The command prints the message alone and exits with 2. It is one line whatever names and values the user's data
+    brought into it.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in message))
+
+
+def shown(value: object, most: int = 80) -> str:
+    """What an error shows of a value that came with the data: long ones without their middle."""
+    text = " ".join(str(value).split())
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
 def unknown_name(kind: str, given: str, valid: Iterable[str]) -> InvalidInput:

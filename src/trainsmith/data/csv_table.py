@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainsmith.data.table import arrays_of
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def _read(path: Path) -> pd.DataFrame:
             f"'{path}': its lines have more fields than its header has names. Name every column."
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = shown(str(error).strip().splitlines()[-1], 200)
         raise InvalidInput(f"'{path}' is not a table separated by commas: {reason}. Correct the file.") from error
 
 
@@ -56,7 +56,7 @@ def _parse(path: Path) -> pd.DataFrame:
     frame.columns = [str(c).strip() for c in frame.columns]
     if not frame.columns.is_unique:
         name = frame.columns[frame.columns.duplicated()][0]
-        raise InvalidInput(f"'{path}' has two columns named '{name}'. Rename one.")
+        raise InvalidInput(f"'{path}' has two columns named '{shown(name)}'. Rename one.")
     if all(c.isdigit() for c in frame.columns) or any(VALUE.fullmatch(c) for c in frame.columns):
         raise InvalidInput(
             f"'{path}' must begin with a line that names its columns; its first line holds values. Add one."

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 CHANNELS = (1, 3, 4)
 """How many channels an image may have for its layout to be recognized: grey, colour, colour with alpha."""
+LAST_CHARACTER = 0x10FFFF
 
 
 def as_array(values: Any, what: str, text: bool = False) -> np.ndarray:
@@ -25,7 +26,7 @@ def as_array(values: Any, what: str, text: bool = False) -> np.ndarray:
             values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
         array = np.asarray(values)
     except (TypeError, ValueError) as error:  # a sparse tensor, rows of different lengths
-        raise InvalidInput(f"{what} must be a dense array with rows of one length; got {error}") from error
+        raise InvalidInput(f"{what} must be a dense array with rows of one length; got {shown(error, 200)}") from error
     if array.dtype.kind == "O" and array.size and all(isinstance(v, str) for v in array.flat):
         array = array.astype(str)  # text columns of pandas
     if array.dtype.kind not in ("biufU" if text else "biuf"):
@@ -34,7 +35,15 @@ def as_array(values: Any, what: str, text: bool = False) -> np.ndarray:
             f"{what} must be an array of numbers{' or text' if text else ''}; got {came}. "
             "Convert them first, for instance with .astype('float32')."
         )
+    if array.dtype.kind == "U" and not _is_unicode(array):
+        raise InvalidInput(f"{what} holds text with code points that are no characters. Write the data anew.")
     return array
+
+
+def _is_unicode(text: np.ndarray) -> bool:
+    """Whether every 32-bit word of the text is a character; surrogates, halves of one, are not."""
+    points = np.ascontiguousarray(text).astype(text.dtype.newbyteorder("=")).view(np.uint32)
+    return not bool((points > LAST_CHARACTER).any() or ((points >= 0xD800) & (points <= 0xDFFF)).any())
 
 
 def examples(x: np.ndarray, name: str, features: Sequence[str] | None = None) -> Tensor:
@@ -71,7 +80,7 @@ def _check_finite(x: np.ndarray, name: str, features: Sequence[str] | None) -> N
     if x.ndim == 4:
         where = f"at (channel, row, column) {tuple(map(int, np.unravel_index(first, x.shape[1:])))}"
     else:
-        where = f"in column '{features[first]}'" if features else f"in feature {first}"
+        where = f"in column '{shown(features[first])}'" if features else f"in feature {first}"
     others = int(bad.any(axis=0).sum()) - 1
     more = f", and there are more in {others} other feature{'s' if others > 1 else ''}" if others else ""
     raise InvalidInput(

@@ -1,5 +1,6 @@
 """A Dataset from a user's file or folder: arrays, tables, pictures. Nothing is ever unpickled."""
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from trainsmith.data.csv_table import read_table
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.folder import read_folder
 from trainsmith.data.parquet import read_parquet
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 
@@ -72,13 +73,18 @@ def _arrays(path: Path) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     name = None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with (
+            path.open("rb") as file,
+            warnings.catch_warnings(action="ignore"),
+            np.load(file, allow_pickle=False) as stored,
+        ):
             for name in stored.files:
                 if name.lower() in ("x", "y", "x_test", "y_test"):
                     if name.lower() in arrays:
                         raise InvalidInput(f"'{path}' holds two arrays named {name.lower()}; leave one out.")
                     array = stored[name]
-                    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of what is no array
+                    # numpy hands out the bytes of what is no array, and any number of values without a byte
+                    if not isinstance(array, np.ndarray) or not array.dtype.itemsize:
                         raise InvalidInput(f"'{path}': {name} is not a numpy array. Write the file anew.")
                     arrays[name.lower()] = array
                 else:
@@ -91,7 +97,7 @@ def _arrays(path: Path) -> dict[str, Any]:
                 f"'{path}' must hold arrays of numbers or text; {name} holds Python objects, which are never "
                 "loaded. Convert it with .astype before saving."
             ) from error
-        raise InvalidInput(f"'{path}' is damaged: {' '.join(str(error).split())}. Write it anew.") from error
+        raise InvalidInput(f"'{path}' is damaged: {shown(error, 200)}. Write it anew.") from error
     return arrays
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 VARIABLE = "TRAINSMITH_DATA"
 STEMS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labels": 1}
@@ -73,7 +73,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InvalidInput(f"{path} is a damaged gzip file ({error}); get it anew.") from error
+        raise InvalidInput(f"{path} is a damaged gzip file ({shown(error)}); get it anew.") from error
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
     start = 4 * (1 + axes)

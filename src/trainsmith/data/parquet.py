@@ -13,7 +13,7 @@ from trainsmith.data.arrays import assemble
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.pictures import read_pictures
 from trainsmith.data.table import arrays_of, target_of, values_of
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +89,7 @@ def _read(files: Sequence[Path]) -> pd.DataFrame:
     for file in files:
         try:
             frames.append(pd.read_parquet(file, engine="pyarrow"))
+            frames[-1].select_dtypes("string").to_numpy()  # text that is not UTF-8 shows only now
         except OSError as error:
             if error.errno is not None:
                 raise
@@ -103,7 +104,7 @@ def _read(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return shown((str(error).strip().splitlines() or [type(error).__name__])[0], 200).rstrip(".")
 
 
 def _image_columns(frame: pd.DataFrame) -> list[str]:
@@ -123,10 +124,10 @@ def _class_names(file: Path, target: str | None) -> list[str] | None:
     """The names of the target's classes in Hugging Face's metadata, if there are any."""
     import pyarrow.parquet as pq
 
-    metadata = pq.read_schema(file).metadata or {}
     try:
+        metadata = pq.read_schema(file).metadata or {}
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         named = {n: f["names"] for n, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return named.get(target_of(list(features), target, file))

@@ -1,13 +1,14 @@
 """Pictures (PNG, JPEG and whatever else Pillow reads) made into one array of bytes, or refused in one sentence."""
 
 import io
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
@@ -40,7 +41,10 @@ def _decode(source: bytes | Path, name: str, size: int | None) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+        with (
+            warnings.catch_warnings(action="ignore"),  # of damaged remarks beside the picture, which are not used
+            Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened,
+        ):
             grey = opened.mode in ("1", "L", "LA")
             if opened.mode.startswith(("I", "F")):
                 raise InvalidInput(f"{name} has more than 8 bits a pixel; give such images as arrays in an .npz file.")
@@ -48,7 +52,7 @@ def _decode(source: bytes | Path, name: str, size: int | None) -> np.ndarray:
     except InvalidInput:
         raise
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shown(error, 200) or type(error).__name__
         raise InvalidInput(f"{name} cannot be read as a picture: {reason}. Leave it out or write it anew.") from error
     if size is not None:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)

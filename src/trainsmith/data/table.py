@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.errors import InvalidInput, shown, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.n
             if len(levels) > MOST_CATEGORIES:
                 raise InvalidInput(
                     f"'{path}': a column of text may have {MOST_CATEGORIES} different values at most; column "
-                    f"'{name}' has {len(levels)}. Leave it out, or turn it into numbers."
+                    f"'{shown(name)}' has {len(levels)}. Leave it out, or turn it into numbers."
                 )
             columns += [values == level for level in levels]
             features += [f"{name}={level}" for level in levels]
@@ -67,7 +67,7 @@ def _check_missing(frame: pd.DataFrame, path: Path) -> None:
         others = len(columns) - 1
         more = f" ({others} other column{'s' if others > 1 else ''} too)" if others else ""
         raise InvalidInput(
-            f"'{path}': every value must be there; column '{columns.index[0]}' has {columns.iloc[0]} missing of "
+            f"'{path}': every value must be there; column '{shown(columns.index[0])}' has {columns.iloc[0]} missing of "
             f"{len(frame)}{more}. Fill them or leave those rows out."
         )
 

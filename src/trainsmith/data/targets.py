@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainsmith.data.dataset import Task
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.errors import InvalidInput, shown, unknown_name
 
 MOST_LEVELS = 20
 """Whole-number targets with more different values than this are taken as numbers to predict."""
@@ -73,7 +73,7 @@ def encode_classes(y: np.ndarray, name: str, least: int) -> tuple[Tensor, tuple[
     classes = tuple(_label(level) for level in levels)
     if len(classes) == 1:
         raise InvalidInput(
-            f"{name}: a classification needs at least two classes; y holds a single class, '{classes[0]}'. "
+            f"{name}: a classification needs at least two classes; y holds a single class, '{shown(classes[0])}'. "
             "Check which values are the targets."
         )
     rare = np.flatnonzero(counts < least)
@@ -81,7 +81,7 @@ def encode_classes(y: np.ndarray, name: str, least: int) -> tuple[Tensor, tuple[
         more = f", and {len(rare) - 1} more classes have too few" if len(rare) > 1 else ""
         raise InvalidInput(
             f"{name}: each class needs at least {least} examples, one for each part of the data; class "
-            f"'{classes[rare[0]]}' has {counts[rare[0]]}{more}. Leave rare classes out, or use task regression "
+            f"'{shown(classes[rare[0]])}' has {counts[rare[0]]}{more}. Leave rare classes out, or use task regression "
             "if the targets are numbers."
         )
     return torch.from_numpy(indices.astype(np.int64)), classes
@@ -94,7 +94,7 @@ def encode_like(y: np.ndarray, classes: tuple[str, ...], name: str) -> Tensor:
     unseen = [label for label in map(_label, levels) if label not in place]
     if unseen:
         raise InvalidInput(
-            f"{name}: the test part holds class '{unseen[0]}', which the training part does not; "
+            f"{name}: the test part holds class '{shown(unseen[0])}', which the training part does not; "
             "give both parts the same labels."
         )
     order = np.array([place[_label(level)] for level in levels], np.int64)

@@ -1,0 +1,153 @@
+"""Every reader of files, with files that it reads and the damage that is done to them."""
+
+import gzip
+import io
+import json
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group
+
+from fuzz import mutate
+from make_study import make_study
+from trainsmith.comparison import read_study
+from trainsmith.data import load
+from trainsmith.data.cifar10 import RECORD, cifar10
+from trainsmith.data.mnist import read_idx
+from trainsmith.report import family_tables, report_html, summary
+
+Damage = Callable[[bytes, random.Random], bytes]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """read(path) reads the file at `path`, called `file`; `seeds` are contents that it reads without complaint."""
+
+    file: str
+    seeds: Sequence[bytes]
+    damage: Damage
+    read: Callable[[Path], Any]
+
+
+ROWS, DRAWN_ONE_IN = 40, 100
+
+
+def _arrays() -> dict[str, np.ndarray]:
+    luck = np.random.default_rng(0)
+    return {"x": luck.normal(size=(ROWS, 4)).astype(np.float32), "y": np.arange(ROWS) % 2}
+
+
+def _npz() -> list[bytes]:
+    tables, pictures = (
+        _arrays(),
+        {"x": np.zeros((ROWS, 5, 4), np.uint8), "y": np.array(["a", "b"])[np.arange(ROWS) % 2]},
+    )
+    tables |= {"x_test": tables["x"][:4], "y_test": tables["y"][:4]}
+    return [_written(lambda f, a=a: np.savez(f, **a)) for a in (tables, pictures)]  # type: ignore[misc]
+
+
+def _frame() -> Any:
+    import pandas as pd
+
+    made = _arrays()
+    columns = {f"c{i}": made["x"][:, i].round(3) for i in range(4)}
+    return pd.DataFrame(
+        {**columns, "wet": made["y"] == 1, "hue": np.array(["red", "blue"])[made["y"]], "class": made["y"]}
+    )
+
+
+def _written(write: Callable[[Any], Any]) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer)
+    return buffer.getvalue()
+
+
+def _picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
+    from PIL import Image
+
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 12, 3), np.uint8)
+    return _written(lambda f: Image.fromarray(pixels).convert(mode).save(f, kind, **options))
+
+
+def _pictures() -> list[bytes]:
+    kinds = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "LA"), ("JPEG", "RGB"), ("BMP", "RGB"), ("GIF", "P"), ("PPM", "L"),
+             ("WEBP", "RGB"), ("TIFF", "RGB")]  # fmt: skip
+    return [_picture(kind, mode) for kind, mode in kinds] + [_picture("TIFF", "RGB", compression="tiff_lzw")]
+
+
+def _parquet() -> list[bytes]:
+    import pandas as pd
+
+    images = pd.DataFrame({"img": [{"bytes": _picture("PNG"), "path": None}] * ROWS, "label": np.arange(ROWS) % 2})
+    return [
+        _written(lambda f, t=t, c=c: t.to_parquet(f, engine="pyarrow", compression=c))  # type: ignore[misc]
+        for t, c in ((_frame(), None), (_frame(), "snappy"), (images, None))
+    ]
+
+
+def _idx() -> bytes:
+    return bytes.fromhex("00000803 00000006 00000004 00000003") + bytes(range(72))
+
+
+def _read_picture(path: Path) -> Any:
+    """Beside healthy pictures of two classes, as a user's folder has them."""
+    folder = path.parent / "pictures"
+    if not folder.exists():
+        healthy = _picture("PNG")
+        for i in range(24):
+            place = folder / "ab"[i % 2] / f"{i:02}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(healthy)
+    (folder / "a" / "damaged.png").write_bytes(path.read_bytes())
+    return load(folder, image_size=8)
+
+
+def _read_cifar(path: Path) -> Any:
+    folder = path.parent / "cifar"
+    if not folder.exists():
+        folder.mkdir()
+        for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+            (folder / name).write_bytes(_cifar())
+    (folder / "data_batch_3.bin").write_bytes(path.read_bytes())
+    return cifar10(folder)
+
+
+def _cifar() -> bytes:
+    return b"".join(bytes([i % 10]) + bytes(RECORD - 1) for i in range(30))
+
+
+def _read_and_tell(path: Path) -> Any:
+    """What `trainsmith report` does; the page, which takes a second, is made of one in a hundred."""
+    study = read_study(path.read_bytes())
+    Console(file=io.StringIO(), width=100).print(Group(summary(study), *family_tables(study)))
+    if zlib.crc32(path.read_bytes()) % DRAWN_ONE_IN == 0:
+        report_html(study)
+    return study
+
+
+def _study() -> bytes:
+    whole = make_study().to_dict()
+    few = {r["family"]: [] for r in whole["rows"]}
+    for row in whole["rows"]:
+        few[row["family"]].append(row)
+    return json.dumps({**whole, "rows": [r for rows in list(few.values())[:2] for r in rows[:4]]}).encode()
+
+
+def readers() -> dict[str, Reader]:
+    """All of them, by name."""
+    found = {
+        "npz": Reader("mine.npz", _npz(), mutate.of_npz, load),
+        "csv": Reader("mine.csv", [_frame().to_csv(index=False).encode()], mutate.of_text, load),
+        "parquet": Reader("mine.parquet", _parquet(), mutate.of_bytes, load),
+        "idx": Reader("images-idx3-ubyte", [_idx()], mutate.of_bytes, lambda p: read_idx(p, 3)),
+        "idx-gz": Reader("images-idx3-ubyte.gz", [gzip.compress(_idx())], mutate.of_gzip, lambda p: read_idx(p, 3)),
+        "picture": Reader("damaged", _pictures(), mutate.of_bytes, _read_picture),
+        "cifar": Reader("damaged.bin", [_cifar()], mutate.of_bytes, _read_cifar),
+        "study": Reader("study.json", [_study()], mutate.of_json, _read_and_tell),
+    }
+    return found
