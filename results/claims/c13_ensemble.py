@@ -16,7 +16,7 @@ CLAIM = Claim(
     statement="Five networks that differ in their seed alone, their probabilities averaged, err less than the mean "
     "one and than the one that is best on the test data; five on bootstrap samples err less together than alone.",
     paper="Lakshminarayanan, Pritzel & Blundell 2017, Deep ensembles, section 3; Breiman 1996, Bagging predictors",
-    figure="MNIST and others: the error falls as networks are added (their figure 2)",
+    figure="MNIST and others: the error falls as networks are added",
     setup="784-100-100-10 ReLU, SGD with momentum 0.9, cosine, batch 100, 1,500 steps, 10,000 MNIST images; best of "
     "4 learning rates on 10,000 validation images; 8 groups of 5 networks; test error",
     differs="smaller networks, 10,000 training images, no adversarial training; a seed is a group of five",

@@ -24,7 +24,7 @@ CLAIM = Claim(
     number="H9",
     statement="DropConnect errs less than nothing and at most 0.1 points more than dropout; its Gaussian inference "
     "errs less than inference with mean weights.",
-    paper="Wan et al. 2013, Regularization of neural networks using DropConnect, section 6.1 and table 2",
+    paper="Wan et al. 2013, Regularization of neural networks using DropConnect, experiments on MNIST",
     figure="784-800-800-10 ReLU, test error: DropConnect 1.20 %, dropout 1.28, nothing 1.62",
     setup="784-100-100-10 ReLU; the second hidden layer with dropout 0.5 on its units or DropConnect 0.5 on its "
     "weights, one mask an example; 2,000 MNIST images drawn by each seed, momentum 0.9, cosine, batch 50, 1,000 "

@@ -18,8 +18,7 @@ CLAIM = Claim(
     number="H17",
     statement="On few MNIST images a convolutional network with stochastic pooling errs less than with max and with "
     "mean pooling; at test time weighting by probability beats max pooling put in its place.",
-    paper="Zeiler & Fergus 2013, Stochastic pooling for regularization of deep convolutional neural networks, "
-    "tables 1 and 2",
+    paper="Zeiler & Fergus 2013, Stochastic pooling for regularization of deep convolutional neural networks",
     figure="test error MNIST: stochastic 0.47 %, max 0.55, mean 0.83; CIFAR-10 15.1, 19.4, 19.2",
     setup="conv 8 of 5x5, ReLU, pool 2x2, conv 16 of 5x5, ReLU, pool 2x2, linear 256-10; 1,000 MNIST images drawn "
     "by each seed, momentum 0.9, cosine, batch 50, 600 steps (30 passes); 3 learning rates on 5,000 validation "
