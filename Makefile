@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
+<<<<<<< HEAD
 .PHONY: demo test check lint types mutants fuzz support bench clean
+=======
+.PHONY: demo test check lint types mutants support bench claims clean
+>>>>>>> b204efb (Claims C1, C6, C7, C8; a page of all claims made from their records)
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -28,6 +32,9 @@ fuzz: .venv/ready
 
 support: .venv/ready
 	SUPPORT=write $(BIN)/python -m pytest tests/population/test_support.py
+
+claims: .venv/ready
+	$(BIN)/python results/claims/all.py
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/startup.py
