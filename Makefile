@@ -3,11 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-<<<<<<< HEAD
-.PHONY: demo test check lint types mutants fuzz support bench clean
-=======
-.PHONY: demo test check lint types mutants support bench claims clean
->>>>>>> b204efb (Claims C1, C6, C7, C8; a page of all claims made from their records)
+.PHONY: demo test check lint types mutants fuzz support bench claims clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits

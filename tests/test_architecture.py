@@ -12,10 +12,11 @@ LAYERS = [
     {"initialization", "normalization", "activation", "optimizer", "regularization"},
     {"network", "data"},
     {"population"},
+    {"store"},
     {"inspection", "comparison"},
     {"report", "export"},
     {"api", "progress"},
-    {"examine"},
+    {"examine", "studies"},
     {"cli"},
 ]
 """The rooms from the ground up. A room imports from those below it and from itself, never across or up."""

@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_trained(run,
     (tmp_path / "file").write_text("")
     done = run("compare", "wine", "--out", "file/study")
     assert done.exit_code == 2
-    assert done.stderr.startswith("trainsmith: error: Not a directory")
+    assert "the folder 'file/study' cannot be written: Not a directory" in done.stderr
     refused = run("compare", "wine", "--out", "study", "--trials", "0")
     assert refused.exit_code == 2
     assert not (tmp_path / "study").exists()

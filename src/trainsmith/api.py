@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Group
 from torch import nn
 
-from trainsmith import inspection
+from trainsmith import __version__, inspection
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import Announce, Budget, Row, Study, default_baseline
 from trainsmith.comparison import compare as run_comparison
@@ -26,6 +28,7 @@ from trainsmith.report import family_tables, report_html, summary, write_report
 from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_table import layer_table
 from trainsmith.report.terminal import Printable
+from trainsmith.store import Store, data_of, digest, network_name, opened, recipe_of, source_digest
 
 
 class Comparison:
@@ -91,6 +94,7 @@ def compare(
     batch_size: int = Training.batch_size,
     processes: int | None = None,
     announce: Announce | None = None,
+    folder: str | Path | None = None,
 ) -> Comparison:
     """Compare training techniques on a network and data, fairly tuned, and say which is better.
 
@@ -99,24 +103,88 @@ def compare(
     folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
     such. baseline: the recipe varied, one family at a time. vary: the families to vary (default all).
     techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
+    folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
+    with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.
     """
     dataset = as_dataset(data)
-    chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
     if processes is not None and processes < 1:
         raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
-    study = run_comparison(
-        network,
-        dataset,
-        baseline=make_baseline(baseline, dataset),
-        vary=vary,
-        techniques=chosen,
-        budget=Budget(trials=trials, fresh_seeds=seeds),
-        training=Training(steps=steps, batch_size=batch_size),
-        processes=processes,
-        announce=announce,
-    )
-    return Comparison(study, network, dataset)
+    asked = _understood(dataset, baseline, vary, techniques, trials, seeds, steps, batch_size)
+
+    def run(store: Store | None) -> Comparison:
+        study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
+        return Comparison(study, network, dataset)
+
+    if folder is None:
+        return run(None)
+    with opened(Path(folder), _question(network, dataset, asked), dataset) as store:
+        comparison = run(store)
+        comparison.save(folder)
+        store.note("result", comparison.to_dict())
+    return comparison
+
+
+def question(network: str | Factory, dataset: Dataset, processes: int | None = None, **asked: Any) -> dict[str, Any]:
+    """What `compare` with these arguments asks, as values that JSON knows: equal questions have equal numbers."""
+    defaults = {name: p.default for name, p in signature(compare).parameters.items() if name in UNDERSTOOD}
+    return _question(network, dataset, _understood(dataset, **{**defaults, **asked}))
+
+
+UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size")
+"""The arguments of compare that say what is asked."""
+
+
+def _understood(
+    dataset: Dataset, baseline: Any, vary: Any, techniques: Any, trials: int, seeds: int, steps: int, batch_size: int
+) -> dict[str, Any]:
+    chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
+    return {
+        "baseline": make_baseline(baseline, dataset),
+        "vary": vary,
+        "techniques": chosen,
+        "budget": Budget(trials=trials, fresh_seeds=seeds),
+        "training": Training(steps=steps, batch_size=batch_size),
+    }
+
+
+def _question(network: str | Factory, dataset: Dataset, asked: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = asked["techniques"]
+    content = {
+        "data": {"name": dataset.name, "digest": digest(dataset)},
+        "network": network_name(network),
+        "network's source": source_digest(network),
+        "baseline": asdict(asked["baseline"]),
+        "vary": None if asked["vary"] is None else list(asked["vary"]),
+        "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],
+        "budget": asdict(asked["budget"]),
+        "training": asdict(asked["training"]),
+        "versions": {"trainsmith": __version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+    return json.loads(json.dumps(content))
+
+
+def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
+    """Go on with the study in `folder`, whose data and question are there. Raises InvalidInput if it cannot."""
+    folder = Path(folder)
+    asked = Store(folder).about("question")
+    try:
+        techniques = asked["techniques"]
+        return compare(
+            asked["network"],
+            data_of(folder),
+            baseline=recipe_of(asked["baseline"]),
+            vary=asked["vary"],
+            techniques=None if techniques is None else [find(name, family) for family, name in techniques],
+            trials=asked["budget"]["trials"],
+            seeds=asked["budget"]["fresh_seeds"],
+            steps=asked["training"]["steps"],
+            batch_size=asked["training"]["batch_size"],
+            announce=announce,
+            folder=folder,
+        )
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(f"the question of the study in '{folder}' is damaged: {error}.") from error
 
 
 def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset) -> Recipe:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ class Command(click.Group):
         except OSError as error:
             click.echo(f"trainsmith: error: {error.strerror or error}: {error.filename or ''}", err=True)
             ctx.exit(2)
-        except KeyboardInterrupt:
-            click.echo("trainsmith: interrupted.", err=True)
+        except KeyboardInterrupt as interruption:
+            click.echo(f"trainsmith: {interruption or 'interrupted.'}", err=True)
             ctx.exit(130)
 
 
@@ -42,6 +41,7 @@ def main() -> None:
     trainsmith compare digits        compare techniques, fairly tuned, with a report
     trainsmith inspect digits        how signal and gradient pass through every layer
     trainsmith techniques            the catalogue
+    trainsmith studies               what was compared, and what is unfinished
     """
 
 
@@ -61,7 +61,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 @main.command()
-@click.argument("data")
+@click.argument("data", required=False)
 @click.option("--network", default="mlp", show_default=True, help="A name, or package.module:factory.")
 @click.option("--vary", help="Families to vary, separated by commas [default: all].")
 @click.option("--techniques", "names", help="Only these techniques, separated by commas.")
@@ -72,29 +72,30 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 @click.option("--batch-size", type=int, help="Examples a step.")
 @click.option("--processes", type=int, help="Processes to train in [default: one a core].")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the study [default: {STUDIES}/DATA-N].")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the interrupted study in this folder.")
 @data_options
 @json_option
-def compare(data: str, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Compare training techniques on DATA: a name such as digits, or a path to a file or a folder."""
-    from trainsmith import api
-    from trainsmith.data import load
+def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | None, **options: Any) -> None:
+    """Compare training techniques on DATA: a name such as digits, or a path to a file or a folder.
+
+    A study that was interrupted goes on when the same command is given again.
+    """
+    if (data is None) == (resume is None):
+        raise click.UsageError("say either DATA, such as digits, or --resume STUDY.")
     from trainsmith.progress import Bar
     from trainsmith.report.terminal import show
+    from trainsmith.studies import Asked, begin, go_on
 
-    dataset = load(data, **_reading(options))
-    folder = _new_folder(out, dataset.name)
     given = {k: options[k] for k in ("trials", "seeds", "steps", "batch_size", "processes") if options[k] is not None}
-    with _made(folder), Bar() as bar:
-        comparison = api.compare(
-            options["network"],
-            dataset,
-            baseline=_pairs(options["baseline"]),
-            vary=_names(options["vary"]),
-            techniques=_names(options["names"]),
-            announce=bar,
-            **given,
-        )
-    saved = comparison.save(folder)
+    with Bar() as bar:
+        if resume is not None:
+            comparison, folder = go_on(resume, bar)
+        else:
+            chosen = {"vary": _names(options["vary"]), "techniques": _names(options["names"])}
+            given |= {"baseline": _pairs(options["baseline"]), **chosen}
+            asked = Asked(str(data), options["network"], _reading(options), given)
+            comparison, folder = begin(asked, out, STUDIES, bar)
+    saved = folder / "report.html"
     if as_json:
         click.echo(json.dumps({**comparison.to_dict(), "report": str(saved)}, indent=1, ensure_ascii=False))
         return
@@ -169,26 +170,58 @@ def report(study: Path, out: Path | None) -> None:
     """Write the report of STUDY, a study's folder, anew, and print its tables."""
     from rich.console import Group
 
-    from trainsmith.comparison import read_study
     from trainsmith.report import family_tables, summary, write_report
+    from trainsmith.report.partial import progress_table, write_partial
     from trainsmith.report.terminal import show
+    from trainsmith.studies import progress_of, study_in
 
-    if not (study / "study.json").is_file():
-        raise InvalidInput(f"'{study}' is not a study's folder: it has no study.json.")
-    read = read_study((study / "study.json").read_bytes())
+    read, path = study_in(study), out or study / "report.html"
+    if read is None:
+        progress = progress_of(study)
+        show(progress_table(progress))
+        click.echo(f"report: {write_partial(progress, path)}")
+        return
     show(Group(summary(read), *family_tables(read)))
-    click.echo(f"report: {write_report(read, out or study / 'report.html')}")
+    click.echo(f"report: {write_report(read, path)}")
 
 
-@contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """The folder is made before anything is trained, so that one that cannot be written is said at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        folder.rmdir()
-        raise
+@main.command()
+@click.argument("root", type=click.Path(path_type=Path), default=STUDIES)
+@json_option
+def studies(root: Path, as_json: bool) -> None:
+    """List the studies in ROOT: finished, unfinished and damaged ones."""
+    from trainsmith.report.partial import listing
+    from trainsmith.report.terminal import show
+    from trainsmith.studies import all_in
+
+    found = all_in(root)
+    if as_json:
+        keys = ("name", "data", "network", "state", "done", "planned", "winner", "created")
+        click.echo(json.dumps([{key: getattr(p, key) for key in keys} for p in found], indent=1, ensure_ascii=False))
+        return
+    if not found:
+        raise InvalidInput(f"there are no studies in '{root}'; trainsmith compare makes one.")
+    show(listing(found))
+
+
+@main.command("show")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("number", type=int, required=False)
+@click.option("--to", "path", type=click.Path(path_type=Path), help="Write the runs to a .csv or .parquet file.")
+@click.option("--curves", is_flag=True, help="Show every check of every run instead of its end.")
+def show_runs(study: Path, number: int | None, path: Path | None, curves: bool) -> None:
+    """Show the runs of STUDY, or the run of that NUMBER with its hyper-parameters and curve."""
+    from trainsmith.report.run_table import one_run, run_table, write_table
+    from trainsmith.report.terminal import show
+    from trainsmith.store import Store
+
+    store = Store(study)
+    runs = store.runs()
+    if path is not None:
+        write_table(store.curves() if curves else runs, path)
+        click.echo(f"written: {path}")
+        return
+    show(run_table(store.curves() if curves else runs) if number is None else one_run(runs, store.curves(), number))
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -210,17 +243,6 @@ def _pairs(text: str | None) -> dict[str, str] | None:
                 f"expected family=technique pairs separated by commas, such as optimizer=sgd; got '{text}'."
             )
     return {family.strip(): name.strip() for family, _, name in pairs}
-
-
-def _new_folder(out: Path | None, name: str) -> Path:
-    if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InvalidInput(f"'{out}' exists already; choose another folder for the study.")
-        return out
-    number = 1
-    while (STUDIES / f"{name}-{number}").exists():
-        number += 1
-    return STUDIES / f"{name}-{number}"
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ class Bar(Announce):
         self.console.print(plan, highlight=False, soft_wrap=True)
         self.task = self.progress.add_task("starting", total=member_steps, done=0, runs=runs)
 
+    def going_on(self, words: str) -> None:
+        self.console.print(words, highlight=False, soft_wrap=True)
+
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:
         self.done += runs
         self.progress.update(self.task, description=what, advance=member_steps, done=self.done)

@@ -26,6 +26,7 @@ from trainsmith.population import (
     processes_available,
     score,
 )
+from trainsmith.store import Store
 
 
 class Announce:
@@ -33,6 +34,9 @@ class Announce:
 
     def planned(self, runs: int, member_steps: int, plan: str) -> None:
         """Called once, before any training."""
+
+    def going_on(self, words: str) -> None:
+        """Called first, if a study that was interrupted is gone on with: how far it is."""
 
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:
         """Called often: what is being trained, member-steps and runs just done."""
@@ -49,13 +53,15 @@ def compare(
     training: Training | None = None,
     processes: int | None = None,
     announce: Announce | None = None,
+    store: Store | None = None,
 ) -> Study:
     """Compare techniques, one family at a time around a baseline recipe, and say which is better.
 
     Every technique, the baseline included, gets the same number of tuning trials over its own range; the
     best by validation score is trained again on fresh seeds, each with its own split; only those runs are
     reported, as differences from the baseline paired by seed. The test data are opened once, at the end,
-    for the winning recipe and the baseline. See docs/protocol.md.
+    for the winning recipe and the baseline. See docs/protocol.md. store: keeps what is finished, and gives what was
+    finished before; the numbers are the same.
     """
     started = time.perf_counter()
     budget, training, announce = budget or Budget(), training or Training(), announce or Announce()
@@ -66,14 +72,17 @@ def compare(
     notes += skipped
     trials = [c.trials(budget.trials) for c in candidates]
     runs = len(candidates) * budget.runs
-    processes = processes or processes_available()
-    trainer = Trainings(network, dataset, training, processes, announce.progress_made)
+    trainer = Trainings(
+        network, dataset, training, processes or processes_available(), announce.progress_made, store=store
+    )
     packed = trainer.prepare(baseline, runs)
     words = (
         f"{runs} runs: {len(candidates)} recipes x ({budget.tuning_runs} to tune + {budget.fresh_seeds} fresh seeds), "
-        f"{training.steps} steps of {training.batch_size} examples, {processes} processes, {packed}"
+        f"{training.steps} steps of {training.batch_size} examples, {trainer.processes} processes, {packed}"
     )
     announce.planned(runs, runs * training.steps, words)
+    if store is not None:
+        store.note("planned", {"runs": runs, "words": words})
     chosen = _tune(trainer, trials, budget)
     fresh = [planning.fresh_runs(t[best], budget) for t, (best, _) in zip(trials, chosen, strict=True)]
     results = _confirm(trainer, fresh)

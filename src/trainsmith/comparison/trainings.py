@@ -1,8 +1,8 @@
 """Training many runs: packed into populations, spread over processes, with what the receipt needs."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 
 import torch
 
@@ -14,6 +14,7 @@ from trainsmith.population import (
     TOLERANCE,
     Job,
     Packing,
+    Record,
     Result,
     Training,
     Unbatchable,
@@ -24,6 +25,7 @@ from trainsmith.population import (
     pack,
     run_jobs,
 )
+from trainsmith.store import Keeper, Store
 
 Report = Callable[[str, int, int], None]
 """Told of progress: (what is being trained, member-steps just done, runs just finished)."""
@@ -44,12 +46,26 @@ class Trainings:
     populations: int = 0
     runs: int = 0
     packing: Packing | None = None
+    store: Store | None = None
 
     def prepare(self, baseline: Recipe, runs: int) -> str:
         """Choose by measurement how the runs of a study are packed; in words, with the time and memory it will take.
 
-        Measured on the baseline's network; a recipe that adds layers or noise takes longer.
+        Measured on the baseline's network; a recipe that adds layers or noise takes longer. A study that goes on keeps
+        the packing it began with, so that its numbers stay the same.
         """
+        noted = self.store.about("packing") if self.store is not None else None
+        if noted is not None:
+            self.processes = noted["processes"]
+            self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
+            return str(noted["words"])
+        words = self._measured(baseline, runs)
+        if self.store is not None:
+            packing = asdict(self.packing) if self.packing is not None else None
+            self.store.note("packing", {"processes": self.processes, "packing": packing, "words": words})
+        return words
+
+    def _measured(self, baseline: Recipe, runs: int) -> str:
         seeded = (make_member(Run(Trial(baseline), i), self.network, self.dataset) for i in itertools.count())
         first = next(seeded)
         parameters = sum(p.numel() for p in first.objective.network.parameters())
@@ -78,7 +94,7 @@ class Trainings:
             for n, part in enumerate(parts)
         ]
         results: list[Result] = [Result()] * len(runs)
-        for position, record in run_jobs(jobs, self.dataset, self.processes, lambda n: self.report(what, n, 0)):
+        for position, record in self._records(what, jobs):
             for i, result in zip(parts[position], record.results, strict=True):
                 results[i] = result
             self.deviations += record.deviations
@@ -88,6 +104,27 @@ class Trainings:
             self.runs += len(record.results)
             self.report(what, 0, len(record.results))
         return results
+
+    def _records(self, what: str, jobs: Sequence[Job]) -> Iterator[tuple[int, Record]]:
+        """(position, record) of each job: those that the store holds first, then the others as they are done."""
+
+        def advance(member_steps: int) -> None:
+            self.report(what, member_steps, 0)
+
+        if self.store is None:
+            yield from run_jobs(jobs, self.dataset, self.processes, advance)
+            return
+        ids = self.store.ask(what, jobs)
+        missing = []
+        for position, (id, job) in enumerate(zip(ids, jobs, strict=True)):
+            if (record := self.store.record(id)) is None:
+                missing.append(position)
+                continue
+            advance(len(job.runs) * job.training.steps)
+            yield position, record
+        keep = Keeper(self.store.folder, tuple(ids[p] for p in missing))
+        for i, record in run_jobs([jobs[p] for p in missing], self.dataset, self.processes, advance, keep):
+            yield missing[i], record
 
     @property
     def worst(self) -> tuple[float, float]:

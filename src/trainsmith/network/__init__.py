@@ -1,8 +1,8 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
-from trainsmith.network.reference import NETWORKS, Factory, build, mlp
+from trainsmith.network.reference import NETWORKS, Factory, build, mlp, named_factory
 from trainsmith.network.signature import signature
 from trainsmith.network.surgery import Surgery, apply
 
-__all__ = ["NETWORKS", "Factory", "Surgery", "apply", "build", "mlp", "signature", "weight_layers"]
+__all__ = ["NETWORKS", "Factory", "Surgery", "apply", "build", "mlp", "named_factory", "signature", "weight_layers"]

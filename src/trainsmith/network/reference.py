@@ -53,7 +53,7 @@ def build(network: str | Factory, input_shape: tuple[int, ...], outputs: int) ->
     Raises InvalidInput for an unknown name, a factory that cannot be imported or called, or one that does
     not return an nn.Module.
     """
-    factory = _named(network) if isinstance(network, str) else network
+    factory = named_factory(network) if isinstance(network, str) else network
     if isinstance(factory, nn.Module) or not callable(factory):
         raise InvalidInput(
             f"the network must be a name or a function that makes a fresh nn.Module; got {type(factory).__name__}. "
@@ -66,7 +66,8 @@ def build(network: str | Factory, input_shape: tuple[int, ...], outputs: int) ->
     return module
 
 
-def _named(name: str) -> Factory:
+def named_factory(name: str) -> Factory:
+    """The factory of a reference network, or of "package.module:factory"."""
     if ":" not in name:
         if name not in NETWORKS:
             raise unknown_name("network", name, NETWORKS)

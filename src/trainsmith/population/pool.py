@@ -5,6 +5,7 @@ import gc
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,17 @@ def processes_available() -> int:
     return joblib.cpu_count()
 
 
+Keep = Callable[[int, Job, Record, float], None]
+"""Told of a job done, in the process that did it: its position, the job, its record, when it began (time.monotonic)."""
+
+
 def run_jobs(
-    jobs: Sequence[Job], dataset: Dataset, processes: int, advance: Callable[[int], None]
+    jobs: Sequence[Job], dataset: Dataset, processes: int, advance: Callable[[int], None], keep: Keep | None = None
 ) -> Iterator[tuple[int, Record]]:
-    """(position, record) of each job as it finishes. advance: told of member-steps done anywhere."""
-    if processes == 1 or len(jobs) == 1:
+    """(position, record) of each job as it finishes. advance: told of member-steps done anywhere. keep: see Keep."""
+    if processes == 1 or len(jobs) <= 1:
         for i, job in enumerate(jobs):
-            yield i, work(job, dataset, advance)
+            yield i, _work(i, job, dataset, advance, keep)
         return
     fields = {f.name: getattr(dataset, f.name) for f in dataclasses.fields(dataset)}
     fields |= {
@@ -44,12 +49,19 @@ def run_jobs(
     ):
         parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
         yield from parallel(
-            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, sys.path) for i, job in enumerate(jobs)
+            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, sys.path, keep)
+            for i, job in enumerate(jobs)
         )
 
 
 def _work_elsewhere(
-    position: int, job: Job, kind: type[Dataset], fields: dict[str, Any], progress: Path, search: list[str]
+    position: int,
+    job: Job,
+    kind: type[Dataset],
+    fields: dict[str, Any],
+    progress: Path,
+    search: list[str],
+    keep: Keep | None,
 ) -> tuple[int, Record]:
     sys.path[:] = search  # a factory is found here as it was there, also by a worker that has served before
     torch.set_num_threads(1)
@@ -60,7 +72,15 @@ def _work_elsewhere(
     def advance(member_steps: int) -> None:
         done[position] += member_steps
 
-    return position, work(job, kind(**{**fields, **tensors}), advance)
+    return position, _work(position, job, kind(**{**fields, **tensors}), advance, keep)
+
+
+def _work(position: int, job: Job, dataset: Dataset, advance: Callable[[int], None], keep: Keep | None) -> Record:
+    started = time.monotonic()
+    record = work(job, dataset, advance)
+    if keep is not None:
+        keep(position, job, record, started)
+    return record
 
 
 def _writable(array: np.ndarray) -> np.ndarray:
@@ -96,4 +116,4 @@ class _Progress:
         self._report()
 
 
-__all__ = ["processes_available", "run_jobs"]
+__all__ = ["Keep", "processes_available", "run_jobs"]

@@ -1,0 +1,23 @@
+"""The store: a study as a folder whose finished parts survive whatever happens to the process."""
+
+from trainsmith.store.inputs import data_of, digest
+from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
+from trainsmith.store.opening import opened, studies, unfinished
+from trainsmith.store.schema import DATABASE
+from trainsmith.store.store import Keeper, Store, hold
+
+__all__ = [
+    "DATABASE",
+    "Keeper",
+    "Store",
+    "data_of",
+    "digest",
+    "hold",
+    "job_of",
+    "network_name",
+    "opened",
+    "recipe_of",
+    "source_digest",
+    "studies",
+    "unfinished",
+]

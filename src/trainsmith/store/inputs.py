@@ -1,0 +1,96 @@
+"""A study's data in its folder: what workers read, and apart from it the locked test part."""
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainsmith.data import Dataset, LockedTest
+from trainsmith.errors import InvalidInput
+
+DATA, TEST = "data", "test"
+ABOUT = "about.json"
+
+
+def digest(dataset: Dataset) -> str:
+    """A hash of every number of the data, test part included, 32 hexadecimal digits."""
+    mixed = hashlib.blake2b(digest_size=16)
+    for part in (dataset.x, dataset.y, dataset.test._x, dataset.test._y):
+        array = np.ascontiguousarray(part.numpy())
+        mixed.update(f"{array.dtype.str}{array.shape}".encode())
+        mixed.update(array.data)
+    return mixed.hexdigest()
+
+
+def put_data(dataset: Dataset, folder: Path) -> None:
+    """Write the data into the study's folder: data/ for workers, test/ which only the end of the study opens."""
+    for place, x, y in ((DATA, dataset.x, dataset.y), (TEST, dataset.test._x, dataset.test._y)):
+        (folder / place).mkdir(exist_ok=True)
+        np.save(folder / place / "x.npy", x.numpy(), allow_pickle=False)
+        np.save(folder / place / "y.npy", y.numpy(), allow_pickle=False)
+    about = {"name": dataset.name, "kind": dataset.kind, "task": dataset.task, "classes": list(dataset.classes)}
+    (folder / DATA / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+
+def data_of(folder: Path) -> Dataset:
+    """The whole data set of the study in `folder`."""
+    about, x, y = _development(folder)
+    return Dataset(**about, x=x, y=y, test=LockedTest(*_part(folder / TEST)))
+
+
+@functools.lru_cache(maxsize=2)
+def data_for_work(folder: Path) -> Dataset:
+    """The development part alone, mapped from the disk; the test part is empty."""
+    about, x, y = _development(folder)
+    return Dataset(**about, x=x, y=y, test=LockedTest(x[:0], y[:0]))
+
+
+def _development(folder: Path) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
+    try:
+        about = json.loads((folder / DATA / ABOUT).read_text(encoding="utf-8"))
+        about["classes"] = tuple(about["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"'{folder / DATA}' is damaged: {error}.") from error
+    return about, *_part(folder / DATA)
+
+
+def _part(place: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    try:  # "c" copies a page only if somebody wrote to it, and nobody does
+        x, y = (torch.from_numpy(np.load(place / f"{n}.npy", mmap_mode="c", allow_pickle=False)) for n in "xy")
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise InvalidInput(f"'{place}' is damaged: {error}.") from error
+    return x, y
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Trained weights as safetensors files in `folder`, written whole or not at all."""
+
+    folder: Path
+
+    def put(self, name: str, state: dict[str, np.ndarray]) -> None:
+        from safetensors.numpy import save
+
+        self.folder.mkdir(exist_ok=True)
+        data = save({key: np.ascontiguousarray(value) for key, value in state.items()})
+        unfinished = self.folder / f"{name}.{id(data):x}.part"
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(self.folder / name)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def get(self, name: str) -> dict[str, np.ndarray]:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            return load((self.folder / name).read_bytes())
+        except (OSError, SafetensorError, ValueError) as error:
+            raise InvalidInput(f"the weights '{self.folder / name}' are missing or damaged: {error}.") from error

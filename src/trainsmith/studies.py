@@ -1,0 +1,109 @@
+"""Studies as folders: begun, gone on with, listed, looked into. What `compare`, `studies`, `show` and `report` do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainsmith import api
+from trainsmith.comparison import Announce, Study, read_study
+from trainsmith.data import load
+from trainsmith.errors import InvalidInput
+from trainsmith.report.partial import Progress, write_partial
+from trainsmith.store import DATABASE, Store, studies, unfinished
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command was asked: data and how they are read, the network, and compare's other arguments."""
+
+    data: str
+    network: str
+    reading: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+def begin(asked: Asked, out: Path | None, root: Path, announce: Announce) -> tuple[api.Comparison, Path]:
+    """The comparison and its folder: `out`, else the unfinished study in `root` that asks the same, else a new one."""
+    dataset = load(asked.data, **asked.reading)
+    question = api.question(asked.network, dataset, **asked.options)
+    folder = out or unfinished(root, question)
+    if folder is None:
+        folder = _new_folder(root, dataset.name)
+    elif (folder / DATABASE).is_file():
+        _say_going_on(folder, announce)
+    return _kept(folder, lambda: api.compare(asked.network, dataset, **asked.options, announce=announce, folder=folder))
+
+
+def go_on(folder: Path, announce: Announce) -> tuple[api.Comparison, Path]:
+    """The comparison that was begun in `folder`, finished."""
+    _say_going_on(folder, announce)
+    return _kept(folder, lambda: api.resume(folder, announce))
+
+
+def _say_going_on(folder: Path, announce: Announce) -> None:
+    progress = progress_of(folder)
+    announce.going_on(f"going on with {folder}: {progress.words}")
+
+
+def _kept(folder: Path, compare: Any) -> tuple[api.Comparison, Path]:
+    """Compare; when that is interrupted, leave a page of what there is, and say how to go on."""
+    try:
+        return compare(), folder
+    except KeyboardInterrupt:
+        if not (folder / DATABASE).is_file():
+            raise
+        progress = progress_of(folder)
+        write_partial(progress, folder / "report.html")
+        raise KeyboardInterrupt(
+            f"interrupted: {progress.words}; what is finished is kept. The same command goes on, or: "
+            f"trainsmith compare --resume {folder}"
+        ) from None
+
+
+def progress_of(folder: Path) -> Progress:
+    """How far the study in `folder` is."""
+    store = Store(folder)
+    question, planned = store.about("question") or {}, store.about("planned") or {}
+    result = store.about("result")
+    return Progress(
+        name=folder.name,
+        data=question.get("data", {}).get("name", "?"),
+        network=str(question.get("network", "?")),
+        baseline=question.get("baseline", {}),
+        planned=planned.get("runs"),
+        runs=store.runs(),
+        created=store.about("created") or "",
+        winner=None if result is None else result.get("winner"),
+    )
+
+
+def all_in(root: Path) -> list[Progress]:
+    """The studies in `root`, oldest first; a damaged one is named with what is wrong with it."""
+    found = []
+    for folder in studies(root):
+        try:
+            found.append(progress_of(folder))
+        except InvalidInput as error:
+            found.append(Progress(folder.name, "?", "?", {}, None, None, "", None, str(error)))
+    return sorted(found, key=lambda p: (p.created, p.name))
+
+
+def study_in(folder: Path) -> Study | None:
+    """The finished study in `folder`, or None if it is not finished. Raises InvalidInput if there is none."""
+    if (folder / DATABASE).is_file():
+        result = Store(folder).about("result")
+        return None if result is None else read_study(json.dumps(result))
+    if (folder / "study.json").is_file():
+        return read_study((folder / "study.json").read_bytes())
+    raise InvalidInput(f"'{folder}' is not a study's folder: it has neither {DATABASE} nor study.json.")
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    number = 1
+    while (root / f"{name}-{number}").exists():
+        number += 1
+    return root / f"{name}-{number}"

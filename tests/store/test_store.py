@@ -1,0 +1,247 @@
+"""The store: what is kept comes back to the last bit, and what is wrong with a folder is said in one sentence."""
+
+import json
+import math
+import sqlite3
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from make_store import ASKED, NETWORK, RUNS, numbers, table
+from trainsmith import api
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.errors import InvalidInput
+from trainsmith.population import Job, Record, Result, Training, work
+from trainsmith.store import DATABASE, Store, data_of, digest, hold
+from trainsmith.store.jobs import job_id, job_of, job_text
+from trainsmith.store.schema import VERSION
+
+JOB = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {"adam.lr": 0.1 + 0.2}), 4)), True)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.create(tmp_path / "study", {"asks": "ü"}, table())
+
+
+def weights():
+    return {"w": np.array([[1.5, -0.0], [np.float32(1e-42), np.inf]], np.float32), "n": np.array(3)}
+
+
+def record():
+    nan = math.nan
+    first = Result(
+        "finished", 5, 0.1 + 0.2, 1 / 3, [(2, 1.0, nan, 0.5), (5, 0.1, math.inf, 0.7)], [2.3, 1e-300], weights()
+    )
+    return Record(
+        [first, Result("diverged", 2, nan, nan, [], [nan, math.inf])], [1e-7, math.inf], [1e-4, 1e-3], 2, ("ü",)
+    )
+
+
+def same(a, b):
+    return json.dumps(a, default=str) == json.dumps(b, default=str)
+
+
+def test_a_record_comes_back_to_the_last_bit(store):
+    (id,) = store.ask("tuning", [JOB])
+    assert store.record(id) is None
+    store.keep(id, JOB, record(), 1.0)
+    found, put = store.record(id), record()
+    for a, b in zip(found.results, put.results, strict=True):
+        assert same([a.status, a.step, a.score, a.loss, a.curve, a.first_losses],
+                    [b.status, b.step, b.score, b.loss, b.curve, b.first_losses])  # fmt: skip
+    assert found.results[1].state is None
+    for name, array in put.results[0].state.items():
+        assert found.results[0].state[name].tobytes() == array.tobytes()
+    assert (found.deviations, found.tolerances, found.buckets, found.loops) == (
+        put.deviations, put.tolerances, put.buckets, put.loops,
+    )  # fmt: skip
+    assert store.finished_runs() == 2
+
+
+def test_keeping_twice_changes_nothing(store):
+    (id,) = store.ask("tuning", [JOB])
+    store.keep(id, JOB, record(), 1.0)
+    other = record()
+    other.results[0].score = 0.9
+    store.keep(id, JOB, other, 2.0)
+    assert store.record(id).results[0].score == 0.1 + 0.2
+    assert store.ask("tuning", [JOB]) == [id]
+
+
+def test_a_job_is_known_by_its_content():
+    text = job_text(JOB)
+    assert job_of(text) == JOB
+    assert job_id(text) == job_id(job_text(job_of(text)))
+    others = [
+        Job("residual", JOB.training, JOB.runs, True),
+        Job("mlp", Training(6, 8), JOB.runs, True),
+        Job("mlp", JOB.training, JOB.runs[:1], True),
+        Job("mlp", JOB.training, JOB.runs[::-1], True),
+        Job("mlp", JOB.training, JOB.runs, False),
+        Job("mlp", JOB.training, JOB.runs, True, (1,)),
+        Job("mlp", JOB.training, JOB.runs, True, way="in turn"),
+    ]
+    assert len({job_id(job_text(j)) for j in [JOB, *others]}) == 8
+    with pytest.raises(InvalidInput, match="a job in the store is damaged"):
+        job_of("{}")
+
+
+def test_the_data_come_back_and_the_test_part_lies_apart(store):
+    data, found = table(), data_of(store.folder)
+    assert digest(found) == digest(data) != digest(table(1))
+    assert (found.name, found.kind, found.task, found.classes) == (data.name, data.kind, data.task, data.classes)
+    assert found.test.opened == 0
+    assert {p.name for p in (store.folder / "data").iterdir()} == {"about.json", "x.npy", "y.npy"}
+
+
+def test_notes(store):
+    assert store.about("question") == {"asks": "ü"}
+    assert store.about("result") is None
+    store.note("result", {"a": [1, None]})
+    assert store.about("result") == {"a": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f: f.unlink(), "is not a study's folder"),
+        (lambda f: f.write_bytes(b"no database" * 500), "is damaged"),
+        (lambda f: f.write_bytes(f.read_bytes()[:3000]), "is damaged|is not whole"),
+        (lambda f: f.write_bytes(b""), "is not whole"),
+        (lambda f: changed(f, f"PRAGMA user_version = {VERSION + 1}"), "newer trainsmith"),
+        (lambda f: changed(f, "DROP TABLE about"), "is damaged"),
+        (lambda f: changed(f, "UPDATE about SET value = '{'"), "is damaged"),
+    ],
+)
+def test_a_damaged_or_newer_store_is_said_in_one_sentence(store, harm, message):
+    with sqlite3.connect(store.folder / DATABASE) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+    database.close()
+    harm(store.folder / DATABASE)
+    with pytest.raises(InvalidInput, match=message) as refused:
+        store.about("question")
+    assert "\n" not in str(refused.value)
+
+
+def changed(file, statement):
+    with sqlite3.connect(file) as database:
+        database.execute(statement)
+    database.close()
+
+
+def test_damaged_weights_and_data_are_said(store):
+    (id,) = store.ask("tuning", [JOB])
+    store.keep(id, JOB, record(), 1.0)
+    (file,) = (store.folder / "weights").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(InvalidInput, match="missing or damaged"):
+        store.record(id)
+    (store.folder / "data" / "x.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InvalidInput, match="is damaged"):
+        data_of(store.folder)
+
+
+def test_one_process_at_a_time(store):
+    code = (
+        "import sys, time; from pathlib import Path; from trainsmith.store import Store, hold\n"
+        "lock = hold(Store(Path(sys.argv[1]))); print('held', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(store.folder)], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(InvalidInput, match="another process is working on the study"):
+            hold(store)
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    hold(store).release()  # a killed process holds nothing
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(InvalidInput, match="exists already"):
+        Store.create(tmp_path, {}, table())
+    assert (tmp_path / "mine.txt").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match="cannot be written: Not a directory"):
+        Store.create(tmp_path / "file" / "study", {}, table())
+
+
+def test_a_worker_needs_nothing_but_the_store(store):
+    ids = store.ask("tuning", [JOB])
+    command = [sys.executable, "-m", "trainsmith.store.worker", str(store.folder), ids[0]]
+    subprocess.run(command, check=True, cwd=store.folder.parent)
+    here, there = work(JOB, table()), store.record(ids[0])
+    for a, b in zip(here.results, there.results, strict=True):
+        assert (a.score, a.loss, a.curve, a.first_losses) == (b.score, b.loss, b.curve, b.first_losses)
+        assert all(np.array_equal(a.state[n], b.state[n]) for n in a.state)
+    assert here.deviations == there.deviations
+    wrong = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "there is no job 'nonsense'" in wrong.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished study and its folder."""
+    folder = tmp_path_factory.mktemp("finished") / "s"
+    return api.compare(NETWORK, table(), **ASKED, folder=folder), folder
+
+
+def test_a_finished_study_given_again_trains_nothing(finished, monkeypatch):
+    first, folder = finished
+    assert Store(folder).finished_runs() == RUNS
+
+    def never(*_):
+        raise AssertionError("a finished run is trained again")
+
+    monkeypatch.setattr("trainsmith.population.pool.work", never)
+    again, resumed = api.compare(NETWORK, table(), **ASKED, folder=folder), api.resume(folder)
+    assert numbers(first) == numbers(again) == numbers(resumed)
+    for seed, state in first.study.states.items():
+        assert all(np.array_equal(state[n], resumed.study.states[seed][n]) for n in state)
+
+
+def test_a_study_with_a_folder_says_what_one_without_says(finished):
+    assert numbers(api.compare(NETWORK, table(), **ASKED)) == numbers(finished[0])
+
+
+def test_another_question_is_not_answered_from_this_folder(finished):
+    folder = finished[1]
+    with pytest.raises(InvalidInput, match=r"holds another study \(other training\)"):
+        api.compare(NETWORK, table(), **{**ASKED, "steps": 31}, folder=folder)
+    with pytest.raises(InvalidInput, match=r"holds another study \(other data\)"):
+        api.compare(NETWORK, table(1), **ASKED, folder=folder)
+    question = Store(folder).about("question")
+    try:
+        Store(folder).note("question", {**question, "versions": {**question["versions"], "torch": "1.0"}})
+        with pytest.raises(InvalidInput, match=r"was begun with .*torch 1.0"):
+            api.compare(NETWORK, table(), **ASKED, folder=folder)
+        Store(folder).note("question", {**question, "network's source": "edited"})
+        with pytest.raises(InvalidInput, match="other network's source"):
+            api.compare(NETWORK, table(), **ASKED, folder=folder)
+    finally:
+        Store(folder).note("question", question)
+
+
+def test_a_read_only_folder_is_said(tmp_path):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        (folder / "probe").write_text("")
+    except OSError:
+        with pytest.raises(InvalidInput, match="cannot be written"):
+            Store.create(folder, {}, table())
+    else:
+        pytest.skip("this user may write anywhere")
+    finally:
+        folder.chmod(stat.S_IRWXU)
