@@ -19,8 +19,8 @@ COMMENT = (
 )
 CLAIM = Claim(
     number="H14",
-    statement="The simple gradient noise scale tr(covariance of the gradient) / |gradient|² of a small network on "
-    "MNIST is of the order of 900 after an epoch (300 to 3,000), and larger than at the start.",
+    statement="The simple gradient noise scale tr(covariance of the gradient) / (length of the gradient)² of a "
+    "small network on MNIST is of the order of 900 after an epoch (300 to 3,000), and larger than at the start.",
     paper="McCandlish, Kaplan & Amodei 2018, An empirical model of large-batch training, abstract and table of "
     "noise scales",
     figure="about 900 on MNIST; the noise scale increases as the loss decreases over a training run",
