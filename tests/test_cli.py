@@ -100,6 +100,7 @@ MISTAKES = [
     (("compare", "digits", "--processes", "0"), "processes must be a whole number of at least 1; got 0"),
     (("compare", "digits", "--batch-size", "100000"), "larger than the"),
     (("compare", "digits", "--vary", "optimiser"), "did you mean optimizer"),
+    (("compare", "digits", "--schedule", "cosinus"), "did you mean cosine"),
     (("compare", "digits", "--techniques", "adm"), "did you mean adam"),
     (("compare", "digits", "--baseline", "optimizer"), "expected family=technique"),
     (("compare", "digits", "--baseline", "optimizer=adm"), "did you mean adam"),

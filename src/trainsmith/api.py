@@ -92,6 +92,7 @@ def compare(
     seeds: int = Budget.fresh_seeds,
     steps: int = Training.steps,
     batch_size: int = Training.batch_size,
+    schedule: str = Training.schedule,
     processes: int | None = None,
     announce: Announce | None = None,
     folder: str | Path | None = None,
@@ -103,6 +104,7 @@ def compare(
     folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
     such. baseline: the recipe varied, one family at a time. vary: the families to vary (default all).
     techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
+    schedule: the learning rate's course in every run, a name of trainsmith.optimizer.SCHEDULES.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.
@@ -110,7 +112,7 @@ def compare(
     dataset = as_dataset(data)
     if processes is not None and processes < 1:
         raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
-    asked = _understood(dataset, baseline, vary, techniques, trials, seeds, steps, batch_size)
+    asked = _understood(dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule)
 
     def run(store: Store | None) -> Comparison:
         study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
@@ -131,12 +133,20 @@ def question(network: str | Factory, dataset: Dataset, processes: int | None = N
     return _question(network, dataset, _understood(dataset, **{**defaults, **asked}))
 
 
-UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size")
+UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size", "schedule")
 """The arguments of compare that say what is asked."""
 
 
 def _understood(
-    dataset: Dataset, baseline: Any, vary: Any, techniques: Any, trials: int, seeds: int, steps: int, batch_size: int
+    dataset: Dataset,
+    baseline: Any,
+    vary: Any,
+    techniques: Any,
+    trials: int,
+    seeds: int,
+    steps: int,
+    batch_size: int,
+    schedule: str,
 ) -> dict[str, Any]:
     chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
     return {
@@ -144,7 +154,7 @@ def _understood(
         "vary": vary,
         "techniques": chosen,
         "budget": Budget(trials=trials, fresh_seeds=seeds),
-        "training": Training(steps=steps, batch_size=batch_size),
+        "training": Training(steps=steps, batch_size=batch_size, schedule=schedule),
     }
 
 
@@ -180,6 +190,7 @@ def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
             seeds=asked["budget"]["fresh_seeds"],
             steps=asked["training"]["steps"],
             batch_size=asked["training"]["batch_size"],
+            schedule=asked["training"]["schedule"],
             announce=announce,
             folder=folder,
         )

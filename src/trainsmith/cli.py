@@ -70,6 +70,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 @click.option("--seeds", type=int, help="Fresh seeds for what is reported.")
 @click.option("--steps", type=int, help="Optimizer steps of each run.")
 @click.option("--batch-size", type=int, help="Examples a step.")
+@click.option("--schedule", help="Course of the learning rate: cosine, linear, constant, ... [default: cosine].")
 @click.option("--processes", type=int, help="Processes to train in [default: one a core].")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the study [default: {STUDIES}/DATA-N].")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the interrupted study in this folder.")
@@ -86,7 +87,8 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
     from trainsmith.report.terminal import show
     from trainsmith.studies import Asked, begin, go_on
 
-    given = {k: options[k] for k in ("trials", "seeds", "steps", "batch_size", "processes") if options[k] is not None}
+    counts = ("trials", "seeds", "steps", "batch_size", "schedule", "processes")
+    given = {k: options[k] for k in counts if options[k] is not None}
     with Bar() as bar:
         if resume is not None:
             comparison, folder = go_on(resume, bar)

@@ -8,7 +8,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import SCHEDULES, SGD, Plateau, scheduler
+from trainsmith.optimizer import SCHEDULES, SGD, Plateau, Schedule, scheduler
 from trainsmith.optimizer import schedule as rates
 from trainsmith.population import Training
 
@@ -152,3 +152,16 @@ def test_the_plateau_is_torchs(patience):
 def test_a_plateaus_gamma_is_below_1():
     with pytest.raises(InvalidInput, match="gamma must be a number between 0 and 1; got"):
         Plateau(gamma=1.5)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_by_name_is_its_function_and_says_itself(name):
+    chosen, own = Schedule(name, STEPS, warmup=0.25), SCHEDULES[name]
+    numbers = {"warmup": 0.25} if "warm-up" in str(chosen) else {}
+    assert [chosen(t) for t in range(1, STEPS + 1)] == factors(own, **numbers)
+    assert (chosen(1) == 1 / round(0.25 * STEPS)) == bool(numbers)
+
+
+def test_an_unknown_schedule_is_told_with_the_nearest_name():
+    with pytest.raises(InvalidInput, match=r"cosin.*cosine"):
+        Schedule("cosin", 10)

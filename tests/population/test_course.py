@@ -88,3 +88,21 @@ def test_a_members_state_taken_out_gives_the_score_it_was_given():
     with torch.no_grad():
         outputs = member.objective.network.eval()(data.x[member.validation])
     assert score(outputs, data.y[member.validation])[1] == pytest.approx(record.results[0].score)
+
+
+def test_a_training_follows_the_schedule_it_names():
+    assert [Training(steps=4, schedule="constant").rate(t) for t in (1, 2, 3, 4)] == [1.0] * 4
+    assert [Training(steps=4, warmup=0.5, schedule="linear").rate(t) for t in (1, 2, 3, 4)] == pytest.approx(
+        [1 / 2, 1, 2 / 3, 1 / 3]
+    )
+    with pytest.raises(InvalidInput, match="schedule"):
+        Training(schedule="sloped")
+
+
+def test_the_schedule_reaches_the_optimizer():
+    def weights(schedule):
+        runs = (Run(Trial(Recipe(optimizer="sgd")), 0),)
+        return work(Job("mlp", Training(6, 16, 1, schedule=schedule), runs, keep_states=True), blobs()).results[0].state
+
+    constant, falling = weights("constant"), weights("linear")
+    assert any(not np.array_equal(constant[name], falling[name]) for name in constant)

@@ -9,7 +9,7 @@ from torch import nn
 
 import trainsmith
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import Adam
+from trainsmith.optimizer import SCHEDULES, Adam
 from trainsmith.population import calibrate, luck
 from trainsmith.population.calibrate import Packing
 from trainsmith.population.program import WAYS, Program
@@ -294,3 +294,15 @@ def test_channels_last_is_not_used_where_torchs_kernels_are_less_exact_so():
 
     assert "in turn, channels last" in ways(bare)
     assert ways(cnn) == {"in turn", "together"}
+
+
+def test_a_schedule_by_name_is_the_same_as_its_factors():
+    x, y = torch.randn(64, 4, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 2
+    fits = [
+        trainsmith.Population(lambda: nn.Linear(4, 2), 2, lr=0.1)
+        .fit(x, y, steps=12, batch_size=16, schedule=schedule)
+        .losses
+        for schedule in ("linear", lambda t: SCHEDULES["linear"](t, 12), None)
+    ]
+    assert torch.equal(fits[0], fits[1])
+    assert not torch.equal(fits[0], fits[2])

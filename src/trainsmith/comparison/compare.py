@@ -18,6 +18,7 @@ from trainsmith.comparison.study import Attempt, Estimate, Receipt, Study, TestS
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
+from trainsmith.optimizer import Schedule
 from trainsmith.population import (
     FIRST_LOSSES,
     Result,
@@ -153,7 +154,7 @@ def _plan(trainer: Trainings, budget: Budget, recipes: int, words: str, seconds:
         "seconds": seconds,
         "steps": training.steps,
         "batch_size": training.batch_size,
-        "schedule": f"{training.warmup:.0%} linear warm-up, then cosine to 0",
+        "schedule": str(Schedule(training.schedule, training.steps, training.warmup)),
     }
 
 

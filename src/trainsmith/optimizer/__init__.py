@@ -22,7 +22,7 @@ from trainsmith.optimizer.layerwise import LAMB, LARS
 from trainsmith.optimizer.moving_average import MovingAverage
 from trainsmith.optimizer.orthogonalized import Muon
 from trainsmith.optimizer.rule import Optimizer
-from trainsmith.optimizer.schedule import SCHEDULES, Plateau, scheduler
+from trainsmith.optimizer.schedule import SCHEDULES, Plateau, Schedule, scheduler
 from trainsmith.optimizer.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from trainsmith.optimizer.sign import Lion
 
@@ -54,6 +54,7 @@ __all__ = [
     "Plateau",
     "RAdam",
     "RMSprop",
+    "Schedule",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
     "WeightAverage",

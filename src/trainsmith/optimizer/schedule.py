@@ -4,13 +4,14 @@ A schedule is a function factor(step, steps, **numbers) of the step, from 1, and
 makes an ordinary torch LR scheduler of it. `Plateau` alone needs to see the losses.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, unknown_name
 
 
 def constant(step: int, steps: int) -> float:
@@ -89,6 +90,43 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "stable-decay": stable_decay,
     "one-cycle": one_cycle,
 }
+WORDS = {
+    "constant": "a constant learning rate",
+    "staircase": "a tenth of the learning rate after each third",
+    "exponential": "exponential decay to a hundredth",
+    "cosine": "cosine to 0",
+    "linear": "linear to 0",
+    "warm-up": "a constant learning rate",
+    "stable-decay": "a constant learning rate, linear to 0 over the last 20%",
+    "one-cycle": "one cycle: up by a cosine over the first 30%, then down to 0",
+}
+"""What each does with its default numbers, after its warm-up, for the plan of a study."""
+
+
+class Schedule:
+    """The schedule of SCHEDULES called `name` over a training of `steps` steps: step, from 1, -> factor.
+
+    warmup: the share of the steps in which the factor first rises, for the schedules that have such a rise. The other
+    numbers are the schedule's defaults. Raises InvalidInput for a name that is none, with the nearest one.
+
+    >>> [round(Schedule("linear", 4, warmup=0.25)(step), 2) for step in (1, 2, 3, 4)]
+    [1.0, 0.75, 0.5, 0.25]
+    """
+
+    def __init__(self, name: str, steps: int, warmup: float = 0.05) -> None:
+        if name not in SCHEDULES:
+            raise unknown_name("schedule", str(name), tuple(SCHEDULES))
+        self.name, self.steps = name, steps
+        self._factor = SCHEDULES[name]
+        self._numbers = {"warmup": warmup} if "warmup" in inspect.signature(self._factor).parameters else {}
+        self(1)
+
+    def __call__(self, step: int) -> float:
+        return self._factor(step, self.steps, **self._numbers)
+
+    def __str__(self) -> str:
+        rise = f"{self._numbers['warmup']:.0%} linear warm-up, then " if self._numbers else ""
+        return rise + WORDS[self.name]
 
 
 class _Factor:

@@ -1,5 +1,6 @@
 """The course of a training: its length, schedule and checks, the same for a population and for one alone."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import Schedule
 from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner, Member
 
@@ -25,27 +27,30 @@ class Training:
     """How long and in what steps every run trains.
 
     steps: optimizer steps. batch_size: examples a step. checks: evaluations on the way, evenly spaced.
-    warmup: the share of the steps in which the learning rate rises linearly; then it falls to 0 by a cosine
-    (Loshchilov & Hutter 2017, SGDR, equation 5, one period).
+    schedule: the name of what the learning rate is multiplied by, one of trainsmith.optimizer.SCHEDULES. warmup: the
+    share of the steps in which it first rises linearly, for the schedules that have such a rise.
     """
 
     steps: int = 600
     batch_size: int = 16
     checks: int = 20
     warmup: float = 0.05
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checks"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InvalidInput(f"{name.replace('_', ' ')} must be a whole number of at least 1; got {value!r}.")
+        self._factor  # noqa: B018 - an unknown schedule is refused now, not at the first step
+
+    @functools.cached_property
+    def _factor(self) -> Schedule:
+        return Schedule(self.schedule, self.steps, self.warmup)
 
     def rate(self, step: int) -> float:
         """The factor on the learning rate at `step`, counted from 1."""
-        rise = max(1, round(self.warmup * self.steps))
-        if step <= rise:
-            return step / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / (self.steps - rise + 1)))
+        return self._factor(step)
 
     def check_steps(self) -> list[int]:
         """The steps after which the members are evaluated; the last step is one of them."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import Optimizer
+from trainsmith.optimizer import Optimizer, Schedule
 from trainsmith.population.crew import Crew, hire
 from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner
@@ -124,14 +124,15 @@ class Population:
         steps: int,
         batch_size: int | None = 64,
         *,
-        schedule: Callable[[int], float] | None = None,
+        schedule: str | Callable[[int], float] | None = None,
         examples: Sequence[Any] | None = None,
         advance: Callable[[int], None] | None = None,
     ) -> Fit:
         """Train every member for `steps` steps on batches of the examples x (n, ...), y (n, ...).
 
         A member's batches are shuffled passes over its examples, drawn from its seed; with batch_size None it
-        takes all at every step. schedule: step from 1 -> factor on the learning rate. examples: for each
+        takes all at every step. schedule: step from 1 -> factor on the learning rate, or a name of
+        trainsmith.optimizer.SCHEDULES, which runs over these `steps` steps. examples: for each
         member the indices it may see, all in number alike (a bootstrap, a fold). advance: told of member-steps
         done. Members whose loss is no longer finite are taken out; the others are not touched by it.
         """
@@ -140,7 +141,10 @@ class Population:
         crew = self._ready(x[orders[0][0]], y[orders[0][0]], steps)
         witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
-        rates = [schedule(first + s + 1) if schedule is not None else 1.0 for s in range(steps)]
+        if isinstance(schedule, str):
+            rates = [Schedule(schedule, steps)(s + 1) for s in range(steps)]
+        else:
+            rates = [schedule(first + s + 1) if schedule is not None else 1.0 for s in range(steps)]
         losses, ended = crew.train(x, y, orders, first, rates, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
         seconds = time.perf_counter() - started
