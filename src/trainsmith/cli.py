@@ -28,7 +28,7 @@ class Command(click.Group):
             click.echo(f"trainsmith: error: {error.strerror or error}: {error.filename or ''}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt as interruption:
-            click.echo(f"trainsmith: {interruption or 'interrupted.'}", err=True)
+            click.echo(f"trainsmith: {str(interruption) or 'interrupted before any run was finished.'}", err=True)
             ctx.exit(130)
 
 
