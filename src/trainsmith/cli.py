@@ -13,6 +13,7 @@ from trainsmith import __version__
 from trainsmith.errors import InvalidInput
 
 STUDIES = Path("trainsmith-studies")
+TASKS = ["classification", "balanced", "regression", "multilabel", "autoencoding"]
 
 
 class Command(click.Group):
@@ -50,7 +51,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--data-dir", type=click.Path(path_type=Path), help="Where MNIST's and CIFAR-10's files are."),
         click.option("--target", help="The column of a table to predict."),
-        click.option("--task", type=click.Choice(["classification", "regression"]), help="What a file asks for."),
+        click.option("--task", type=click.Choice(TASKS), help="What is predicted [default: by the targets]."),
         click.option("--image-size", type=int, help="Scale and crop pictures to so many pixels on each side."),
     ):
         command = option(command)

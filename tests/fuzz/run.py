@@ -153,8 +153,8 @@ def main() -> int:
                 given.keep.mkdir(parents=True, exist_ok=True)
                 (given.keep / f"{name}-{case}").write_bytes(damaged(name, known[name], case))
     if given.json:
-        command = f"python tests/fuzz/run.py --count {given.count}"
-        text = json.dumps({"command": command, "readers": record, "environment": describe_environment()}, indent=1)
+        environment = {**describe_environment(), "command": f"python tests/fuzz/run.py --count {given.count}"}
+        text = json.dumps({"readers": record, "environment": environment}, indent=1)
         given.json.write_text(text + "\n")
     return int(any(r["failed"] for r in record.values()))
 

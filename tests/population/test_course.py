@@ -9,7 +9,8 @@ import torch
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Job, Training, make_member, score, work
+from trainsmith.population import Job, Training, make_member, work
+from trainsmith.population.task import RULES
 
 
 def test_the_rate_rises_linearly_then_falls_by_a_cosine_and_never_reaches_zero():
@@ -34,11 +35,11 @@ def test_a_length_that_is_no_count_is_refused(name):
 
 def test_scores_are_accuracy_and_r_squared():
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
-    loss, accuracy = score(logits, torch.tensor([0, 1, 1]))
+    loss, accuracy = RULES["classification"].score(logits, torch.tensor([0, 1, 1]))
     expected = -np.mean([2 - np.logaddexp(2, 0), 1 - np.logaddexp(0, 1), -np.logaddexp(3, 0)])
     assert (loss, accuracy) == (pytest.approx(expected, rel=1e-6), pytest.approx(2 / 3))
     targets = torch.tensor([1.0, 2.0, 4.0])
-    _, r2 = score(torch.tensor([[1.0], [2.0], [3.0]]), targets)
+    _, r2 = RULES["regression"].score(torch.tensor([[1.0], [2.0], [3.0]]), targets)
     assert r2 == pytest.approx(1 - 1 / float(((targets - targets.mean()) ** 2).sum()))
 
 
@@ -74,7 +75,7 @@ def test_early_stopping_ends_before_the_last_step_restores_the_best_and_watches_
         network.load_state_dict({n: torch.from_numpy(t) for n, t in result.state.items()})
         held = make_member(run, "mlp", data)
         with torch.no_grad():
-            loss, accuracy = score(network.eval()(data.x[held.validation]), data.y[held.validation])
+            loss, accuracy = held.rules.score(network.eval()(data.x[held.validation]), data.y[held.validation])
         assert accuracy == pytest.approx(result.score)
         assert loss == pytest.approx(result.loss, rel=1e-4)
 
@@ -87,7 +88,7 @@ def test_a_members_state_taken_out_gives_the_score_it_was_given():
     member.objective.network.load_state_dict({n: torch.from_numpy(t) for n, t in record.results[0].state.items()})
     with torch.no_grad():
         outputs = member.objective.network.eval()(data.x[member.validation])
-    assert score(outputs, data.y[member.validation])[1] == pytest.approx(record.results[0].score)
+    assert member.rules.score(outputs, data.y[member.validation])[1] == pytest.approx(record.results[0].score)
 
 
 def test_a_training_follows_the_schedule_it_names():

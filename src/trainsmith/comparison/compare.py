@@ -25,7 +25,7 @@ from trainsmith.population import (
     Training,
     make_member,
     processes_available,
-    score,
+    rules_of,
 )
 from trainsmith.store import Store
 
@@ -87,7 +87,7 @@ def compare(
     chosen = _tune(trainer, trials, budget)
     fresh = [planning.fresh_runs(t[best], budget) for t, (best, _) in zip(trials, chosen, strict=True)]
     results = _confirm(trainer, fresh)
-    constant = constant_score(dataset)
+    constant = rules_of(dataset).constant(dataset.y)
     delta = _delta(dataset, results[0], constant)
     rows = make_rows(candidates, chosen, results, constant, delta)
     deviation, tolerance = trainer.worst
@@ -96,7 +96,7 @@ def compare(
         data=dataset.name,
         about=dataset.describe(),
         network=network if isinstance(network, str) else getattr(network, "__qualname__", repr(network)),
-        metric="accuracy" if dataset.task == "classification" else "R²",
+        metric=rules_of(dataset).metric,
         delta=delta,
         baseline=baseline,
         rows=rows,
@@ -158,13 +158,6 @@ def _plan(trainer: Trainings, budget: Budget, recipes: int, words: str, seconds:
     }
 
 
-def constant_score(dataset: Dataset) -> float:
-    """The score of the best constant prediction: the commonest class's share, or R² = 0."""
-    if dataset.task == "regression":
-        return 0.0
-    return float(torch.bincount(dataset.y).max() / len(dataset.y))
-
-
 def _test(
     trainer: Trainings,
     candidates: Sequence[Candidate],
@@ -199,4 +192,4 @@ def _test_score(trainer: Trainings, run: Run, result: Result, x: torch.Tensor, y
     module = member.objective.network
     state = result.state or {}
     module.load_state_dict({name: torch.from_numpy(t) for name, t in state.items()})
-    return score(module.eval()(x), member.targets(y))[1]
+    return member.rules.score(module.eval()(x), member.targets(y))[1]

@@ -1,10 +1,10 @@
 """Data: from a name, a file or arrays to a Dataset with a locked test part, and a split for every seed."""
 
 from trainsmith.data.arrays import from_arrays
-from trainsmith.data.dataset import Dataset, LockedTest
+from trainsmith.data.dataset import Dataset, LockedTest, Task
 from trainsmith.data.given import as_dataset
 from trainsmith.data.load import load
 from trainsmith.data.named import NAMES
 from trainsmith.data.split import split
 
-__all__ = ["NAMES", "Dataset", "LockedTest", "as_dataset", "from_arrays", "load", "split"]
+__all__ = ["NAMES", "Dataset", "LockedTest", "Task", "as_dataset", "from_arrays", "load", "split"]

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from trainsmith.data.dataset import Dataset, Kind, LockedTest, Task
 from trainsmith.data.examples import as_array, examples
-from trainsmith.data.split import SHARE, held_out, lock
+from trainsmith.data.split import CLASSES, SHARE, held_out, lock
 from trainsmith.data.targets import (
     check_finite,
     choose_task,
-    column,
+    columns,
     encode_classes,
+    encode_labels,
     encode_like,
     encode_numbers,
 )
@@ -26,8 +28,10 @@ def from_arrays(x: Any, y: Any, name: str = "data", task: str | None = None) -> 
     """A Dataset from numpy arrays, torch tensors or lists; a fifth of it is locked for the test.
 
     x: a table (n, columns), or images (n, h, w), (n, c, h, w) or (n, h, w, c); uint8 images are divided by
-    255. y: (n,) class labels (whole numbers, booleans, text) or numbers. task: "classification" or
-    "regression"; by default text, booleans and at most 20 different whole numbers are classes. Raises
+    255. y: (n,) class labels (whole numbers, booleans, text) or numbers, or (n, k) numbers or labels of 0 and 1.
+    task: "classification", "balanced" (classes count alike, however rare), "regression", "multilabel" or
+    "autoencoding" (the inputs are the targets); by default text, booleans and at most 20 different whole numbers are
+    classes, and of several values an example only 0 and 1 are labels. Raises
     InvalidInput for anything a network cannot be trained on. Needs 20 examples, and 3 of each class.
     """
     return assemble(x, y, name, task=task)
@@ -50,7 +54,11 @@ def assemble(
     come with one. classes: the classes' names in the order of their labels. features: the columns' names.
     """
     source = source or name
-    inputs, values = _pair(x, y, source, features)
+    task = None if task is None else task.strip().lower()
+    if task == "autoencoding":
+        given = assemble(x, y, name, source=source, test=test, features=features)
+        return given.autoencoding()
+    inputs, values = _pair(x, y, source, features, task)
     if len(inputs) < LEAST_EXAMPLES:
         raise InvalidInput(
             f"{source}: at least {LEAST_EXAMPLES} examples are needed; got {len(inputs)}. Give more data."
@@ -58,21 +66,23 @@ def assemble(
     chosen = choose_task(values, task, source)
     kind: Kind = "image" if inputs.ndim > 2 else "table"
     parts = 3 if test is None else 2
-    if chosen == "classification":
+    if chosen in CLASSES:
         targets, labels = encode_classes(values, source, parts)
+    elif chosen == "multilabel":
+        targets, labels = encode_labels(values, source), ()
     else:
         targets, labels = encode_numbers(values, source), ()
     if test is None:
         inputs, targets, locked = lock(inputs, targets, chosen, name=source)
     else:
-        locked = _given_test(test, inputs, labels, chosen, source, features)
+        locked = _given_test(test, inputs, targets, labels, chosen, source, features)
     held_out(targets, chosen, SHARE, source)  # a split that cannot be drawn is refused now, not in a worker
     return Dataset(name, kind, chosen, inputs, targets, tuple(classes or labels), locked)
 
 
-def _pair(x: Any, y: Any, source: str, features: Sequence[str] | None) -> tuple[Tensor, np.ndarray]:
-    """x as a tensor and y as an array (n,): finite, of one length."""
-    inputs, values = as_array(x, f"{source}: x"), column(as_array(y, f"{source}: y", text=True), source)
+def _pair(x: Any, y: Any, source: str, features: Sequence[str] | None, task: str | None) -> tuple[Tensor, np.ndarray]:
+    """x as a tensor and y as an array (n,) or (n, k): finite, of one length."""
+    inputs, values = as_array(x, f"{source}: x"), columns(as_array(y, f"{source}: y", text=True), task, source)
     if inputs.ndim and len(inputs) != len(values):
         raise InvalidInput(
             f"{source}: x and y must have one entry per example; x has {len(inputs)} and y {len(values)}. "
@@ -85,17 +95,25 @@ def _pair(x: Any, y: Any, source: str, features: Sequence[str] | None) -> tuple[
 def _given_test(
     test: tuple[Any, Any],
     inputs: Tensor,
+    targets: Tensor,
     labels: tuple[str, ...],
     task: Task,
     source: str,
     features: Sequence[str] | None,
 ) -> LockedTest:
-    x, values = _pair(*test, f"{source}, test part", features)
+    x, values = _pair(*test, f"{source}, test part", features, task)
     if x.shape[1:] != inputs.shape[1:] or len(x) == 0:
         raise InvalidInput(
             f"{source}: the test part must hold examples of shape {tuple(inputs.shape[1:])} like the rest; "
             f"got {len(x)} of shape {tuple(x.shape[1:])}."
         )
-    if choose_task(values, task, f"{source}, test part") == "classification":
+    if choose_task(values, task, f"{source}, test part") in CLASSES:
         return LockedTest(x, encode_like(values, labels, source))
+    if values.shape[1:] != targets.shape[1:]:
+        raise InvalidInput(
+            f"{source}: both parts must have as many numbers or labels an example; the test part's y has shape "
+            f"{values.shape}, the other's {tuple(targets.shape)}."
+        )
+    if task == "multilabel":
+        return LockedTest(x, torch.from_numpy(values.astype(np.float32)))
     return LockedTest(x, encode_numbers(values, f"{source}, test part"))

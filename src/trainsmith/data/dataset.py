@@ -6,13 +6,14 @@ from typing import Literal
 from torch import Tensor
 
 Kind = Literal["image", "table"]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "balanced", "regression", "multilabel", "autoencoding"]
+"""One class an example; the same with every class counting alike; numbers; labels, any number of them; its inputs."""
 
 
 class LockedTest:
     """The test part. Whoever wants it must open it, and every opening is counted.
 
-    x: (n, *features) float32. y: (n,) int64 class indices, or float32 targets.
+    x: (n, *features) float32. y: see Dataset.
     """
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
@@ -30,6 +31,10 @@ class LockedTest:
         self.opened += 1
         return self._x, self._y
 
+    def reconstructing(self) -> "LockedTest":
+        """The same examples with their own inputs (n, features) as targets. Nobody sees them by this."""
+        return LockedTest(self._x, self._x.flatten(1))
+
     def __repr__(self) -> str:
         return f"<LockedTest of {self.size} examples, opened {self.opened} times>"
 
@@ -39,8 +44,9 @@ class Dataset:
     """Examples to train and validate on, and a locked test part.
 
     x: (n, *features) float32, the development part only: images are (n, channels, height, width), tables
-    (n, columns). y: (n,) int64 class indices, or float32 targets. classes: the classes' names in the order
-    of their indices, () for regression.
+    (n, columns). y: (n,) int64 class indices; (n,) or (n, k) float32 numbers; (n, k) float32 labels, 0 or 1; or,
+    autoencoding, (n, features) float32, the inputs. classes: the classes' names in the order of their indices, () for
+    other tasks.
     """
 
     name: str
@@ -58,8 +64,29 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """How many outputs a network for it has: one per class, or 1."""
-        return len(self.classes) if self.task == "classification" else 1
+        """How many outputs a network for it has: one for each class, number, label or feature."""
+        if self.classifies:
+            return len(self.classes)
+        return 1 if self.y.ndim == 1 else self.y.shape[1]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether each example has one class."""
+        return self.task in ("classification", "balanced")
+
+    def autoencoding(self) -> "Dataset":
+        """The same examples, each with its own inputs as its targets."""
+        return Dataset(self.name, self.kind, "autoencoding", self.x, self.x.flatten(1), (), self.test.reconstructing())
+
+    def _wanted(self) -> str:
+        k = self.outputs
+        return {
+            "classification": f"{k} classes",
+            "balanced": f"{k} classes that count alike",
+            "multilabel": f"{k} labels, any number of them right",
+            "autoencoding": "the examples themselves to reconstruct",
+            "regression": "a number to predict" if k == 1 else f"{k} numbers to predict",
+        }[self.task]
 
     def describe(self) -> str:
         """One line: "digits: 1,797 images of 8×8, 10 classes; 360 locked for the test"."""
@@ -70,8 +97,7 @@ class Dataset:
         else:
             columns = self.input_shape[0]
             examples = f"{total} rows of {columns:,} column{'s' if columns != 1 else ''}"
-        wanted = f"{self.outputs} classes" if self.task == "classification" else "a number to predict"
-        return f"{self.name}: {examples}, {wanted}; {self.test.size:,} locked for the test"
+        return f"{self.name}: {examples}, {self._wanted()}; {self.test.size:,} locked for the test"
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {self.task}, {len(self.x)} development examples of {self.input_shape}>"

@@ -1,6 +1,7 @@
 """load: the one door from what a user types to a Dataset."""
 
 import os
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -21,10 +22,10 @@ def load(
     """A Dataset by name (digits, mnist, cifar10, wine, breast-cancer, diabetes), or from a file or a folder.
 
     Files are .npz, .csv and .parquet; folders hold pictures in a folder for each class, or Parquet files. data_dir:
-    where MNIST's and CIFAR-10's files are. target: the column to predict, of a table. task: "classification" or
-    "regression" for files, where the targets would be taken for the other. image_size: scale and crop pictures to so
-    many pixels on each side. Raises InvalidInput for anything
-    that cannot be loaded or that no network can be trained on.
+    where MNIST's and CIFAR-10's files are. target: the column to predict, of a table. task: see from_arrays, where a
+    file's targets would be taken for another; a set with a name may be asked for autoencoding, or for balanced instead
+    of classification. image_size: scale and crop pictures to so many pixels on each side. Raises InvalidInput for
+    anything that cannot be loaded or that no network can be trained on.
     """
     given = os.fspath(name_or_path)
     known = known_name(given)
@@ -40,8 +41,13 @@ def load(
     if image_size is not None:
         raise InvalidInput(f"an image size is for pictures in files and folders; {known} has its own.")
     dataset = named(known, data_dir)
-    if task is not None and task.strip().lower() != dataset.task:
-        raise InvalidInput(f"a task is chosen for files only; {known} is always a {dataset.task}, got '{task}'.")
+    wanted = dataset.task if task is None else task.strip().lower()
+    if wanted == "autoencoding":
+        return dataset.autoencoding()
+    if wanted == "balanced" and dataset.task == "classification":
+        return replace(dataset, task="balanced")
+    if wanted != dataset.task:
+        raise InvalidInput(f"the task is given with data in files only; {known} is a {dataset.task}, got '{task}'.")
     return dataset
 
 

@@ -12,6 +12,8 @@ from trainsmith.errors import InvalidInput
 
 SHARE = 0.2
 """The part of the data that is locked for the test, and the part of the rest that a seed validates on."""
+CLASSES = ("classification", "balanced")
+"""Tasks with one class an example, whose parts keep the classes' proportions."""
 
 
 def split(dataset: Dataset, seed: int, share: float = SHARE) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -47,7 +49,7 @@ def _draw(
     rest, out = train_test_split(
         np.arange(len(y), dtype=np.int64),
         test_size=count,
-        stratify=y.numpy() if task == "classification" else None,
+        stratify=y.numpy() if task in CLASSES else None,
         random_state=luck,
     )
     return np.sort(rest), np.sort(out)
@@ -62,7 +64,7 @@ def held_out(y: Tensor, task: Task, share: float, name: str) -> int:
     if not 0 < share < 1:
         raise InvalidInput(f"the share held out must be a number between 0 and 1; got {share!r}.")
     count = math.ceil(round(share * len(y), 9))  # 0.07 · 100 is a little more than 7 in floating point
-    counts = np.bincount(y.numpy()) if task == "classification" else np.array([len(y)])
+    counts = np.bincount(y.numpy()) if task in CLASSES else np.array([len(y)])
     classes = np.count_nonzero(counts)
     if min(count, len(y) - count) < classes or counts[counts > 0].min() < 2:
         raise InvalidInput(

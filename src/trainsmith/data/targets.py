@@ -13,25 +13,42 @@ MOST_LEVELS = 20
 """Whole-number targets with more different values than this are taken as numbers to predict."""
 
 
-def column(y: np.ndarray, name: str) -> np.ndarray:
-    """y as one value per example, (n,): (n, 1) is accepted, anything else refused."""
-    if y.ndim == 2 and y.shape[1] == 1:
+def columns(y: np.ndarray, task: str | None, name: str) -> np.ndarray:
+    """y as one value per example, (n,), or several numbers or labels, (n, k); (n, 1) becomes (n,).
+
+    Raises InvalidInput for other shapes, for several values where the task has one, and for what is likely one-hot
+    classes unless the task says that it is not.
+    """
+    if y.ndim == 2 and y.shape[1] == 1 and task != "multilabel":
         return y[:, 0]
-    if y.ndim != 1:
+    if y.ndim == 2 and y.shape[1] and y.dtype.kind in "biuf" and task in (None, "regression", "multilabel"):
+        one_hot = is_binary(y) and bool((y.sum(1) == 1).all())
+        if not (one_hot and task is None):
+            return y
+    if y.ndim != 1 or task == "multilabel":
+        expected = "one value per example, shape (n,)" if task != "multilabel" else "0 or 1 for each label, (n, labels)"
         raise InvalidInput(
-            f"{name}: y must have one value per example, shape (n,); got shape {y.shape}. "
-            "For one-hot classes use y.argmax(1)."
+            f"{name}: y must have {expected}; got shape {y.shape}. For one-hot classes use y.argmax(1); several "
+            "numbers or labels an example are for tasks regression and multilabel."
         )
     return y
+
+
+def is_binary(y: np.ndarray) -> bool:
+    """Whether all values are 0 or 1."""
+    return bool(((y == 0) | (y == 1)).all())
 
 
 def choose_task(y: np.ndarray, task: str | None, name: str) -> Task:
     """The task that was asked for, else classification for text, booleans and few whole numbers.
 
-    Few are at most 20 different ones; whole numbers stored as floats count. Any other numbers are a
-    regression's targets. Raises InvalidInput for an unknown task and for one that y does not allow.
+    Few are at most 20 different ones; whole numbers stored as floats count. Any other numbers are a regression's
+    targets; of several an example, (n, k), all 0 or 1 are labels. Raises InvalidInput for an unknown task and for one
+    that y does not allow.
     """
     whole = _is_whole(y)
+    if task is None and y.ndim == 2:
+        return "multilabel" if is_binary(y) else "regression"
     if task is None:
         few = y.dtype.kind == "U" or (whole and len(np.unique(y)) <= MOST_LEVELS)
         return "classification" if few else "regression"
@@ -40,7 +57,9 @@ def choose_task(y: np.ndarray, task: str | None, name: str) -> Task:
         raise unknown_name("task", str(task), get_args(Task))
     if chosen == "regression" and y.dtype.kind == "U":
         raise InvalidInput(f"{name}: a regression needs numbers as targets; got text. Use task classification.")
-    if chosen == "classification" and not whole:
+    if chosen == "multilabel" and not is_binary(y):
+        raise InvalidInput(f"{name}: labels must be 0 or 1, one for each label; got other values. Check y.")
+    if chosen in ("classification", "balanced") and not whole:
         raise InvalidInput(
             f"{name}: a classification needs whole numbers or text as targets; got fractions. "
             "Use task regression, or give class numbers."
@@ -56,7 +75,7 @@ def check_finite(y: np.ndarray, name: str) -> None:
     """Refuse NaN and infinite targets."""
     if y.dtype.kind == "f":
         with np.errstate(over="ignore"):
-            bad = int((~np.isfinite(y.astype(np.float32))).sum())
+            bad = int((~np.isfinite(y.astype(np.float32))).reshape(len(y), -1).any(1).sum())
         if bad:
             raise InvalidInput(
                 f"{name}: y must be finite; {bad} of {len(y)} targets are NaN or infinite in 32 bits. "
@@ -101,9 +120,22 @@ def encode_like(y: np.ndarray, classes: tuple[str, ...], name: str) -> Tensor:
     return torch.from_numpy(order[indices])
 
 
-def encode_numbers(y: np.ndarray, name: str) -> Tensor:
-    """Targets (n,) float32. Raises InvalidInput if all are equal: there is nothing to predict."""
+def encode_labels(y: np.ndarray, name: str) -> Tensor:
+    """Labels (n, k) float32. Raises InvalidInput for a label that is always 0 or always 1."""
     targets = torch.from_numpy(y.astype(np.float32))
+    if constant := [k for k in range(y.shape[1]) if bool((targets[:, k] == targets[0, k]).all())]:
+        raise InvalidInput(
+            f"{name}: each label must be 0 for some examples and 1 for others; label {constant[0]} is always "
+            f"{int(y[0, constant[0]])}. Leave it out."
+        )
+    return targets
+
+
+def encode_numbers(y: np.ndarray, name: str) -> Tensor:
+    """Targets (n,) or (n, k) float32. Raises InvalidInput if all are equal: there is nothing to predict."""
+    targets = torch.from_numpy(y.astype(np.float32))
+    if targets.ndim == 2 and (equal := [k for k, t in enumerate(targets.T) if bool((t == t[0]).all())]):
+        raise InvalidInput(f"{name}: a regression needs targets that differ; number {equal[0]} is always the same.")
     if bool((targets == targets[0]).all()):
         raise InvalidInput(
             f"{name}: a regression needs targets that differ; all are {float(targets[0]):g}. "

@@ -14,7 +14,6 @@ from trainsmith.errors import InvalidInput
 from trainsmith.export.source import write_source
 from trainsmith.network import Factory
 from trainsmith.population import make_member
-from trainsmith.population import score as score_of
 
 EVALUATE = '''"""Score the network on the examples of an .npz file with arrays x and y."""
 
@@ -41,8 +40,17 @@ def main(path):
 main(sys.argv[1] if len(sys.argv) > 1 else "test.npz")
 '''
 ACCURACY = '    print(f"accuracy {(outputs.argmax(-1) == y).double().mean():.6f} on {len(y)} examples")'
-R2 = """    predicted = outputs.squeeze(-1) * {scale!r} + {centre!r}
-    print(f"R2 {{1 - (predicted - y).square().mean() / y.var(correction=0):.6f}} on {{len(y)}} examples")"""
+BALANCED = """    right = (outputs.argmax(-1) == y).double()
+    found = torch.stack([right[y == c].mean() for c in y.unique()])
+    print(f"balanced accuracy {found.mean():.6f} on {len(y)} examples")"""
+MICRO_F1 = """    predicted, true = outputs > 0, y > 0.5
+    score = 2 * (predicted & true).sum() / (predicted.sum() + true.sum())
+    print(f"micro F1 {score:.6f} on {len(y)} examples")"""
+R2 = """    centre, scale = torch.tensor({centre!r}), torch.tensor({scale!r})
+    y = (y - centre) / scale  # the network predicts standardized numbers
+    errors = (outputs.reshape(y.shape) - y).square().mean(0).sum()
+    print(f"R2 {{1 - errors / y.var(0, correction=0).sum():.6f}} on {{len(y)}} examples")"""
+SCORES = {"classification": ACCURACY, "balanced": BALANCED, "multilabel": MICRO_F1}
 
 README = """# The winner of a comparison on {data}
 
@@ -80,7 +88,8 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     (folder / "model.py").write_text(source.text)
     save_file({k: v.contiguous() for k, v in source.network.state_dict().items()}, folder / "weights.safetensors")
     np.savez_compressed(folder / "test.npz", x=x.numpy(), y=y.numpy())
-    score = ACCURACY if dataset.task == "classification" else R2.format(scale=member.scale, centre=member.centre)
+    standard = (v.tolist() if isinstance(v, torch.Tensor) else v for v in (member.centre, member.scale))
+    score = SCORES.get(dataset.task) or R2.format(**dict(zip(("centre", "scale"), standard, strict=True)))
     (folder / "evaluate.py").write_text(EVALUATE.format(score=score))
     (folder / "requirements.txt").write_text("torch\nnumpy\nsafetensors\n")
     with torch.no_grad():
@@ -88,7 +97,7 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     (folder / "README.md").write_text(
         README.format(
             data=study.data, recipe=best.recipe, metric=study.metric, seeds=len(best.scores),
-            score=score_of(outputs, member.targets(y))[1],
+            score=member.rules.score(outputs, member.targets(y))[1],
             mean=study.test.score.mean, low=study.test.score.low, high=study.test.score.high,
         )
     )  # fmt: skip

@@ -3,12 +3,13 @@
 from trainsmith.population.alone import Alone
 from trainsmith.population.calibrate import Packing, choose
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
-from trainsmith.population.course import FIRST_LOSSES, Result, Training, score, train
+from trainsmith.population.course import FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
 from trainsmith.population.member import Learner, Member, make_member
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
+from trainsmith.population.task import rules_of
 from trainsmith.population.verify import TOLERANCE
 
 __all__ = [
@@ -33,8 +34,8 @@ __all__ = [
     "members_at_once",
     "pack",
     "processes_available",
+    "rules_of",
     "run_jobs",
-    "score",
     "train",
     "work",
 ]

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
@@ -61,8 +60,8 @@ class Training:
 class Result:
     """What a run came to.
 
-    status: "finished", "stopped" (early stopping) or "diverged" (a loss was not finite). score: accuracy,
-    or R² for regression, on the validation examples; nan if diverged. curve: (step, training loss,
+    status: "finished", "stopped" (early stopping) or "diverged" (a loss was not finite). score: the task's, such as
+    accuracy, on the validation examples; nan if diverged. curve: (step, training loss,
     validation loss, validation score) at each check. state: the network's state_dict, where it was kept.
     """
 
@@ -188,19 +187,9 @@ def _scores(trainer: Trainer, x: Tensor, y: Tensor, chosen: np.ndarray) -> list[
     each = max(1, EVALUATED_AT_ONCE // max(1, len(index) * x[0].numel()))
     outputs = torch.cat([trainer.outputs(x[part]) for part in index.split(each, dim=1)], dim=1)
     rows = zip(outputs, _targets(trainer.members, y[index]), strict=True)
-    return [score(out, target) for out, target in rows]
+    return [m.rules.score(out, target) for m, (out, target) in zip(trainer.members, rows, strict=True)]
 
 
 def _targets(members: Sequence[Learner], y: Tensor) -> Tensor:
     """y (members, n) in each member's own units."""
     return torch.stack([m.targets(row) for m, row in zip(members, y, strict=True)]) if y.is_floating_point() else y
-
-
-def score(outputs: Tensor, targets: Tensor) -> tuple[float, float]:
-    """(loss, score) of outputs (n, k): cross-entropy and accuracy for class indices, MSE and R² for numbers."""
-    if not targets.is_floating_point():
-        loss = functional.cross_entropy(outputs, targets)
-        return float(loss), float((outputs.argmax(-1) == targets).double().mean())
-    error = (outputs.squeeze(-1) - targets).double().square().mean()
-    spread = targets.double().var(correction=0)
-    return float(error), float(1 - error / spread)

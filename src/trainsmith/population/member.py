@@ -15,7 +15,8 @@ from trainsmith.network import Factory, apply, build
 from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
-from trainsmith.population.objective import CrossEntropy, Objective, SquaredError
+from trainsmith.population.objective import Objective
+from trainsmith.population.task import Regression, Rules, rules_of
 
 
 @dataclass
@@ -48,22 +49,23 @@ class Member(Learner):
     """A run ready to train.
 
     train, validation, watch: examples of the development part, as indices; `watch` is what early stopping
-    holds back from training, else empty. centre and scale: what a regression target is standardized with,
-    from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
+    holds back from training, else empty. rules: the task's. centre and scale: what numbers to predict are
+    standardized with, from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
     techniques that could not be put into the network, with the reason.
     """
 
     train: np.ndarray
     validation: np.ndarray
     watch: np.ndarray
-    centre: float = 0.0
-    scale: float = 1.0
+    rules: Rules
+    centre: float | Tensor = 0.0
+    scale: float | Tensor = 1.0
     stopping: Any = None
     skipped: Mapping[str, str] = field(default_factory=dict)
 
     def targets(self, y: Tensor) -> Tensor:
-        """Class indices, or standardized numbers."""
-        return (y - self.centre) / self.scale if y.is_floating_point() else y
+        """Class indices and labels as they are, numbers standardized."""
+        return (y - self.centre) / self.scale if isinstance(self.rules, Regression) else y
 
     def also_equal(self) -> tuple[object, ...]:
         """Numbers of examples: they are evaluated together."""
@@ -84,22 +86,31 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     unfit = _unfit(run, dataset)
     member = Member(
         run.seed,
-        _objective(surgery.module, run, dataset, dataset.x[train], unfit),
+        _objective(surgery.module, run, dataset, x, y, unfit),
         rule,
         numbers,
         train,
         validation,
         watch,
+        rules_of(dataset),
         stopping=stopping,
         skipped={**surgery.skipped, **clashes, **unfit},
     )
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":
             member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
-    if dataset.task == "regression":
-        y = dataset.y[train].double()
-        member.centre, member.scale = float(y.mean()), float(y.std(correction=0)) or 1.0
+    if isinstance(member.rules, Regression):
+        member.centre, member.scale = _standard(dataset, train)
     return member
+
+
+def _standard(dataset: Dataset, train: np.ndarray) -> tuple[float | Tensor, float | Tensor]:
+    """Centre and scale of a number to predict, of each of several, or of all pixels of an image together."""
+    y = dataset.y[train].double()
+    if y.ndim == 1 or (dataset.task == "autoencoding" and dataset.kind == "image"):
+        return float(y.mean()), float(y.std(correction=0)) or 1.0
+    scale = y.std(0, correction=0)
+    return y.mean(0).float(), torch.where(scale > 0, scale, 1).float()
 
 
 def _unfit(run: Run, dataset: Dataset) -> dict[str, str]:
@@ -111,13 +122,15 @@ def _unfit(run: Run, dataset: Dataset) -> dict[str, str]:
     }
 
 
-def _objective(network: nn.Module, run: Run, dataset: Dataset, x: Tensor, unfit: Mapping[str, str]) -> Objective:
+def _objective(
+    network: nn.Module, run: Run, dataset: Dataset, x: Tensor, y: Tensor, unfit: Mapping[str, str]
+) -> Objective:
     def made(role: Role) -> list[Any]:
         found = [t for t in run.trial.recipe.techniques() if t.role == role and t.name not in unfit]
         modules = [t.make(**run.trial.of(t)) for t in found]
         return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
 
-    plain = CrossEntropy() if dataset.task == "classification" else SquaredError()
+    plain = rules_of(dataset).loss(y)
     loss, mixing = (_at_most_one(run, role, made(role)) for role in ("loss", "mixing"))
     return Objective(
         network,

@@ -12,10 +12,32 @@ from trainsmith.regularization import activity_cost, mixed_loss
 
 
 class SquaredError(nn.Module):
-    """Mean squared error of one output per example: outputs (n, 1), targets (n,)."""
+    """Mean squared error: outputs (n, 1) of targets (n,), or outputs (n, ...) of as many targets (n, k)."""
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.mse_loss(outputs.squeeze(-1), targets)
+        aligned = outputs.squeeze(-1) if targets.ndim == 1 else outputs.flatten(1)
+        return functional.mse_loss(aligned, targets)
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Mean over examples and labels of the cross-entropy of a yes or no: logits and targets (n, labels)."""
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return (functional.softplus(logits) - logits * targets).mean()
+
+
+class BalancedCrossEntropy(nn.Module):
+    """sum of weight[y] * -log p_y over the examples / sum of weight[y]: logits (n, classes), class indices (n,)."""
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        each = self.weight.gather(0, targets)
+        return -(each * functional.log_softmax(logits, -1).gather(-1, targets[:, None]).squeeze(-1)).sum() / each.sum()
 
 
 class CrossEntropy(nn.Module):

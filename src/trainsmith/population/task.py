@@ -1,0 +1,129 @@
+"""What a task asks of a network: its loss, its score and that score's name, and what a constant scores."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainsmith.data import Dataset, Task
+from trainsmith.population.objective import BalancedCrossEntropy, BinaryCrossEntropy, CrossEntropy, SquaredError
+
+Scored = tuple[float, float]
+"""(loss, score); of scores higher is better and 1 is best."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One class an example, outputs (n, classes): cross-entropy and accuracy."""
+
+    metric: str = "accuracy"
+
+    def loss(self, y: Tensor) -> nn.Module:
+        """The loss of a network that is trained on examples with targets y."""
+        return CrossEntropy()
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        """(loss, score) of outputs on all examples at once."""
+        return float(functional.cross_entropy(outputs, targets)), float(_right(outputs, targets).mean())
+
+    def constant(self, y: Tensor) -> float:
+        """The best score of a prediction that does not look at the example."""
+        return float(torch.bincount(y).max() / len(y))
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """One class an example, each class counting the same however rare: weighted cross-entropy, balanced accuracy.
+
+    Balanced accuracy is the mean over the classes of the share of a class's examples that is found (Brodersen et al.
+    2010, The balanced accuracy and its posterior distribution). The loss weighs an example of class c by n / (k n_c),
+    with n_c of the n training examples in class c of k, and divides by the sum of the weights.
+    """
+
+    metric: str = "balanced accuracy"
+
+    def loss(self, y: Tensor) -> nn.Module:
+        return BalancedCrossEntropy(balanced_weights(y))
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        weight = balanced_weights(targets, outputs.shape[-1]).to(outputs)
+        found = _right(outputs, targets)
+        recalls = [found[targets == c].mean() for c in targets.unique()]
+        return float(functional.cross_entropy(outputs, targets, weight)), float(torch.stack(recalls).mean())
+
+    def constant(self, y: Tensor) -> float:
+        return 1 / len(y.unique())
+
+
+@dataclass(frozen=True)
+class Regression:
+    """One number an example or several, outputs of as many: mean squared error and R².
+
+    R² of several is 1 - (sum of all squared errors) / (sum of all squared deviations from each one's mean), in the
+    units the network is trained in: each number standardized, so that all count; pixels of images together.
+    """
+
+    metric: str = "R²"
+
+    def loss(self, y: Tensor) -> nn.Module:
+        return SquaredError()
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        errors = (outputs.reshape(targets.shape) - targets).double().square()
+        spread = targets.double().var(0, correction=0).sum()
+        return float(errors.mean()), float(1 - errors.mean(0).sum() / spread)
+
+    def constant(self, y: Tensor) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """Any number of labels an example, targets (n, labels) of 0 and 1, a logit each: binary cross-entropy, micro F1.
+
+    F1 = 2 TP / (2 TP + FP + FN), counted over all examples and labels; a label is predicted where its logit is > 0
+    """
+
+    metric: str = "micro F1"
+
+    def loss(self, y: Tensor) -> nn.Module:
+        return BinaryCrossEntropy()
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        loss = functional.binary_cross_entropy_with_logits(outputs, targets)
+        predicted, true = outputs > 0, targets > 0.5
+        total = int(predicted.sum() + true.sum())
+        return float(loss), 2 * int((predicted & true).sum()) / total if total else 1.0
+
+    def constant(self, y: Tensor) -> float:
+        """Always the same labels: the m most common ones, for the best m."""
+        share = y.double().mean(0).sort(descending=True).values
+        sizes = torch.arange(1, len(share) + 1)
+        return float((2 * share.cumsum(0) / (sizes + share.sum())).max())
+
+
+Rules = Classification | Balanced | Regression | MultiLabel
+RULES: dict[Task, Rules] = {
+    "classification": Classification(),
+    "balanced": Balanced(),
+    "regression": Regression(),
+    "multilabel": MultiLabel(),
+    "autoencoding": Regression(),
+}
+
+
+def rules_of(dataset: Dataset) -> Rules:
+    """The rules of the data set's task."""
+    return RULES[dataset.task]
+
+
+def balanced_weights(y: Tensor, classes: int | None = None) -> Tensor:
+    """n / (k n_c) for each class c of the k in y (n,); 0 for a class that y does not hold. (classes,) float32."""
+    counts = torch.bincount(y, minlength=classes or 0).double()
+    present = counts > 0
+    return torch.where(present, len(y) / (present.sum() * counts.clamp(min=1)), 0).float()
+
+
+def _right(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs.argmax(-1) == targets).double()
