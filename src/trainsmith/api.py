@@ -161,7 +161,7 @@ def _understood(
 def _question(network: str | Factory, dataset: Dataset, asked: Mapping[str, Any]) -> dict[str, Any]:
     chosen = asked["techniques"]
     content = {
-        "data": {"name": dataset.name, "digest": digest(dataset)},
+        "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
         "network": network_name(network),
         "network's source": source_digest(network),
         "baseline": asdict(asked["baseline"]),

@@ -47,7 +47,7 @@ def load(
     if wanted == "balanced" and dataset.task == "classification":
         return replace(dataset, task="balanced")
     if wanted != dataset.task:
-        raise InvalidInput(f"the task is given with data in files only; {known} is a {dataset.task}, got '{task}'.")
+        raise InvalidInput(f"{known} is always a {dataset.task}, got '{task}'; another task is for data in files.")
     return dataset
 
 

@@ -73,7 +73,7 @@ def _is_whole(y: np.ndarray) -> bool:
 
 def check_finite(y: np.ndarray, name: str) -> None:
     """Refuse NaN and infinite targets."""
-    if y.dtype.kind == "f":
+    if y.dtype.kind == "f" and y.size:
         with np.errstate(over="ignore"):
             bad = int((~np.isfinite(y.astype(np.float32))).reshape(len(y), -1).any(1).sum())
         if bad:

@@ -7,10 +7,10 @@ from trainsmith.comparison.study import Estimate
 
 
 def score(study: Study, estimate: Estimate) -> str:
-    """A score with its interval: accuracy in per cent, R² as it is."""
+    """A score with its interval: accuracy in per cent, others as they are; none is above 1."""
     if study.metric == "accuracy":
         return f"{100 * estimate.mean:.1f} % [{_bound(100 * estimate.low)}, {_bound(min(100.0, 100 * estimate.high))}]"
-    return f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{estimate.mean:.3f} [{estimate.low:.3f}, {min(1.0, estimate.high):.3f}]"
 
 
 def difference(study: Study, estimate: Estimate | None) -> str:

@@ -1,0 +1,140 @@
+"""Each task's loss, score and constant against scikit-learn and torch, and trainings that reach a score."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+from sklearn.utils.class_weight import compute_class_weight
+from torch.nn import functional
+
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.data import from_arrays
+from trainsmith.population import Job, Training, make_member, work
+from trainsmith.population.task import RULES, balanced_weights
+
+RNG = np.random.default_rng(3)
+N = 160
+X = RNG.normal(size=(N, 5)).astype(np.float32)
+RARE = (X[:, 0] > 1).astype(int) + (X[:, 1] > 1.2)
+LABELS = (X[:, :4] + 0.3 * RNG.normal(size=(N, 4)) > [0, 0.5, 1, -0.5]).astype(int)
+NUMBERS = np.stack([X[:, 0] + X[:, 1], 1000 * X[:, 2] + 5000], 1)
+
+
+def logits(*shape):
+    return torch.from_numpy(RNG.normal(size=shape).astype(np.float32))
+
+
+def test_micro_f1_and_binary_cross_entropy():
+    outputs, targets = logits(50, 4), torch.from_numpy(LABELS[:50].astype(np.float32))
+    rules = RULES["multilabel"]
+    loss, score = rules.score(outputs, targets)
+    assert score == pytest.approx(metrics.f1_score(targets.numpy(), outputs.numpy() > 0, average="micro"))
+    p = 1 / (1 + np.exp(-outputs.double().numpy()))
+    expected = -np.mean(LABELS[:50] * np.log(p) + (1 - LABELS[:50]) * np.log(1 - p))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert float(rules.loss(targets)(outputs, targets)) == pytest.approx(expected, rel=1e-5)
+    assert float(rules.loss(targets)(torch.full((2, 3), 300.0), torch.zeros(2, 3))) == pytest.approx(300)
+    assert rules.score(torch.full((3, 2), -1.0), torch.zeros(3, 2))[1] == 1, "nothing to find and nothing claimed"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_constant_labels_by_trying_all(seed):
+    y = (np.random.default_rng(seed).random((40, 4)) < np.random.default_rng(seed + 9).random(4)).astype(int)
+    choices = [[int(c) for c in f"{i:04b}"] for i in range(1, 16)]
+    best = max(metrics.f1_score(y, np.tile(c, (40, 1)), average="micro") for c in choices)
+    assert RULES["multilabel"].constant(torch.from_numpy(y.astype(np.float32))) == pytest.approx(best)
+
+
+def test_balanced_accuracy_and_weighted_cross_entropy():
+    outputs, targets = logits(N, 3), torch.from_numpy(RARE)
+    loss, score = RULES["balanced"].score(outputs, targets)
+    assert score == pytest.approx(metrics.balanced_accuracy_score(RARE, outputs.argmax(1).numpy()))
+    weight = compute_class_weight("balanced", classes=np.arange(3), y=RARE)
+    np.testing.assert_allclose(balanced_weights(targets).numpy(), weight, rtol=1e-6)
+    assert loss == pytest.approx(
+        metrics.log_loss(RARE, outputs.softmax(1).numpy(), sample_weight=weight[RARE]), rel=1e-5
+    )
+    module = RULES["balanced"].loss(targets)
+    batch = slice(0, 30)
+    expected = functional.cross_entropy(outputs[batch], targets[batch], torch.from_numpy(weight).float())
+    assert float(module(outputs[batch], targets[batch])) == pytest.approx(float(expected), rel=1e-6)
+    constant = metrics.balanced_accuracy_score(RARE, np.zeros(N))
+    assert RULES["balanced"].constant(targets) == pytest.approx(constant)
+
+
+def test_a_class_that_is_missing_where_it_is_scored_does_not_count():
+    outputs, targets = logits(20, 3), torch.tensor([0, 2] * 10)
+    loss, score = RULES["balanced"].score(outputs, targets)
+    found = (outputs.argmax(1) == targets).double()
+    assert score == pytest.approx(float((found[::2].mean() + found[1::2].mean()) / 2))
+    assert loss == pytest.approx(float(functional.cross_entropy(outputs, targets)), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 3)])
+def test_r_squared_of_one_and_of_several_numbers(shape):
+    targets = logits(*shape) * torch.tensor([1.0, 3.0, 0.5])[: shape[-1] if len(shape) > 1 else 1]
+    outputs = (targets + 0.3 * logits(*shape)).reshape(30, -1)
+    loss, score = RULES["regression"].score(outputs, targets)
+    expected = metrics.r2_score(targets, outputs.reshape(shape), multioutput="variance_weighted")
+    assert score == pytest.approx(expected, rel=1e-5)
+    assert loss == pytest.approx(metrics.mean_squared_error(targets, outputs.reshape(shape)), rel=1e-5)
+    assert float(RULES["regression"].loss(targets)(outputs, targets)) == pytest.approx(loss, rel=1e-5)
+    mean = targets.mean(0).expand(shape)
+    assert RULES["regression"].constant(targets) == 0
+    assert RULES["regression"].score(mean, targets)[1] == pytest.approx(0, abs=1e-6)
+
+
+def member_of(data, seed=3):
+    return make_member(Run(Trial(Recipe()), seed), "mlp", data)
+
+
+def test_each_of_several_numbers_is_standardized():
+    data = from_arrays(X, NUMBERS)
+    member = member_of(data)
+    targets = member.targets(data.y[member.train])
+    np.testing.assert_allclose(targets.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(targets.std(0, correction=0), 1, rtol=1e-5)
+
+
+def test_pixels_are_standardized_together_and_columns_apart():
+    pixels = RNG.random((40, 4, 4)).astype(np.float32) * np.linspace(0, 1, 4, dtype=np.float32)
+    data = from_arrays(pixels, np.arange(40) % 2, task="autoencoding")
+    member = member_of(data)
+    y = data.y[member.train]
+    assert torch.equal(y, data.x[member.train].flatten(1))
+    torch.testing.assert_close(member.targets(y), (y - y.mean()) / y.std(correction=0))
+    table = from_arrays(X * [1, 10, 100, 0, 1], np.arange(N) % 2, task="autoencoding")
+    member = member_of(table)
+    spread = member.targets(table.y[member.train]).std(0, correction=0)
+    np.testing.assert_allclose(spread, [1, 1, 1, 0, 1], rtol=1e-4, atol=1e-6)
+
+
+DATA = {
+    "balanced": (lambda: from_arrays(X, RARE, task="balanced"), 0.6),
+    "multilabel": (lambda: from_arrays(X, LABELS), 0.75),
+    "regression": (lambda: from_arrays(X, NUMBERS), 0.8),
+    "autoencoding": (lambda: from_arrays(X, np.arange(N) % 2, task="autoencoding"), 0.6),
+}
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_a_population_learns_each_task_as_its_members_would_alone(task):
+    make, reached = DATA[task]
+    data = make()
+    assert data.task == task
+    runs = (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {"adam.lr": 3e-3}), 4))
+    record = work(Job("mlp", Training(steps=150, batch_size=16, checks=2), runs, keep_states=True, replay=(0, 1)), data)
+    assert not record.loops
+    assert record.buckets == 1
+    assert all(d <= t for d, t in zip(record.deviations, record.tolerances, strict=True))
+    assert max(r.score for r in record.results) > reached
+    assert max(r.score for r in record.results) > RULES[task].constant(data.y) + 0.15
+    for run, result in zip(runs, record.results, strict=True):
+        member = make_member(run, "mlp", data)
+        network = member.objective.network
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in result.state.items()})
+        with torch.no_grad():
+            outputs = network.eval()(data.x[member.validation])
+        assert member.rules.score(outputs, member.targets(data.y[member.validation]))[1] == pytest.approx(
+            result.score, abs=0.02
+        )
