@@ -11,7 +11,17 @@ from trainsmith.catalogue.hyperparameter import (
 )
 from trainsmith.catalogue.page import Page
 from trainsmith.catalogue.recipe import Recipe, Run, Trial
-from trainsmith.catalogue.registry import FAMILIES, Family, Role, Technique, find, technique, techniques
+from trainsmith.catalogue.registry import (
+    FAMILIES,
+    Family,
+    Role,
+    Technique,
+    enter,
+    find,
+    own_techniques,
+    technique,
+    techniques,
+)
 
 __all__ = [
     "FAMILIES",
@@ -28,8 +38,10 @@ __all__ = [
     "Run",
     "Technique",
     "Trial",
+    "enter",
     "find",
     "number_in",
+    "own_techniques",
     "technique",
     "techniques",
 ]

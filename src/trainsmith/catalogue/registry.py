@@ -84,6 +84,25 @@ def technique(
     return enter
 
 
+def enter(entry: Technique) -> Technique:
+    """Put an entry into the catalogue, in place of a user's own of that name. Raises InvalidInput for one of ours."""
+    _import_rooms()
+    there = [t for t in _techniques.values() if t.family == entry.family and entry.name in (t.name, *t.aliases)]
+    if any(not _own(t) for t in there):
+        raise InvalidInput(f"the catalogue has a {entry.family} called '{entry.name}' already; choose another name.")
+    _techniques[entry.family, entry.name] = entry
+    return entry
+
+
+def own_techniques() -> tuple[Technique, ...]:
+    """What users entered: the entries that another process does not have by importing trainsmith."""
+    return tuple(t for t in _techniques.values() if _own(t))
+
+
+def _own(entry: Technique) -> bool:
+    return not getattr(entry.make, "__module__", "").startswith("trainsmith.")
+
+
 def _checking(call: Callable[..., Any], owner: str, numbers: tuple[Hyperparameter, ...]) -> Callable[..., Any]:
     """`call`, refusing arguments that lie outside their hyper-parameter's domain (tensors pass unchecked)."""
     signature = inspect.signature(call)

@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import torch
 
+from trainsmith.catalogue import Technique, enter, own_techniques
 from trainsmith.data import Dataset
 from trainsmith.population.job import Job, Record, work
 
@@ -47,9 +48,10 @@ def run_jobs(
         tempfile.TemporaryDirectory() as folder,
         _Progress(Path(folder) / "done", len(jobs), advance) as done,
     ):
+        own = own_techniques()
         parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
         yield from parallel(
-            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, sys.path, keep)
+            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, sys.path, own, keep)
             for i, job in enumerate(jobs)
         )
 
@@ -61,9 +63,12 @@ def _work_elsewhere(
     fields: dict[str, Any],
     progress: Path,
     search: list[str],
+    own: tuple[Technique, ...],
     keep: Keep | None,
 ) -> tuple[int, Record]:
     sys.path[:] = search  # a factory is found here as it was there, also by a worker that has served before
+    for technique in own:
+        enter(technique)
     torch.set_num_threads(1)
     gc.freeze()  # what torch's import left behind need not be searched for garbage again and again
     tensors = {n: torch.from_numpy(_writable(v)) for n, v in fields.items() if isinstance(v, np.ndarray)}

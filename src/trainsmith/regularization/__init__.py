@@ -22,6 +22,7 @@ from trainsmith.regularization.multitask import SharedTrunk, UncertaintyWeights,
 from trainsmith.regularization.noise import GradientNoise, InputNoise, WeightNoise
 from trainsmith.regularization.nothing import NoRegularization
 from trainsmith.regularization.orthogonality import Orthogonality
+from trainsmith.regularization.own import OwnAugmentation, augmentation
 from trainsmith.regularization.penalty import L2
 from trainsmith.regularization.random_augment import RandAugment
 from trainsmith.regularization.semi_supervised import (
@@ -62,6 +63,7 @@ __all__ = [
     "Mixup",
     "NoRegularization",
     "Orthogonality",
+    "OwnAugmentation",
     "RandAugment",
     "Rotation",
     "SharedTrunk",
@@ -75,6 +77,7 @@ __all__ = [
     "Zoom",
     "activity_cost",
     "adversarial_direction",
+    "augmentation",
     "average_probabilities",
     "bootstrap",
     "consistency",
