@@ -1,5 +1,6 @@
 """What a technique is: the registry, hyper-parameters with ranges, look-up by name, recipes and trials."""
 
+from trainsmith.catalogue.contradictions import contradictions
 from trainsmith.catalogue.hyperparameter import (
     FRACTION,
     NON_NEGATIVE,
@@ -38,6 +39,7 @@ __all__ = [
     "Run",
     "Technique",
     "Trial",
+    "contradictions",
     "enter",
     "find",
     "number_in",

@@ -70,7 +70,7 @@ def compare(
     planning.check_training(training, dataset)
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
     candidates, skipped = planning.applicable(candidates, network, dataset)
-    notes += skipped
+    notes += [*skipped, *planning.warnings(candidates, training.batch_size)]
     trials = [c.trials(budget.trials) for c in candidates]
     runs = len(candidates) * budget.runs
     trainer = Trainings(

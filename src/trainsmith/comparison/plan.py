@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainsmith.catalogue import FAMILIES, Family, Hyperparameter, Recipe, Run, Technique, Trial, techniques
+from trainsmith.catalogue import (
+    FAMILIES,
+    Family,
+    Hyperparameter,
+    Recipe,
+    Run,
+    Technique,
+    Trial,
+    contradictions,
+    techniques,
+)
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory
@@ -148,6 +158,17 @@ def applicable(
     if len(kept) == 1:
         raise InvalidInput(f"nothing to compare: {notes[-1]}")
     return kept, notes
+
+
+def warnings(chosen: Sequence[Candidate], batch_size: int) -> list[str]:
+    """What works against itself in the baseline, and in each candidate beside what does in the baseline."""
+    of_baseline = contradictions(chosen[0].recipe, batch_size)
+    notes = [f"the baseline works against itself: {said}." for said in of_baseline]
+    for candidate in chosen[1:]:
+        own = [said for said in contradictions(candidate.recipe, batch_size) if said not in of_baseline]
+        name = candidate.technique.name if candidate.technique else ""
+        notes += [f"{name}, in this recipe, works against itself: {said}." for said in own]
+    return notes
 
 
 def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:
