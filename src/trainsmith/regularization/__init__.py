@@ -4,6 +4,7 @@ Multitask and semi-supervised learning, sharing and ensembles are here as parts 
 """
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
+from trainsmith.regularization.after_stopping import continue_until, retrain
 from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
 from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThreshold, WeightDecay
@@ -37,6 +38,7 @@ from trainsmith.regularization.semi_supervised import (
 )
 from trainsmith.regularization.sharing import TiedAutoencoder, soft_tying
 from trainsmith.regularization.sparse import L1, ElasticNet
+from trainsmith.regularization.weight_sharing import SoftWeightSharing
 
 __all__ = [
     "L1",
@@ -69,6 +71,7 @@ __all__ = [
     "SharedTrunk",
     "Shift",
     "SoftThreshold",
+    "SoftWeightSharing",
     "SwapNoise",
     "TiedAutoencoder",
     "UncertaintyWeights",
@@ -81,11 +84,13 @@ __all__ = [
     "average_probabilities",
     "bootstrap",
     "consistency",
+    "continue_until",
     "entropy_minimization",
     "fixmatch",
     "mixed_loss",
     "pseudo_label",
     "ramp_up",
+    "retrain",
     "rotated",
     "snapshot_rate",
     "soft_tying",
