@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from trainsmith import api
+from trainsmith.catalogue import Recipe
 from trainsmith.comparison import Announce, Study, read_study
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
 from trainsmith.report.partial import Progress, write_partial
 from trainsmith.store import DATABASE, Store, studies, unfinished
+from trainsmith.store.jobs import recipe_of
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,25 @@ def progress_of(folder: Path) -> Progress:
     store = Store(folder)
     question, planned = store.about("question") or {}, store.about("planned") or {}
     result = store.about("result")
+    parts = (question, planned, result or {}, question.get("data", {}) if isinstance(question, dict) else None)
+    runs = store.runs()
+    try:
+        sound = all(isinstance(part, dict) for part in parts)
+        sound = sound and isinstance(planned.get("runs"), (int, type(None)))
+        for recipe in [*map(json.loads, runs.recipe.unique()), question.get("baseline") or asdict(Recipe())]:
+            recipe_of(recipe)
+        runs.score.astype(float)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise InvalidInput(f"'{folder / DATABASE}' is damaged: what it notes of the study is not what was written.")
     return Progress(
         name=folder.name,
         data=question.get("data", {}).get("name", "?"),
         network=str(question.get("network", "?")),
         baseline=question.get("baseline", {}),
         planned=planned.get("runs"),
-        runs=store.runs(),
+        runs=runs,
         created=store.about("created") or "",
         winner=None if result is None else result.get("winner"),
     )

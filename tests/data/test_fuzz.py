@@ -13,7 +13,8 @@ from trainsmith.comparison.reading import PLANNED
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
 
-CASES = {"picture": 100, "parquet": 60, "npz": 200, "csv": 100, "study": 200, "idx": 200, "idx-gz": 200, "cifar": 60}
+CASES = {"picture": 100, "parquet": 60, "npz": 200, "csv": 100, "study": 200, "idx": 200, "idx-gz": 200, "cifar": 60,
+         "weights": 200, "store": 400, "stored-data": 100}  # fmt: skip
 READERS = readers()
 
 

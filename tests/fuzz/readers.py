@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console, Group
 
-from fuzz import mutate
+from fuzz import mutate, stored
 from make_study import make_study
 from trainsmith.comparison import read_study
 from trainsmith.data import load
@@ -149,5 +149,8 @@ def readers() -> dict[str, Reader]:
         "picture": Reader("damaged", _pictures(), mutate.of_bytes, _read_picture),
         "cifar": Reader("damaged.bin", [_cifar()], mutate.of_bytes, _read_cifar),
         "study": Reader("study.json", [_study()], mutate.of_json, _read_and_tell),
+        "weights": Reader(stored.WEIGHTS_FILE, [stored.weights()], mutate.of_bytes, stored.read_weights),
+        "store": Reader(stored.DATABASE, stored.databases(), stored.of_database, stored.read_database),
+        "stored-data": Reader("x.npy", [stored.data()], mutate.of_bytes, stored.read_data),
     }
     return found

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from trainsmith.data import Dataset, LockedTest
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 DATA, TEST = "data", "test"
 ABOUT = "about.json"
@@ -61,9 +62,10 @@ def _development(folder: Path) -> tuple[dict[str, Any], torch.Tensor, torch.Tens
 
 def _part(place: Path) -> tuple[torch.Tensor, torch.Tensor]:
     try:  # "c" copies a page only if somebody wrote to it, and nobody does
-        x, y = (torch.from_numpy(np.load(place / f"{n}.npy", mmap_mode="c", allow_pickle=False)) for n in "xy")
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        raise InvalidInput(f"'{place}' is damaged: {error}.") from error
+        with warnings.catch_warnings(action="ignore"):
+            x, y = (torch.from_numpy(np.load(place / f"{n}.npy", mmap_mode="c", allow_pickle=False)) for n in "xy")
+    except Exception as error:  # a damaged header makes numpy raise nearly anything
+        raise InvalidInput(f"'{place}' is damaged: {shown(error, 200)}.") from error
     return x, y
 
 

@@ -66,7 +66,7 @@ def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
                 yield connection
         finally:
             connection.close()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from the name of a damaged table
         raise InvalidInput(_words(error, path)) from error
 
 
@@ -81,7 +81,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise InvalidInput(f"'{path}' is not a store that trainsmith wrote, or is not whole; choose another folder.")
 
 
-def _words(error: sqlite3.DatabaseError, path: Path) -> str:
+def _words(error: Exception, path: Path) -> str:
     said = str(error)
     if "full" in said:
         return (

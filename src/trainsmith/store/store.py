@@ -135,7 +135,10 @@ class Store:
         weights = Weights(self.folder / WEIGHTS)
         for result, name in results:
             result.state = None if name is None else weights.get(name)
-        loops = tuple(json.loads(row[1]))
+        try:
+            loops = tuple(map(str, json.loads(row[1])))
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"'{self.folder / DATABASE}' is damaged: its record of job {id} is no JSON.") from error
         return Record([r for r, _ in results], deviations, tolerances, row[0], loops)
 
     def runs(self) -> pd.DataFrame:
@@ -150,7 +153,9 @@ class Store:
         import pandas as pd
 
         with connected(self.folder) as database:
-            return pd.read_sql_query(query, database)
+            found = database.execute(query)
+            names = [column[0] for column in found.description]
+            return pd.DataFrame.from_records(found.fetchall(), columns=names, coerce_float=True)
 
     def finished_runs(self) -> int:
         """How many runs are done."""

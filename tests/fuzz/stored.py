@@ -1,0 +1,116 @@
+"""The readers of a study's folder: its database, its data, its weights."""
+
+import contextlib
+import io
+import json
+import random
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group
+
+from fuzz import mutate
+from make_store import table
+from make_study import make_study
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.population import Job, Record, Result, Training
+from trainsmith.report import family_tables, summary
+from trainsmith.report.partial import write_partial
+from trainsmith.store import Store
+from trainsmith.store.inputs import Weights, data_of
+from trainsmith.store.jobs import job_id, job_of, job_text
+from trainsmith.store.schema import DATABASE
+from trainsmith.studies import progress_of, study_in
+
+JOB = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {"adam.lr": 0.1}), 4)), True)
+STATE = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.zeros(3, np.float16)}
+WEIGHTS_FILE = "w.safetensors"
+
+
+def weights() -> bytes:
+    """A file of weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        Weights(Path(folder)).put(WEIGHTS_FILE, STATE)
+        return (Path(folder) / WEIGHTS_FILE).read_bytes()
+
+
+def read_weights(path: Path) -> Any:
+    """As a resumed study reads them."""
+    return Weights(path.parent).get(path.name)
+
+
+def databases() -> list[bytes]:
+    """The database of a study that has begun, and that of a finished one."""
+    found = []
+    for finished in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store.create(Path(folder) / "study", {"data": {"name": "tiny"}, "network": "mlp"}, table())
+            (id,) = store.ask("tuning", [JOB])
+            result = Result("finished", 5, 0.5, 0.3, [(2, 1.0, 0.9, 0.4), (5, 0.1, 0.3, 0.5)], [2.3, 1.0])
+            store.keep(id, JOB, Record([result, result], [1e-7], [1e-4], 1), 1.0)
+            store.note("planned", {"runs": 4, "words": "4 runs"})
+            if finished:
+                whole = make_study().to_dict()
+                store.note("result", {**whole, "rows": whole["rows"][:3]})
+            found.append((store.folder / DATABASE).read_bytes())
+    return found
+
+
+def of_database(data: bytes, luck: random.Random) -> bytes:
+    """The file's bytes, or one value of one table, which is often JSON."""
+    if luck.random() < 0.4:
+        return mutate.of_bytes(data, luck)
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(data[:18] + b"\x01\x01" + data[20:])  # without its log, which memory has not
+        table_name = luck.choice(["about", "about", "jobs", "records", "replays", "runs", "runs", "curves"])
+        columns = [c[1] for c in database.execute(f"PRAGMA table_info({table_name})")]
+        column = luck.choice(columns)
+        rows = database.execute(f"SELECT rowid, {column} FROM {table_name}").fetchall()
+        row, value = luck.choice(rows)
+        with contextlib.suppress(sqlite3.Error, OverflowError, UnicodeEncodeError):
+            changed = _changed(value, luck)
+            database.execute(f"UPDATE {table_name} SET {column} = ? WHERE rowid = ?", (changed, row))
+            database.commit()
+        return bytes(database.serialize())
+
+
+def _changed(value: Any, luck: random.Random) -> Any:
+    try:
+        return mutate.of_json(value.encode(), luck).decode()
+    except (AttributeError, ValueError):
+        return luck.choice(["x", "", None, -1, 0, 2**62, 1e308, "nan"])
+
+
+def read_database(path: Path) -> Any:
+    """What `trainsmith studies`, `show`, `report` and a resumed study read of it."""
+    folder = path.parent
+    progress = progress_of(folder)
+    study = study_in(folder)
+    if study is None:
+        write_partial(progress, folder / "report.html")
+    else:
+        Console(file=io.StringIO(), width=100).print(Group(summary(study), *family_tables(study)))
+    store = Store(folder)
+    store.curves()
+    id = job_id(job_text(JOB))
+    store.record(id)
+    return job_of(store.job(id))
+
+
+def read_data(path: Path) -> Any:
+    """The study's data, with this file as the inputs of the development part."""
+    folder = path.parent / "study"
+    if not folder.exists():
+        Store.create(folder, json.loads("{}"), table())
+    (folder / "data" / "x.npy").write_bytes(path.read_bytes())
+    return data_of(folder)
+
+
+def data() -> bytes:
+    """The inputs of a study's development part."""
+    buffer = io.BytesIO()
+    np.save(buffer, table().x.numpy())
+    return buffer.getvalue()
