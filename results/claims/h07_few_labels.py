@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from claim import Check, Claim, Measured, main
+from perceptrons import SideBySide
 from torch import Tensor
 from torch.nn import functional
 from training import Part, parts
 
-from side_by_side import SideBySide
 from trainsmith.regularization import MeanTeacher, consistency, pseudo_label, ramp_up, virtual_adversarial
 
 COMMENT = (

@@ -19,9 +19,8 @@ import h13_edge
 import h14_noise_scale
 import h16_early_stopping
 import h17_pooling
+from perceptrons import SideBySide
 from training import Course, Part, Parts
-
-from side_by_side import SideBySide
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +85,7 @@ def test_a_seed_draws_its_own_examples_without_replacement():
     assert not np.array_equal(first, other)
 
 
-def test_perceptrons_side_by_side_are_perceptrons():
+def test_perceptrons_perceptrons_are_perceptrons():
     both = SideBySide((6, 5, 3), [0, 4])
     x = torch.randn(2, 7, 6)
     for k in range(2):

@@ -114,7 +114,9 @@ def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
     lines = [f"{','.join(map(str, row.tolist()))},{int(label)}" for row, label in zip(data.x, data.y, strict=True)]
     table_file.write_text("a,b,c,d,label\n" + "\n".join(lines))
     options = ["--techniques", "sgd", "--trials", "2", "--seeds", "2", "--steps", "20", "--processes", "1"]
-    command = [sys.executable, "-m", "trainsmith.cli", "compare", "tiny.csv", *options]
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
+    program = f"{listens}; from trainsmith.cli import main; main()"
+    command = [sys.executable, "-c", program, "compare", "tiny.csv", *options]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

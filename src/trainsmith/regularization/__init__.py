@@ -5,9 +5,11 @@ Multitask and semi-supervised learning, sharing and ensembles are here as parts 
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
 from trainsmith.regularization.after_stopping import continue_until, retrain
+from trainsmith.regularization.adversarial import adversarial_loss, fgsm, pgd, robust_accuracy, trades
 from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
 from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThreshold, WeightDecay
+from trainsmith.regularization.drop_connect import DropConnect, DropConnectLinear
 from trainsmith.regularization.dropout import Dropout
 from trainsmith.regularization.early_stopping import EarlyStopping
 from trainsmith.regularization.ensemble import (
@@ -39,6 +41,8 @@ from trainsmith.regularization.semi_supervised import (
 from trainsmith.regularization.sharing import TiedAutoencoder, soft_tying
 from trainsmith.regularization.sparse import L1, ElasticNet
 from trainsmith.regularization.weight_sharing import SoftWeightSharing
+from trainsmith.regularization.stochastic import StochasticDepth, StochasticPool2d, linear_decay, monte_carlo_dropout
+from trainsmith.regularization.structured_dropout import AlphaDropout, DropBlock, SpatialDropout
 
 __all__ = [
     "L1",
@@ -46,10 +50,14 @@ __all__ = [
     "ActivityKL",
     "ActivityL1",
     "ActivityPenalty",
+    "AlphaDropout",
     "ConfidencePenalty",
     "Constraint",
     "CutMix",
     "Cutout",
+    "DropBlock",
+    "DropConnect",
+    "DropConnectLinear",
     "Dropout",
     "EarlyStopping",
     "ElasticNet",
@@ -72,6 +80,9 @@ __all__ = [
     "Shift",
     "SoftThreshold",
     "SoftWeightSharing",
+    "SpatialDropout",
+    "StochasticDepth",
+    "StochasticPool2d",
     "SwapNoise",
     "TiedAutoencoder",
     "UncertaintyWeights",
@@ -81,18 +92,25 @@ __all__ = [
     "activity_cost",
     "adversarial_direction",
     "augmentation",
+    "adversarial_loss",
     "average_probabilities",
     "bootstrap",
     "consistency",
     "continue_until",
     "entropy_minimization",
+    "fgsm",
     "fixmatch",
+    "linear_decay",
     "mixed_loss",
+    "monte_carlo_dropout",
+    "pgd",
     "pseudo_label",
     "ramp_up",
     "retrain",
+    "robust_accuracy",
     "rotated",
     "snapshot_rate",
     "soft_tying",
+    "trades",
     "virtual_adversarial",
 ]

@@ -21,3 +21,47 @@ class TopUnits(nn.Module):
 
     def extra_repr(self):
         return f"share={self.share}"
+
+
+class DropBlocks(nn.Module):
+    """DropBlock (Ghiasi, Lin & Le 2018): square blocks of maps are switched off in training."""
+
+    def __init__(self, rate, size):
+        super().__init__()
+        self.rate, self.size = rate, size
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        if x.ndim < 4:
+            mask = (torch.rand_like(x) >= self.rate).to(x.dtype)
+        else:
+            h, w = x.shape[-2:]
+            size = min(self.size, h, w)
+            size -= 1 - size % 2
+            inner = x[..., : h - size + 1, : w - size + 1]
+            gamma = self.rate / size**2 * (h * w / (inner.shape[-2] * inner.shape[-1]))
+            seeds = (torch.rand_like(inner) < gamma).to(x.dtype)
+            mask = 1 - nn.functional.max_pool2d(nn.functional.pad(seeds, [size - 1] * 4), size, stride=1)
+        kept = mask.flatten(1).sum(1).clamp(min=1)
+        return x * mask * (x[0].numel() / kept).view(-1, *(1,) * (x.ndim - 1))
+
+    def extra_repr(self):
+        return f"rate={self.rate}, size={self.size}"
+
+
+class DroppedChannels(nn.Module):
+    """Spatial dropout: whole channels (axis 1) of an example are switched off in training."""
+
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) >= self.rate
+        return x * kept.view(*x.shape[:2], *(1,) * (x.ndim - 2)) / (1 - self.rate)
+
+    def extra_repr(self):
+        return f"rate={self.rate}"

@@ -1,0 +1,111 @@
+"""Adversarial examples: closed forms on linear networks, balls, and what training on them is for."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from trainsmith.regularization import adversarial_loss, fgsm, pgd, robust_accuracy, trades
+
+WIDE = (-100.0, 100.0)
+
+
+@pytest.fixture
+def linear():
+    torch.manual_seed(0)
+    network = nn.Linear(5, 2).double()
+    return network, torch.randn(8, 5, dtype=torch.float64), torch.arange(8) % 2
+
+
+def worst(network, y):
+    """For two classes the loss grows along (w_other - w_own), whatever x is."""
+    return network.weight[1 - y] - network.weight[y]
+
+
+def test_fgsm_goes_along_the_sign_of_the_gradient(linear):
+    network, x, y = linear
+    torch.testing.assert_close(fgsm(network, x, y, 0.1, within=WIDE), x + 0.1 * worst(network, y).sign())
+    towards = functional.normalize(worst(network, y))
+    torch.testing.assert_close(fgsm(network, x, y, 0.1, norm="2", within=WIDE), x + 0.1 * towards)
+
+
+@pytest.mark.parametrize("norm", ["inf", "2"])
+def test_pgd_on_a_linear_network_ends_at_the_worst_point_of_the_ball(linear, norm):
+    network, x, y = linear
+    torch.manual_seed(0)
+    found = pgd(network, x, y, 0.3, norm=norm, within=WIDE, steps=100, step=0.05)
+    torch.testing.assert_close(found, fgsm(network, x, y, 0.3, norm=norm, within=WIDE), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("norm", ["inf", "2"])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_pgd_stays_in_the_ball_and_in_the_range(norm, steps):
+    torch.manual_seed(0)
+    network, x, y = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), torch.rand(50, 3, 4), torch.arange(50) % 3
+    moved = pgd(network, x, y, 0.2, norm=norm, steps=steps, step=0.5)
+    delta = (moved - x).flatten(1)
+    size = delta.abs().amax(1) if norm == "inf" else delta.norm(dim=1)
+    assert (size <= 0.2 + 1e-6).all()
+    assert moved.min() >= 0
+    assert moved.max() <= 1
+    first, second = (pgd(network, x, y, 0.2, norm=norm, steps=1, step=0.01) for _ in range(2))
+    assert not torch.equal(first, second), "the start is random"
+    fixed = [pgd(network, x, y, 0.2, norm=norm, steps=2, random_start=False) for _ in range(2)]
+    assert torch.equal(*fixed)
+
+
+def test_attacks_leave_the_network_without_gradients(linear):
+    network, x, y = linear
+    assert not fgsm(network, x, y, 0.1).requires_grad
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_the_mixed_loss(linear):
+    network, x, y = linear
+    moved = fgsm(network, x, y, 0.1)
+    expected = 0.3 * functional.cross_entropy(network(x), y) + 0.7 * functional.cross_entropy(network(moved), y)
+    torch.testing.assert_close(adversarial_loss(network, x, y, 0.1, 0.3), expected)
+    torch.testing.assert_close(adversarial_loss(network, x, y, 0.1, 1.0), functional.cross_entropy(network(x), y))
+
+
+def test_trades_is_cross_entropy_plus_beta_times_the_divergence(linear):
+    network, x, y = linear
+    shift = torch.full_like(x, 0.05)
+    found = trades(network, x, y, 0.1, beta=2.0, attack=lambda n, x, y, eps, loss: x + shift)
+    p, q = network(x).softmax(1), network(x + shift).softmax(1)
+    divergence = (p * (p / q).log()).sum(1).mean()
+    torch.testing.assert_close(found, functional.cross_entropy(network(x), y) + 2.0 * divergence)
+    clean = functional.cross_entropy(network(x), y)
+    torch.testing.assert_close(trades(network, x, y, 0.1, beta=0.0, steps=2), clean)
+    assert trades(network, x, y, 0.1, steps=5) > clean
+
+
+def test_training_against_fgsm_repairs_what_it_breaks():
+    torch.manual_seed(0)
+    x = torch.rand(600, 20)
+    y = (x[:, 0] > 0.5).long()  # one strong feature; the others mislead a little each
+    x[:, 1:] = (x[:, 1:] + 0.08 * (2 * y[:, None] - 1)).clamp(0, 1)
+
+    def trained(loss):
+        torch.manual_seed(1)
+        network = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 2))
+        optimizer = torch.optim.Adam(network.parameters(), 0.01)
+        for _ in range(200):
+            optimizer.zero_grad()
+            loss(network).backward()
+            optimizer.step()
+        return robust_accuracy(network, x, y, lambda n, x, y: fgsm(n, x, y, 0.1))
+
+    plain = trained(lambda n: functional.cross_entropy(n(x), y))
+    against = trained(lambda n: adversarial_loss(n, x, y, 0.1, 0.5))
+    assert against > plain + 0.02
+
+
+def test_robust_accuracy_counts_what_is_right_twice():
+    network = nn.Linear(1, 2)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[-1.0], [1.0]]))
+        network.bias.zero_()
+    x, y = torch.tensor([[2.0], [0.5], [-0.5], [-2.0]]), torch.tensor([1, 1, 1, 0])
+    assert robust_accuracy(network.train(), x, y, lambda n, x, y: x - torch.sign(x)) == 0.5
+    assert network.training
