@@ -4,8 +4,8 @@ Multitask and semi-supervised learning, sharing and ensembles are here as parts 
 """
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
-from trainsmith.regularization.after_stopping import continue_until, retrain
 from trainsmith.regularization.adversarial import adversarial_loss, fgsm, pgd, robust_accuracy, trades
+from trainsmith.regularization.after_stopping import continue_until, retrain
 from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
 from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThreshold, WeightDecay
@@ -40,9 +40,9 @@ from trainsmith.regularization.semi_supervised import (
 )
 from trainsmith.regularization.sharing import TiedAutoencoder, soft_tying
 from trainsmith.regularization.sparse import L1, ElasticNet
-from trainsmith.regularization.weight_sharing import SoftWeightSharing
 from trainsmith.regularization.stochastic import StochasticDepth, StochasticPool2d, linear_decay, monte_carlo_dropout
 from trainsmith.regularization.structured_dropout import AlphaDropout, DropBlock, SpatialDropout
+from trainsmith.regularization.weight_sharing import SoftWeightSharing
 
 __all__ = [
     "L1",
