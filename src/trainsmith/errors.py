@@ -17,7 +17,7 @@ class InvalidInput(ValueError):
 
 def shown(value: object, most: int = 80) -> str:
     """What an error shows of a value that came with the data: long ones without their middle."""
-    text = " ".join(str(value).split())
+    text = " ".join(str(value).encode("utf-8", "replace").decode().split())
     half = (most - 5) // 2
     return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 

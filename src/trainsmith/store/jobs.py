@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 from trainsmith.network import Factory, named_factory
 from trainsmith.population import Job, Training
 
@@ -62,8 +62,8 @@ def job_of(text: str, network: str | Factory | None = None) -> Job:
             tuple(raw["replay"]),
             raw["way"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"a job in the store is damaged: {type(error).__name__}: {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise InvalidInput(f"a job in the store is damaged: {type(error).__name__}: {shown(error, 200)}.") from error
 
 
 def run_as_dict(run: Run) -> dict[str, Any]:
