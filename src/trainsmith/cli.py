@@ -13,7 +13,7 @@ from trainsmith import __version__
 from trainsmith.errors import InvalidInput
 
 STUDIES = Path("trainsmith-studies")
-TASKS = ["classification", "balanced", "regression", "multilabel", "autoencoding"]
+TASKS = ["classification", "balanced", "regression", "multilabel", "autoencoding", "language"]
 
 
 class Command(click.Group):
@@ -49,10 +49,15 @@ def main() -> None:
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say where data come from and how a table is read."""
     for option in (
-        click.option("--data-dir", type=click.Path(path_type=Path), help="Where MNIST's and CIFAR-10's files are."),
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path),
+            help="Where the files of named data are.",
+        ),
         click.option("--target", help="The column of a table to predict."),
         click.option("--task", type=click.Choice(TASKS), help="What is predicted [default: by the targets]."),
         click.option("--image-size", type=int, help="Scale and crop pictures to so many pixels on each side."),
+        click.option("--context", type=int, help="Characters in a piece of a text [default: 32]."),
     ):
         command = option(command)
     return command
@@ -63,7 +68,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 @main.command()
 @click.argument("data", required=False)
-@click.option("--network", default="mlp", show_default=True, help="A name, or package.module:factory.")
+@click.option("--network", help="A name, or package.module:factory [default: mlp; gpt for a text].")
 @click.option("--vary", help="Families to vary, separated by commas [default: all].")
 @click.option("--techniques", "names", help="Only these techniques, separated by commas.")
 @click.option("--baseline", help="What is varied around, such as optimizer=sgd,activation=tanh.")
@@ -109,7 +114,7 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
 @main.command()
 @click.argument("data", required=False)
 @click.option("--example", type=click.Choice(["depth"]), help="A classic experiment instead of data.")
-@click.option("--network", default="mlp", show_default=True, help="A name, or package.module:factory.")
+@click.option("--network", help="A name, or package.module:factory [default: mlp; gpt for a text].")
 @click.option("--recipe", help="Techniques to put in first, such as initialization=normal,activation=tanh.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws weights and batch.")
 @click.option("--out", type=click.Path(path_type=Path), help="The picture [default: inspect-DATA.png].")
@@ -233,7 +238,7 @@ def _names(text: str | None) -> list[str] | None:
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
     """What data_options took, for load."""
-    return {name: options[name] for name in ("data_dir", "target", "task", "image_size")}
+    return {name: options[name] for name in ("data_dir", "target", "task", "image_size", "context")}
 
 
 def _pairs(text: str | None) -> dict[str, str] | None:

@@ -14,6 +14,7 @@ from trainsmith.api import make_baseline
 from trainsmith.catalogue import Run, Trial
 from trainsmith.data import load
 from trainsmith.inspection import depth_experiment, inspect
+from trainsmith.network import default_network
 from trainsmith.population import make_member
 from trainsmith.report.inspection_figure import depth_figure, layer_figure
 from trainsmith.report.inspection_table import depth_table, layer_table
@@ -31,11 +32,11 @@ class Shown:
     draw: Callable[[Path], Path]
 
 
-def network(data: str, name: str, recipe: Mapping[str, str] | None, seed: int, **reading: Any) -> Shown:
-    """The network `name` with the data's baseline recipe, changed by `recipe`, at its start."""
+def network(data: str, name: str | None, recipe: Mapping[str, str] | None, seed: int, **reading: Any) -> Shown:
+    """The network `name`, or the default one for the data, with the baseline changed by `recipe`, at its start."""
     dataset = load(data, **reading)
     run = Run(Trial(make_baseline(recipe, dataset)), seed)
-    member = make_member(run, name, dataset)
+    member = make_member(run, name or default_network(dataset.kind), dataset)
     chosen = member.train[:EXAMPLES]
     batch = dataset.x[chosen], member.targets(dataset.y[chosen])
     measured = inspect(member.objective.network, batch, member.objective.loss)

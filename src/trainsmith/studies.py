@@ -13,6 +13,7 @@ from trainsmith.catalogue import Recipe
 from trainsmith.comparison import Announce, Study, read_study
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
+from trainsmith.network import default_network
 from trainsmith.report.partial import Progress, write_partial
 from trainsmith.store import DATABASE, Store, studies, unfinished
 from trainsmith.store.jobs import recipe_of
@@ -20,10 +21,10 @@ from trainsmith.store.jobs import recipe_of
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command was asked: data and how they are read, the network, and compare's other arguments."""
+    """What the command was asked: data and how they are read, a network if one was named, other arguments."""
 
     data: str
-    network: str
+    network: str | None
     reading: Mapping[str, Any]
     options: Mapping[str, Any]
 
@@ -31,13 +32,14 @@ class Asked:
 def begin(asked: Asked, out: Path | None, root: Path, announce: Announce) -> tuple[api.Comparison, Path]:
     """The comparison and its folder: `out`, else the unfinished study in `root` that asks the same, else a new one."""
     dataset = load(asked.data, **asked.reading)
-    question = api.question(asked.network, dataset, **asked.options)
+    network = asked.network or default_network(dataset.kind)
+    question = api.question(network, dataset, **asked.options)
     folder = out or unfinished(root, question)
     if folder is None:
         folder = _new_folder(root, dataset.name)
     elif (folder / DATABASE).is_file():
         _say_going_on(folder, announce)
-    return _kept(folder, lambda: api.compare(asked.network, dataset, **asked.options, announce=announce, folder=folder))
+    return _kept(folder, lambda: api.compare(network, dataset, **asked.options, announce=announce, folder=folder))
 
 
 def go_on(folder: Path, announce: Announce) -> tuple[api.Comparison, Path]:

@@ -244,7 +244,11 @@ REFUSED = [
     ),
     ("inf.csv", table(a=np.where(Y, X[:, 0], np.inf), y=Y), "20 of 60 values in column 'a' are NaN or infinite"),
     ("single.csv", table(a=X[:, 0], y=np.ones(60, int)), "y holds a single class, '1'"),
-    ("data.xlsx", text("PK"), "must be an .npz, .csv or .parquet file, or a folder .*; got 'data.xlsx'. Save arrays"),
+    (
+        "data.xlsx",
+        text("PK"),
+        "must be an .npz, .csv, .parquet or .txt file, or .*; got 'data.xlsx'. Save",
+    ),
     ("folder.csv", lambda path: path.mkdir(), "'folder.csv' must hold a folder of pictures for each class"),
 ]
 

@@ -15,7 +15,11 @@ from trainsmith.errors import InvalidInput
     [
         ("digitz", {}, "unknown data set 'digitz': did you mean digits"),
         ("brest cancer", {}, "did you mean breast-cancer"),
-        ("zzz", {}, "choose one of: breast-cancer, cifar10, diabetes, digits, mnist, wine. Data of your own"),
+        (
+            "zzz",
+            {},
+            "choose one of: breast-cancer, cifar10, diabetes, digits, mnist, tinyshakespeare, wine. Data of your own",
+        ),
         ("", {}, "unknown data set ''"),
         ("no/such.csv", {}, r"there is no file 'no/such.csv'; check the path \(looked in "),
         ("such.npz", {}, "there is no file 'such.npz'"),

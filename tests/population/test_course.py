@@ -9,7 +9,7 @@ import torch
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Job, Training, make_member, work
+from trainsmith.population import Job, Training, course, make_member, work
 from trainsmith.population.task import RULES
 
 
@@ -107,3 +107,26 @@ def test_the_schedule_reaches_the_optimizer():
 
     constant, falling = weights("constant"), weights("linear")
     assert any(not np.array_equal(constant[name], falling[name]) for name in constant)
+
+
+def test_checks_on_the_way_look_at_some_validation_examples_the_last_and_early_stopping_at_all(monkeypatch):
+    monkeypatch.setattr(course, "CHECKED_ON", 5)
+    seen = []
+
+    def scores(trainer, x, y, chosen):
+        seen.append(chosen)
+        return real(trainer, x, y, chosen)
+
+    real = course._scores
+    monkeypatch.setattr(course, "_scores", scores)
+    data, training = blobs(examples=120, classes=4), Training(steps=6, batch_size=8, checks=3)
+    run, stopping = Run(Trial(Recipe()), 2), Run(Trial(Recipe(regularization=("early-stopping",))), 2)
+    work(Job("mlp", training, (run,)), data)
+    validation = make_member(run, "mlp", data).validation
+    assert [len(c[0]) for c in seen] == [5, 5, len(validation)]
+    assert (seen[0] == seen[1]).all()
+    assert set(seen[0][0]) < set(validation)
+    seen.clear()
+    work(Job("mlp", training, (stopping,)), data)
+    member = make_member(stopping, "mlp", data)
+    assert [len(c[0]) for c in seen] == [len(member.validation), len(member.watch)] * 3

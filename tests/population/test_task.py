@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn import metrics
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
@@ -138,3 +139,17 @@ def test_a_population_learns_each_task_as_its_members_would_alone(task):
         assert member.rules.score(outputs, member.targets(data.y[member.validation]))[1] == pytest.approx(
             result.score, abs=0.02
         )
+
+
+def test_bits_per_character_and_the_entropy_of_the_frequencies():
+    outputs, targets = logits(6, 4, 3), torch.from_numpy(RNG.integers(0, 3, (6, 4)))
+    targets[0] = 0
+    rules = RULES["language"]
+    loss, score = rules.score(outputs, targets)
+    p = outputs.double().softmax(-1).numpy().reshape(-1, 3)
+    expected = metrics.log_loss(targets.flatten().numpy(), p, labels=[0, 1, 2])
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert score == pytest.approx(-expected / np.log(2), rel=1e-5)
+    assert float(rules.loss(targets)(outputs, targets)) == pytest.approx(expected, rel=1e-5)
+    share = np.bincount(targets.flatten()) / targets.numel()
+    assert rules.constant(targets) == pytest.approx(-stats.entropy(share, base=2))

@@ -167,9 +167,9 @@ def smallest_difference(task: str, test_size: int, score: float) -> float:
     """delta, the smallest difference worth having, in units of the score.
 
     Classification: 0.002 or one standard error sqrt(a (1 − a) / test_size) of an accuracy a = score in [0, 1],
-    whichever is larger. Any other task's score, such as R²: 0.01.
+    whichever is larger. Any other task's score, such as R² or bits per character: 0.01.
     """
-    if task in ("regression", "autoencoding", "multilabel", "balanced"):
+    if task in ("regression", "autoencoding", "multilabel", "balanced", "language"):
         return 0.01
     if task != "classification" or test_size < 1 or not 0 <= score <= 1:
         raise InvalidInput(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Trial
+from trainsmith.population import COSTS
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ class TestScore:
 class Study:
     """A whole comparison. `rows` holds each family's techniques, the baseline among them, best first.
 
-    metric: "accuracy" or "R²", higher is better. delta: the smallest difference worth having.
+    metric: "accuracy", "R²", ...; of a metric in COSTS, of which less is better, every score is the negative, so that
+    more is better in all. delta: the smallest difference worth having.
     """
 
     data: str
@@ -135,6 +137,17 @@ class Study:
     environment: Mapping[str, Any]
     states: Mapping[int, Mapping[str, np.ndarray]] = dataclasses.field(repr=False)
     """The weights of the winning recipe's runs, by seed."""
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the metric is a cost, so that scores are its negative."""
+        return self.metric in COSTS
+
+    def shown(self, estimate: Estimate) -> Estimate:
+        """A score or a difference of scores in the metric's own direction."""
+        if not self.lower_is_better:
+            return estimate
+        return Estimate(-estimate.mean, -estimate.high, -estimate.low)
 
     def families(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(row.family for row in self.rows))

@@ -6,5 +6,6 @@ from trainsmith.data.given import as_dataset
 from trainsmith.data.load import load
 from trainsmith.data.named import NAMES
 from trainsmith.data.split import split
+from trainsmith.data.text import from_text
 
-__all__ = ["NAMES", "Dataset", "LockedTest", "Task", "as_dataset", "from_arrays", "load", "split"]
+__all__ = ["NAMES", "Dataset", "LockedTest", "Task", "as_dataset", "from_arrays", "from_text", "load", "split"]

@@ -5,9 +5,10 @@ from typing import Literal
 
 from torch import Tensor
 
-Kind = Literal["image", "table"]
-Task = Literal["classification", "balanced", "regression", "multilabel", "autoencoding"]
-"""One class an example; the same with every class counting alike; numbers; labels, any number of them; its inputs."""
+Kind = Literal["image", "table", "text"]
+Task = Literal["classification", "balanced", "regression", "multilabel", "autoencoding", "language"]
+"""One class an example; the same with every class counting alike; numbers; labels, any number of them; its inputs; the
+next character at every position of a text."""
 
 
 class LockedTest:
@@ -44,9 +45,10 @@ class Dataset:
     """Examples to train and validate on, and a locked test part.
 
     x: (n, *features) float32, the development part only: images are (n, channels, height, width), tables
-    (n, columns). y: (n,) int64 class indices; (n,) or (n, k) float32 numbers; (n, k) float32 labels, 0 or 1; or,
-    autoencoding, (n, features) float32, the inputs. classes: the classes' names in the order of their indices, () for
-    other tasks.
+    (n, columns); texts are (n, context) int64, indices of characters. y: (n,) int64 class indices; (n,) or (n, k)
+    float32 numbers; (n, k) float32 labels, 0 or 1; or,
+    autoencoding, (n, features) float32, the inputs; (n, context) int64, the characters that come next. classes: the
+    classes' names, or the characters, in the order of their indices, () for other tasks.
     """
 
     name: str
@@ -64,8 +66,8 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """How many outputs a network for it has: one for each class, number, label or feature."""
-        if self.classifies:
+        """How many outputs a network for it has: one for each class, number, label, feature or character."""
+        if self.classifies or self.task == "language":
             return len(self.classes)
         return 1 if self.y.ndim == 1 else self.y.shape[1]
 
@@ -85,6 +87,7 @@ class Dataset:
             "balanced": f"{k} classes that count alike",
             "multilabel": f"{k} labels, any number of them right",
             "autoencoding": "the examples themselves to reconstruct",
+            "language": f"{k} different ones, the next one to predict",
             "regression": "a number to predict" if k == 1 else f"{k} numbers to predict",
         }[self.task]
 
@@ -94,6 +97,8 @@ class Dataset:
         if self.kind == "image":
             shape = self.input_shape[1:] if self.input_shape[0] == 1 else self.input_shape
             examples = f"{total} images of {'×'.join(map(str, shape))}"
+        elif self.kind == "text":
+            examples = f"{total} pieces of {self.input_shape[0]} characters"
         else:
             columns = self.input_shape[0]
             examples = f"{total} rows of {columns:,} column{'s' if columns != 1 else ''}"

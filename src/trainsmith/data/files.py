@@ -12,13 +12,20 @@ from trainsmith.data.csv_table import read_table
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.folder import read_folder
 from trainsmith.data.parquet import read_parquet
+from trainsmith.data.text import read_text
 from trainsmith.errors import InvalidInput, shown
 
-SUFFIXES = (".npz", ".csv", ".parquet")
+SUFFIXES = (".npz", ".csv", ".parquet", ".txt")
 
 
-def read_file(path: Path, target: str | None = None, task: str | None = None, image_size: int | None = None) -> Dataset:
-    """The data in an .npz, .csv or .parquet file or in a folder; see read_npz, read_csv, read_parquet, read_folder.
+def read_file(
+    path: Path,
+    target: str | None = None,
+    task: str | None = None,
+    image_size: int | None = None,
+    context: int | None = None,
+) -> Dataset:
+    """The data in an .npz, .csv, .parquet or .txt file or in a folder; see the readers of each.
 
     The data set is named after the file. Raises InvalidInput for a path that is no such file, and for contents that
     cannot be used.
@@ -28,23 +35,41 @@ def read_file(path: Path, target: str | None = None, task: str | None = None, im
     suffix = path.suffix.lower()
     if not path.is_dir() and suffix not in SUFFIXES:
         raise InvalidInput(
-            f"the data must be an .npz, .csv or .parquet file, or a folder of pictures; got '{path}'. Save arrays x "
-            "and y with numpy.savez, or a table as .csv."
+            f"the data must be an .npz, .csv, .parquet or .txt file, or a folder of pictures; got '{path}'. Save arrays "
+            "x and y with numpy.savez, a table as .csv, a text as .txt."
         )
-    if image_size is not None and suffix in (".npz", ".csv"):
-        raise InvalidInput(
-            f"an image size is for encoded pictures only; '{path}' holds arrays. Leave --image-size out."
-        )
+    _check_fits(path, suffix, target, task, image_size, context)
     try:
         if path.is_dir():
             return read_folder(path, target, task, image_size)
         if path.stat().st_size == 0:
             raise InvalidInput(f"'{path}' is empty; an {suffix} file with examples is needed.")
+        if suffix == ".txt":
+            return read_text(path, context)
         if suffix == ".parquet":
             return read_parquet(path, target, task, image_size)
         return read_npz(path, target, task) if suffix == ".npz" else read_csv(path, target, task)
     except OSError as error:
         raise InvalidInput(f"'{path}' cannot be read: {error.strerror or error}.") from error
+
+
+def _check_fits(
+    path: Path, suffix: str, target: str | None, task: str | None, image_size: int | None, context: int | None
+) -> None:
+    """Refuse what is said of another kind of data."""
+    text = suffix == ".txt" and not path.is_dir()
+    if image_size is not None and (text or suffix in (".npz", ".csv")):
+        held = "text" if text else "arrays"
+        raise InvalidInput(
+            f"an image size is for encoded pictures only; '{path}' holds {held}. Leave --image-size out."
+        )
+    if context is not None and not text:
+        raise InvalidInput(f"a context is for texts only; '{path}' is not a .txt file. Leave --context out.")
+    wanted = "" if task is None else task.strip().lower()
+    if text and (target is not None or wanted not in ("", "language")):
+        raise InvalidInput(f"of the text '{path}' the next character is predicted; leave --target and --task out.")
+    if not text and wanted == "language":
+        raise InvalidInput(f"task language needs a .txt file; got '{path}'.")
 
 
 def read_npz(path: Path, target: str | None = None, task: str | None = None) -> Dataset:

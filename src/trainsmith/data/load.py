@@ -18,13 +18,15 @@ def load(
     target: str | None = None,
     task: str | None = None,
     image_size: int | None = None,
+    context: int | None = None,
 ) -> Dataset:
-    """A Dataset by name (digits, mnist, cifar10, wine, breast-cancer, diabetes), or from a file or a folder.
+    """A Dataset by name, one of NAMES, or from a file or a folder.
 
-    Files are .npz, .csv and .parquet; folders hold pictures in a folder for each class, or Parquet files. data_dir:
-    where MNIST's and CIFAR-10's files are. target: the column to predict, of a table. task: see from_arrays, where a
-    file's targets would be taken for another; a set with a name may be asked for autoencoding, or for balanced instead
-    of classification. image_size: scale and crop pictures to so many pixels on each side. Raises InvalidInput for
+    Files are .npz, .csv, .parquet and .txt; folders hold pictures in a folder for each class, or Parquet files.
+    data_dir: where the files of MNIST, CIFAR-10 and tinyshakespeare are. target: the column to predict, of a table.
+    task: see from_arrays, where a file's targets would be taken for another; a set with a name may be asked for autoencoding, or for balanced instead
+    of classification. image_size: scale and crop pictures to so many pixels on each side. context: characters in a
+    piece of a text. Raises InvalidInput for
     anything that cannot be loaded or that no network can be trained on.
     """
     given = os.fspath(name_or_path)
@@ -33,14 +35,16 @@ def load(
         if _is_path(given):
             if image_size is not None and image_size < 1:
                 raise InvalidInput(f"the image size must be a whole number of at least 1; got {image_size}.")
-            return read_file(Path(given).expanduser(), target, task, image_size)
+            return read_file(Path(given).expanduser(), target, task, image_size, context)
         unknown = unknown_name("data set", given, NAMES)
         raise InvalidInput(f"{unknown} Data of your own are given as a path to a file or folder.")
     if target is not None:
         raise InvalidInput(f"a target is named for tables only; {known} has its own.")
     if image_size is not None:
         raise InvalidInput(f"an image size is for pictures in files and folders; {known} has its own.")
-    dataset = named(known, data_dir)
+    if context is not None and known != "tinyshakespeare":
+        raise InvalidInput(f"a context is for texts only; {known} is none.")
+    dataset = named(known, data_dir, context)
     wanted = dataset.task if task is None else task.strip().lower()
     if wanted == "autoencoding":
         return dataset.autoencoding()

@@ -1,4 +1,4 @@
-"""The data sets known by name: four that come with scikit-learn, and MNIST and CIFAR-10 from their files."""
+"""The data sets known by name: four that come with scikit-learn; MNIST, CIFAR-10 and a text from their files."""
 
 from os import PathLike
 
@@ -8,9 +8,10 @@ from trainsmith.data.arrays import assemble
 from trainsmith.data.cifar10 import cifar10
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.mnist import read_mnist
+from trainsmith.data.text import tiny_shakespeare
 from trainsmith.errors import unknown_name
 
-NAMES = ("breast-cancer", "cifar10", "diabetes", "digits", "mnist", "wine")
+NAMES = ("breast-cancer", "cifar10", "diabetes", "digits", "mnist", "tinyshakespeare", "wine")
 
 
 def known_name(given: str) -> str | None:
@@ -18,11 +19,12 @@ def known_name(given: str) -> str | None:
     return {_bare(name): name for name in NAMES}.get(_bare(given))
 
 
-def named(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
+def named(name: str, data_dir: str | PathLike[str] | None = None, context: int | None = None) -> Dataset:
     """The data set of that name.
 
     digits: 8×8 grey images in [0, 1]. mnist: 28×28 in [0, 1], with its own test part; see read_mnist for
     data_dir. cifar10: see cifar10. breast-cancer, wine: tables in their raw units. diabetes: a regression, raw units.
+    tinyshakespeare: see tiny_shakespeare for data_dir and context.
     """
     known = known_name(name)
     if known is None:
@@ -32,6 +34,8 @@ def named(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
         return assemble(*train, known, test=test, task="classification")
     if known == "cifar10":
         return cifar10(data_dir)
+    if known == "tinyshakespeare":
+        return tiny_shakespeare(data_dir, context)
     from sklearn import datasets
 
     if known == "digits":

@@ -1,8 +1,19 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
-from trainsmith.network.reference import NETWORKS, Factory, build, mlp, named_factory
+from trainsmith.network.reference import NETWORKS, Factory, build, default_network, mlp, named_factory
 from trainsmith.network.signature import signature
 from trainsmith.network.surgery import Surgery, apply
 
-__all__ = ["NETWORKS", "Factory", "Surgery", "apply", "build", "mlp", "named_factory", "signature", "weight_layers"]
+__all__ = [
+    "NETWORKS",
+    "Factory",
+    "Surgery",
+    "apply",
+    "build",
+    "default_network",
+    "mlp",
+    "named_factory",
+    "signature",
+    "weight_layers",
+]

@@ -12,3 +12,14 @@ class Residual(nn.Module):
 
     def forward(self, x):
         return x + self.branch(x)
+
+
+class AtEachPosition(nn.Module):
+    """A layer for (n, features) that treats each position of (n, ..., features) as an example of its own."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x.flatten(0, -2)).unflatten(0, x.shape[:-1])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from torch import nn
 
 from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.network.language import gpt
 from trainsmith.network.plain import Residual
 
 Factory = Callable[..., nn.Module]
@@ -44,7 +45,12 @@ def residual(input_shape: tuple[int, ...], outputs: int, width: int = 100, block
     return nn.Sequential(*stem, *(Residual(branch()) for _ in range(blocks)), nn.ReLU(), nn.Linear(width, outputs))
 
 
-NETWORKS: dict[str, Factory] = {"mlp": mlp, "residual": residual}
+NETWORKS: dict[str, Factory] = {"gpt": gpt, "mlp": mlp, "residual": residual}
+
+
+def default_network(kind: str) -> str:
+    """The name of the network for data of that kind: "gpt" for a text, else "mlp"."""
+    return "gpt" if kind == "text" else "mlp"
 
 
 def build(network: str | Factory, input_shape: tuple[int, ...], outputs: int) -> nn.Module:

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from trainsmith.catalogue import Technique, Trial, techniques
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import WEIGHT_LAYERS, Draw, outputs_of, weight_layers
+from trainsmith.network.plain import AtEachPosition
 from trainsmith.network.widths import Call, calls_of, widen
 
 NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -41,7 +42,8 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
 
     Activation functions and normalizations are replaced where they are modules. A normalization layer goes
     between a weight layer and the activation that follows it at once, a normalization of weights around that
-    weight layer; dropout goes behind the activation. A bias that the normalization behind it would subtract again
+    weight layer; dropout goes behind the activation. Linear layers at several positions, as in a transformer, have
+    each position normalized as if it were an example. A bias that the normalization behind it would subtract again
     is left out: it has no gradient but rounding errors, of which Adam would make full steps. For
     an activation function with more or fewer inputs than outputs, such as GLU, the weight layers before it are
     made wider or narrower, so that the rest of the network keeps its widths.
@@ -65,12 +67,15 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
     norm = recipe.one("normalization")
     if norm.role in ("layer", "parametrization") and not before:
         skipped[norm.name] = "no weight layer is followed at once by an activation module"
-    if (least := getattr(norm.make, "least_axes", 0)) and (flat := [m for m, axes in before.items() if axes < least]):
+    least = getattr(norm.make, "least_axes", 0)
+    if flat := [m for m, place in before.items() if place.axes < least]:
         skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
         before = {}
     finish = _initialize(root, trial, draw)
     rewrite(root, _edit(trial, before, replace))
-    if norm.role == "input":
+    if norm.role == "input" and not example.is_floating_point():
+        skipped[norm.name] = "it is for inputs that are numbers, and these are characters"
+    elif norm.role == "input":
         root.insert(0, norm.make(**trial.of(norm)).fit(example))
     try:
         finish(root, example[:EXAMPLES_TO_START_FROM], targets)
@@ -134,13 +139,29 @@ def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
         hook.remove()
 
 
-def _feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, int]:
-    """The weight layers whose output goes straight into an activation module, with its number of axes."""
+@dataclass(frozen=True)
+class Place:
+    """Where a normalization layer fits in: axes of its inputs; positions: whether each has several, features last."""
+
+    axes: int
+    positions: bool
+
+    def holds(self, layer: nn.Module) -> nn.Module:
+        return AtEachPosition(layer) if self.positions else layer
+
+
+def _feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
+    """The weight layers whose output goes straight into an activation module, and what that output is like."""
     return {
-        first.module: first.left.ndim  # type: ignore[attr-defined]
+        first.module: _place(first.module, first.left.ndim)  # type: ignore[attr-defined]
         for first, second in itertools.pairwise(calls)
         if isinstance(first.module, WEIGHT_LAYERS) and is_activation(second.module)
     }
+
+
+def _place(layer: nn.Module, axes: int) -> Place:
+    """A linear layer's features are last, whatever stands before them; a convolution's stand behind the examples."""
+    return Place(2, axes > 2) if isinstance(layer, nn.Linear) else Place(axes, False)
 
 
 def _activations(
@@ -175,7 +196,7 @@ def _unmet(layer: Technique, trial: Trial) -> str:
     return f"it needs activations between 0 and 1, as {' or '.join(wanted)} gives, not {trial.recipe.activation}"
 
 
-def _edit(trial: Trial, before: Mapping[nn.Module, int], replace: Mapping[nn.Module, Replacement]) -> Edit:
+def _edit(trial: Trial, before: Mapping[nn.Module, Place], replace: Mapping[nn.Module, Replacement]) -> Edit:
     norm = trial.recipe.one("normalization")
     layers = [t for t in _layers(trial) if not _unmet(t, trial)]
 
@@ -185,7 +206,8 @@ def _edit(trial: Trial, before: Mapping[nn.Module, int], replace: Mapping[nn.Mod
         if module in before and getattr(norm.make, "takes_out_the_mean", False):
             module.register_parameter("bias", None)
         if module in before and norm.role == "layer":
-            return [module, norm.make(len(module.weight), **trial.of(norm))]  # type: ignore[arg-type]
+            layer = norm.make(len(module.weight), **trial.of(norm))  # type: ignore[arg-type]
+            return [module, before[module].holds(layer)]
         if module in before and norm.role == "parametrization":
             return [norm.make(module, **trial.of(norm))]
         return None

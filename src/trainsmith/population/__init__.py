@@ -9,10 +9,11 @@ from trainsmith.population.member import Learner, Member, make_member
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
-from trainsmith.population.task import rules_of
+from trainsmith.population.task import COSTS, rules_of
 from trainsmith.population.verify import TOLERANCE
 
 __all__ = [
+    "COSTS",
     "FIRST_LOSSES",
     "MOST",
     "TOLERANCE",

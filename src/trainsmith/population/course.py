@@ -12,11 +12,13 @@ from torch import Tensor
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
-from trainsmith.population.luck import batches
+from trainsmith.population.luck import batches, generator
 from trainsmith.population.member import Learner, Member
 
 EVALUATED_AT_ONCE = 2**22
 """Input numbers of all members in one evaluation pass; more are evaluated in several."""
+CHECKED_ON = 1000
+"""Validation examples of a check on the way, at most; at the end, and where training may stop early, it is all."""
 FIRST_LOSSES = 10
 """How many first training losses a result keeps, for the receipt."""
 
@@ -62,7 +64,8 @@ class Result:
 
     status: "finished", "stopped" (early stopping) or "diverged" (a loss was not finite). score: the task's, such as
     accuracy, on the validation examples; nan if diverged. curve: (step, training loss,
-    validation loss, validation score) at each check. state: the network's state_dict, where it was kept.
+    validation loss, validation score) at each check; before the last one on at most 1,000 of the validation examples,
+    the same at each, unless training may stop early. state: the network's state_dict, where it was kept.
     """
 
     status: str = "finished"
@@ -151,7 +154,7 @@ def _evaluate(
 ) -> list[bool]:
     """Score every member at a check and note it; which of them have ended."""
     members = trainer.members
-    validation = _scores(trainer, x, y, np.stack([m.validation for m in members]))
+    validation = _scores(trainer, x, y, np.stack([_checked_on(m, step == last) for m in members]))
     watched = _watch(trainer, x, y)
     ended = []
     for k, (member, result) in enumerate(zip(members, results, strict=True)):
@@ -172,6 +175,13 @@ def _evaluate(
             result.status = "stopped"
         ended.append(result.status == "stopped")
     return ended
+
+
+def _checked_on(member: Member, final: bool) -> np.ndarray:
+    """The validation examples that a check looks at."""
+    if final or member.stopping is not None or len(member.validation) <= CHECKED_ON:
+        return member.validation
+    return generator(member.seed, "checks").permutation(member.validation)[:CHECKED_ON]
 
 
 def _watch(trainer: Trainer, x: Tensor, y: Tensor) -> list[float]:

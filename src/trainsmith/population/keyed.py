@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.population.attention import written_out
 from trainsmith.population.noise import chance, integers, quantile, uniform, words
 
 NextKey = Callable[[], Tensor]
@@ -187,16 +188,9 @@ def attention(
         return functional.scaled_dot_product_attention(
             query, keys, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
-    if enable_gqa:
-        keys, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (keys, value))
-    scores = query @ keys.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -math.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    return dropout(key, scores.softmax(-1), dropout_p) @ value
+    return written_out(
+        query, keys, value, attn_mask, 0.0, is_causal, scale, enable_gqa, lambda w: dropout(key, w, dropout_p)
+    )
 
 
 def _in_place(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -116,7 +116,7 @@ def _standard(dataset: Dataset, train: np.ndarray) -> tuple[float | Tensor, floa
 def _unfit(run: Run, dataset: Dataset) -> dict[str, str]:
     """The recipe's augmentations that are for another kind of data, with the reason."""
     return {
-        t.name: f"it is for {kinds[0]}s, and these data are {dataset.kind}s"
+        t.name: f"it is for {' and '.join(f'{k}s' for k in kinds)}, and these data are {dataset.kind}s"
         for t in run.trial.recipe.techniques()
         if dataset.kind not in (kinds := getattr(t.make, "kinds", (dataset.kind,)))
     }

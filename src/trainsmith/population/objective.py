@@ -40,6 +40,13 @@ class BalancedCrossEntropy(nn.Module):
         return -(each * functional.log_softmax(logits, -1).gather(-1, targets[:, None]).squeeze(-1)).sum() / each.sum()
 
 
+class NextCharacter(nn.Module):
+    """Mean cross-entropy over all positions: logits (n, positions, characters), targets (n, positions)."""
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return -functional.log_softmax(logits, -1).gather(-1, targets[..., None]).mean()
+
+
 class CrossEntropy(nn.Module):
     """Mean cross-entropy: logits (n, classes), targets (n,) class indices.
 

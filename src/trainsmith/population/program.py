@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
+from trainsmith.population.attention import WrittenOut
 from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
@@ -66,7 +67,8 @@ class Program:
         parameters = [p.detach().requires_grad_() for p in parameters]
         with torch.enable_grad():
             if self.way == "together":
-                losses = vmap(self._loss, randomness="error")(parameters, buffers, keys, x, y)
+                with WrittenOut():
+                    losses = vmap(self._loss, randomness="error")(parameters, buffers, keys, x, y)
             else:
                 losses = self._loss(parameters, buffers, keys, x, y)
             gradients = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
@@ -180,7 +182,8 @@ class Program:
 
         with Silence():
             if self.way == "together":
-                return vmap(forward, randomness="error")(state, x)
+                with WrittenOut():
+                    return vmap(forward, randomness="error")(state, x)
             return torch.stack([forward({n: t[k] for n, t in state.items()}, own) for k, own in enumerate(x)])
 
     def laid(self, gradients: Tensors) -> Tensors:

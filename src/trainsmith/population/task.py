@@ -1,5 +1,6 @@
 """What a task asks of a network: its loss, its score and that score's name, and what a constant scores."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,10 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.data import Dataset, Task
-from trainsmith.population.objective import BalancedCrossEntropy, BinaryCrossEntropy, CrossEntropy, SquaredError
+from trainsmith.population.objective import (
+    BalancedCrossEntropy,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    NextCharacter,
+    SquaredError,
+)
 
 Scored = tuple[float, float]
-"""(loss, score); of scores higher is better and 1 is best."""
+"""(loss, score); of scores higher is better. That of a metric in COSTS is its negative."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +110,41 @@ class MultiLabel:
         return float((2 * share.cumsum(0) / (sizes + share.sum())).max())
 
 
-Rules = Classification | Balanced | Regression | MultiLabel
+@dataclass(frozen=True)
+class Language:
+    """The next character at every position, targets (n, positions), outputs (n, positions, characters).
+
+    Cross-entropy, and as the score the negative of bits per character: the mean over all positions of -log2 of what
+    the network gave the character that came.
+    """
+
+    metric: str = "bits per character"
+
+    def loss(self, y: Tensor) -> nn.Module:
+        return NextCharacter()
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        loss = float(functional.cross_entropy(outputs.flatten(0, -2), targets.flatten()))
+        return loss, -loss / math.log(2)
+
+    def constant(self, y: Tensor) -> float:
+        """The entropy of the characters' frequencies, negative."""
+        share = torch.bincount(y.flatten()).double() / y.numel()
+        share = share[share > 0]
+        return float((share * share.log2()).sum())
+
+
+Rules = Classification | Balanced | Regression | MultiLabel | Language
 RULES: dict[Task, Rules] = {
     "classification": Classification(),
     "balanced": Balanced(),
     "regression": Regression(),
     "multilabel": MultiLabel(),
     "autoencoding": Regression(),
+    "language": Language(),
 }
+COSTS = frozenset({Language.metric})
+"""Metrics of which less is better."""
 
 
 def rules_of(dataset: Dataset) -> Rules:

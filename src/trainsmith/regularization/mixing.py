@@ -48,6 +48,7 @@ class Mixup(nn.Module):
     ([[1.0], [2.0]], 1.0)
     """
 
+    kinds = ("image", "table")
     alpha: Tensor
 
     def __init__(self, alpha: float = 0.2) -> None:

@@ -39,6 +39,7 @@ class InputNoise(nn.Module):
     [[1.0, 2.0]]
     """
 
+    kinds = ("image", "table")
     std: Tensor
     spread: Tensor
 

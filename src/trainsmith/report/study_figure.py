@@ -31,7 +31,7 @@ def curves(study: Study, family: str) -> str:
         ax.fill_between(row.curve.steps, low, high, color=colour, alpha=0.12, linewidth=0)
         ax.plot(row.curve.steps, mean, color=colour, linestyle=STYLES[i % len(STYLES)], label=_plain(words.name(row)))
     finite = [v for r in rows for v in r.curve.mean if math.isfinite(v)]
-    if study.metric != "accuracy" and finite:
+    if study.metric != "accuracy" and not study.lower_is_better and finite:
         ax.set_ylim(max(-0.5, min(finite)), max(finite) + 0.05)
     ax.set_xlabel("step")
     ax.set_ylabel(_axis(study, "validation"))
@@ -44,7 +44,7 @@ def differences(study: Study, family: str) -> str:
     rows = [r for r in study.family(family) if r.difference is not None][::-1]
     figure, ax = _figure(6.4, 0.9 + 0.34 * len(rows))
     factor = _factor(study)
-    ax.axvspan(-factor * study.delta, factor * study.delta, color="#9ca3af", alpha=0.25, linewidth=0)
+    ax.axvspan(-abs(factor) * study.delta, abs(factor) * study.delta, color="#9ca3af", alpha=0.25, linewidth=0)
     ax.axvline(0, color="#6b7280", linewidth=0.8)
     for i, row in enumerate(rows):
         assert row.difference is not None
@@ -55,11 +55,12 @@ def differences(study: Study, family: str) -> str:
     ax.set_yticks(range(len(rows)), [_plain(r.technique) for r in rows])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ends = [factor * v for r in rows if r.difference for v in (r.difference.low, r.difference.high) if math.isfinite(v)]
-    if ends and max(map(abs, ends)) > 40 * factor * study.delta:
-        ax.set_xscale("symlog", linthresh=3 * factor * study.delta)
+    if ends and max(map(abs, ends)) > 40 * abs(factor) * study.delta:
+        ax.set_xscale("symlog", linthresh=3 * abs(factor) * study.delta)
         ax.xaxis.set_major_formatter("{x:g}")
     unit = "percentage points" if study.metric == "accuracy" else study.metric
-    ax.set_xlabel(f"difference from the baseline, {unit} (grey: not worth having)")
+    less = "less is better; " if study.lower_is_better else ""
+    ax.set_xlabel(f"difference from the baseline, {unit} ({less}grey: not worth having)")
     return _svg(figure, f"Differences from the baseline for each {family}, with 95 % intervals")
 
 
@@ -74,7 +75,7 @@ def tuning(study: Study, family: str) -> str:
         ax.plot(x, y, color=colour, linestyle=STYLES[i % len(STYLES)], marker="o", markersize=3, linewidth=1,
                 label=_plain(words.name(row)))  # fmt: skip
     ax.set_xscale("log")
-    if study.metric != "accuracy":
+    if study.metric != "accuracy" and not study.lower_is_better:
         ax.set_ylim(bottom=-0.5)
     ax.set_xlabel("learning rate")
     ax.set_ylabel(_axis(study, "tuning"))
@@ -88,7 +89,7 @@ def _rates(row: Row) -> list[tuple[float, float]]:
 
 
 def _factor(study: Study) -> float:
-    return 100 if study.metric == "accuracy" else 1
+    return 100 if study.metric == "accuracy" else -1 if study.lower_is_better else 1
 
 
 def _axis(study: Study, of: str) -> str:

@@ -7,19 +7,23 @@ from trainsmith.comparison.study import Estimate
 
 
 def score(study: Study, estimate: Estimate) -> str:
-    """A score with its interval: accuracy in per cent, others as they are; none is above 1."""
+    """A score with its interval: accuracy in per cent, others as they are; none is above 1, no cost below 0."""
     if study.metric == "accuracy":
         return f"{100 * estimate.mean:.1f} % [{_bound(100 * estimate.low)}, {_bound(min(100.0, 100 * estimate.high))}]"
+    if study.lower_is_better:
+        cost = study.shown(estimate)
+        return f"{cost.mean:.3f} [{max(0.0, cost.low):.3f}, {cost.high:.3f}]"
     return f"{estimate.mean:.3f} [{estimate.low:.3f}, {min(1.0, estimate.high):.3f}]"
 
 
 def difference(study: Study, estimate: Estimate | None) -> str:
-    """A difference from the baseline with its interval: percentage points, or R²."""
+    """A difference from the baseline with its interval: percentage points, or the metric; of a cost less is better."""
     if estimate is None:
         return ""
     if study.metric == "accuracy":
         return f"{100 * estimate.mean:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
-    return f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+    found = study.shown(estimate)
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def settings(row: Row) -> str:

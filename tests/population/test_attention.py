@@ -1,0 +1,54 @@
+"""Attention written out: torch's own results and gradients, and no member by member under vmap."""
+
+import pytest
+import torch
+from torch.func import vmap
+from torch.nn import functional
+
+from trainsmith.population.attention import WrittenOut, written_out
+
+MASK = torch.tensor([[True, False, True, True], [False, False, True, False], [False, False, False, False]])
+BIAS = torch.tensor([[0.5, -1.0, 2.0, 0.0], [0.0, -torch.inf, 0.0, 1.0], [1.0, 2.0, -torch.inf, 0.0]])
+OPTIONS = {
+    "plain": {},
+    "causal": {"is_causal": True},
+    "boolean mask with a query that sees nothing": {"attn_mask": MASK},
+    "added mask": {"attn_mask": BIAS.double()},
+    "scale": {"scale": 0.7},
+}
+
+
+def inputs(heads=2, groups=2):
+    luck = torch.Generator().manual_seed(0)
+    shapes = [(2, heads, 3, 5), (2, groups, 4, 5), (2, groups, 4, 6)]
+    return [torch.randn(s, generator=luck, dtype=torch.float64, requires_grad=True) for s in shapes]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_values_and_gradients_are_torchs(name):
+    found = []
+    for attend in (written_out, functional.scaled_dot_product_attention):
+        tensors = inputs()
+        out = attend(*tensors, **OPTIONS[name])
+        found.append([out, *torch.autograd.grad(out.square().sum(), tensors)])
+    for own, torchs in zip(*found, strict=True):
+        torch.testing.assert_close(own, torchs, rtol=1e-10, atol=1e-10)
+
+
+def test_heads_in_groups():
+    tensors = inputs(heads=4, groups=2)
+    expected = functional.scaled_dot_product_attention(*tensors, enable_gqa=True)
+    torch.testing.assert_close(written_out(*tensors, enable_gqa=True), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("error:There is a performance drop")
+def test_members_attend_in_one_operation():
+    q, k, v = (torch.randn(3, 2, 2, 4, 5, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    expected = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    def attend(q, k, v):
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    with WrittenOut():
+        found = vmap(attend)(q, k, v)
+    torch.testing.assert_close(found, expected)
