@@ -102,7 +102,8 @@ def compare(
     network: a name ("mlp"), "package.module:factory", or a function that makes a fresh nn.Module, called
     with (input_shape, outputs) if it takes two arguments. data: a name such as "digits", a path to a file or
     folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
-    such. baseline: the recipe varied, one family at a time. vary: the families to vary (default all).
+    such. baseline: the recipe varied, one family at a time; by default
+    He, Adam and what the network has of normalization and activation. vary: the families to vary (default all).
     techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
     schedule: the learning rate's course in every run, a name of trainsmith.optimizer.SCHEDULES.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
@@ -112,7 +113,7 @@ def compare(
     dataset = as_dataset(data)
     if processes is not None and processes < 1:
         raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
-    asked = _understood(dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule)
+    asked = _understood(network, dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule)
 
     def run(store: Store | None) -> Comparison:
         study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
@@ -130,7 +131,7 @@ def compare(
 def question(network: str | Factory, dataset: Dataset, processes: int | None = None, **asked: Any) -> dict[str, Any]:
     """What `compare` with these arguments asks, as values that JSON knows: equal questions have equal numbers."""
     defaults = {name: p.default for name, p in signature(compare).parameters.items() if name in UNDERSTOOD}
-    return _question(network, dataset, _understood(dataset, **{**defaults, **asked}))
+    return _question(network, dataset, _understood(network, dataset, **{**defaults, **asked}))
 
 
 UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size", "schedule")
@@ -138,6 +139,7 @@ UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "bat
 
 
 def _understood(
+    network: str | Factory,
     dataset: Dataset,
     baseline: Any,
     vary: Any,
@@ -150,7 +152,7 @@ def _understood(
 ) -> dict[str, Any]:
     chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
     return {
-        "baseline": make_baseline(baseline, dataset),
+        "baseline": make_baseline(baseline, dataset, network),
         "vary": vary,
         "techniques": chosen,
         "budget": Budget(trials=trials, fresh_seeds=seeds),
@@ -198,11 +200,11 @@ def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
         raise InvalidInput(f"the question of the study in '{folder}' is damaged: {error}.") from error
 
 
-def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset) -> Recipe:
-    """The data's default baseline with the families in `given` replaced."""
+def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, network: str | Factory) -> Recipe:
+    """The default baseline for data and network with the families in `given` replaced."""
     if isinstance(given, Recipe):
         return given
-    recipe = default_baseline(dataset)
+    recipe = default_baseline(dataset, network)
     for family, names in (given or {}).items():
         if family not in FAMILIES:
             raise unknown_name("family", family, FAMILIES)

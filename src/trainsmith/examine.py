@@ -35,8 +35,9 @@ class Shown:
 def network(data: str, name: str | None, recipe: Mapping[str, str] | None, seed: int, **reading: Any) -> Shown:
     """The network `name`, or the default one for the data, with the baseline changed by `recipe`, at its start."""
     dataset = load(data, **reading)
-    run = Run(Trial(make_baseline(recipe, dataset)), seed)
-    member = make_member(run, name or default_network(dataset.kind), dataset)
+    chosen_network = name or default_network(dataset.kind)
+    run = Run(Trial(make_baseline(recipe, dataset, chosen_network)), seed)
+    member = make_member(run, chosen_network, dataset)
     chosen = member.train[:EXAMPLES]
     batch = dataset.x[chosen], member.targets(dataset.y[chosen])
     measured = inspect(member.objective.network, batch, member.objective.loss)

@@ -147,6 +147,14 @@ def test_tables_are_standardized_in_the_baseline_and_images_are_not():
     assert default_baseline(load("digits")).normalization == "none"
 
 
+def test_the_baseline_has_what_the_network_has():
+    def network():
+        return nn.Sequential(nn.Flatten(), nn.Linear(13, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3))
+
+    assert default_baseline(load("wine"), network) == Recipe(normalization="batch", activation="tanh")
+    assert default_baseline(load("wine"), "mlp") == default_baseline(load("wine"))
+
+
 def test_every_technique_of_the_catalogue_is_a_candidate():
     found, notes = candidates(Recipe(), load("digits"), None, None)
     assert not notes

@@ -9,6 +9,7 @@ from trainsmith.catalogue import Recipe, Trial, find
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import glorot_normal
 from trainsmith.network import apply, build, mlp, weight_layers
+from trainsmith.network.plain import AtEachPosition
 from trainsmith.network.surgery import is_activation
 
 X = torch.randn(64, 12, generator=torch.Generator().manual_seed(0))
@@ -257,7 +258,7 @@ def test_a_normalization_over_positions_is_left_out_where_there_are_none_and_sai
     network = Own()
     assert not operated(Recipe(normalization="instance"), network, torch.randn(6, 1, 5, 5)).skipped
     assert find("instance").make in {type(m) for m in network.modules()}
-    assert network.conv[0].bias is None, "it would be subtracted again"
+    assert network.conv.bias is None, "it would be subtracted again"
 
 
 def test_where_nothing_can_be_normalized_it_is_said_of_weights_too():
@@ -318,3 +319,51 @@ def test_initializations_of_residual_blocks_find_those_of_the_residual_network(n
     for block in result.module[2:6]:
         torch.testing.assert_close(block.eval()(h), h)
     assert operated(Recipe("he"), build("residual", (12,), 3)).module[2](h).sub(h).abs().max() > 0.1
+
+
+class Mixed(nn.Module):
+    """Normalizations of several kinds: after a convolution, before a linear layer, over the last axis of positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.after = nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4)
+        self.act, self.before = nn.GELU(), nn.LayerNorm(6)
+        self.head, self.unused = nn.Linear(6, 3), nn.BatchNorm1d(6)
+
+    def forward(self, x):
+        h = self.act(self.after(self.conv(x))).flatten(2)
+        return self.head(self.before(h[..., :6])).mean(1)
+
+
+@pytest.mark.parametrize("name", ["batch", "layer", "rms", "group", "instance"])
+def test_a_normalization_takes_the_places_of_those_the_network_has(name):
+    network, x = Mixed(), torch.randn(6, 1, 5, 5)
+    result = operated(Recipe(normalization=name, activation="gelu"), network, x)
+    made = find(name, "normalization").make
+    if name == "instance":  # of the second place each position is an example, which has no positions
+        assert result.skipped == {"instance": "it needs positions, and the inputs of 1 of its places have none"}
+        assert not any(isinstance(m, made) for m in network.modules())
+        return
+    assert not result.skipped
+    assert type(network.after) is made
+    assert type(network.before) is AtEachPosition
+    assert type(network.before.layer) is made
+    assert (len(network.after.weight), len(network.before.layer.weight)) == (4, 6)
+    assert type(network.unused) is nn.Identity
+    assert (network.conv.bias is None) == (name == "batch")
+    assert sum(isinstance(m, made) for m in network.modules()) == 2, "and nowhere else"
+    assert result.module(x).shape == (6, 3)
+
+
+def test_without_normalization_the_networks_own_is_taken_out():
+    network = Mixed()
+    operated(Recipe(), network, torch.randn(6, 1, 5, 5))
+    assert all(type(m) is nn.Identity for m in (network.after, network.before, network.unused))
+
+
+def test_a_place_behind_a_widened_layer_gets_a_layer_of_the_new_width():
+    network = nn.Sequential(nn.Linear(5, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3))
+    result = operated(Recipe(normalization="layer", activation="glu"), network, torch.randn(6, 5))
+    assert not result.skipped
+    assert [len(m.weight) for m in result.module if hasattr(m, "weight")] == [16, 16, 3]
+    assert result.module(torch.randn(4, 5)).shape == (4, 3)

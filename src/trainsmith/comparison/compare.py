@@ -66,7 +66,7 @@ def compare(
     """
     started = time.perf_counter()
     budget, training, announce = budget or Budget(), training or Training(), announce or Announce()
-    baseline = baseline or planning.default_baseline(dataset)
+    baseline = baseline or planning.default_baseline(dataset, network)
     planning.check_training(training, dataset)
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
     candidates, skipped = planning.applicable(candidates, network, dataset)

@@ -1,7 +1,8 @@
 """What a study will train: the techniques around a baseline, the trials of each, and their seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from trainsmith.catalogue import (
 )
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.network import Factory
+from trainsmith.network import Factory, techniques_of
 from trainsmith.population import Training, make_member
 
 MOST_TUNED = 8
@@ -104,9 +105,16 @@ def shared_quantiles(count: int) -> np.ndarray:
     return (points.argsort(axis=0).argsort(axis=0) + 0.5) / count
 
 
-def default_baseline(dataset: Dataset) -> Recipe:
-    """He, ReLU, Adam; tables are standardized, since raw columns differ in unit, images are not."""
-    return Recipe(normalization="standardization" if dataset.kind == "table" else "none")
+def default_baseline(dataset: Dataset, network: str | Factory | None = None) -> Recipe:
+    """He, Adam, and the normalization and activation that the network has, if they are the catalogue's; else ReLU.
+
+    Tables are standardized where the network normalizes nothing, since raw columns differ in unit; images are not.
+    """
+    standard = Recipe(normalization="standardization" if dataset.kind == "table" else "none")
+    if network is None:
+        return standard
+    found: Mapping[str, Any] = techniques_of(network, dataset.input_shape, dataset.outputs)
+    return replace(standard, **found)
 
 
 def candidates(

@@ -35,8 +35,8 @@ def read_file(
     suffix = path.suffix.lower()
     if not path.is_dir() and suffix not in SUFFIXES:
         raise InvalidInput(
-            f"the data must be an .npz, .csv, .parquet or .txt file, or a folder of pictures; got '{path}'. Save arrays "
-            "x and y with numpy.savez, a table as .csv, a text as .txt."
+            f"the data must be an .npz, .csv, .parquet or .txt file, or a folder of pictures; got '{path}'. Save "
+            "arrays x and y with numpy.savez, a table as .csv, a text as .txt."
         )
     _check_fits(path, suffix, target, task, image_size, context)
     try:

@@ -24,7 +24,8 @@ def load(
 
     Files are .npz, .csv, .parquet and .txt; folders hold pictures in a folder for each class, or Parquet files.
     data_dir: where the files of MNIST, CIFAR-10 and tinyshakespeare are. target: the column to predict, of a table.
-    task: see from_arrays, where a file's targets would be taken for another; a set with a name may be asked for autoencoding, or for balanced instead
+    task: see from_arrays, where a file's targets would be taken for another; a set with a name may be asked for
+    autoencoding, or for balanced instead
     of classification. image_size: scale and crop pictures to so many pixels on each side. context: characters in a
     piece of a text. Raises InvalidInput for
     anything that cannot be loaded or that no network can be trained on.

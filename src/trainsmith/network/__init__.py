@@ -1,6 +1,7 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
+from trainsmith.network.reading import techniques_of
 from trainsmith.network.reference import NETWORKS, Factory, build, default_network, mlp, named_factory
 from trainsmith.network.signature import signature
 from trainsmith.network.surgery import Surgery, apply
@@ -15,5 +16,6 @@ __all__ = [
     "mlp",
     "named_factory",
     "signature",
+    "techniques_of",
     "weight_layers",
 ]

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn.modules import activation as torch_activations
-from torch.nn.modules.batchnorm import _NormBase
 
 from trainsmith.catalogue import Technique, Trial, techniques
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import WEIGHT_LAYERS, Draw, outputs_of, weight_layers
-from trainsmith.network.plain import AtEachPosition
+from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
 from trainsmith.network.widths import Call, calls_of, widen
 
-NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 NOT_ELEMENTWISE = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.MultiheadAttention, nn.GLU)
 EXAMPLES_TO_START_FROM = 512
 """Initializations and layers that start from data see so many examples, a batch."""
@@ -40,22 +38,24 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
     layers, not their names, is the place of the luck, so that inserted layers do not shift it. targets: those of
     the examples (n,), for initializations that look at them.
 
-    Activation functions and normalizations are replaced where they are modules. A normalization layer goes
-    between a weight layer and the activation that follows it at once, a normalization of weights around that
-    weight layer; dropout goes behind the activation. Linear layers at several positions, as in a transformer, have
-    each position normalized as if it were an example. A bias that the normalization behind it would subtract again
-    is left out: it has no gradient but rounding errors, of which Adam would make full steps. For
-    an activation function with more or fewer inputs than outputs, such as GLU, the weight layers before it are
-    made wider or narrower, so that the rest of the network keeps its widths.
+    Activation functions are replaced where they are modules. A normalization layer takes the places of those that
+    the network has; in one that has none it goes between a weight layer and the activation that follows it at once. A
+    normalization of weights goes around that weight layer, dropout behind the activation. Linear layers at several
+    positions, as in a transformer, have each position normalized as if it were an example. A bias that the
+    normalization behind it would subtract again is left out: it has no gradient but rounding errors, of which Adam
+    would make full steps. For an activation function with more or fewer inputs than outputs, such as GLU, the weight
+    layers before it are made wider or narrower, so that the rest of the network keeps its widths.
     """
     root = nn.Sequential(module) if type(module) is not nn.Sequential else module
     recipe = trial.recipe
     skipped: dict[str, str] = {}
     if not weight_layers(root):
         skipped[recipe.initialization] = "the network has no linear or convolution layer"
-    rewrite(root, lambda m: [] if _is_normalization(m) else None)
+    norm = recipe.one("normalization")
+    own = norm.role == "layer" and any(is_normalization(m) for m in root.modules())
+    rewrite(root, lambda m: ([stand_in(m)] if own else []) if is_normalization(m) else None)
     calls = calls_of(root, example)
-    before = _feeding_activations(calls)
+    before = {} if own else _feeding_activations(calls)
     replace: dict[nn.Module, Replacement] = {}
     if not any(is_activation(m) for m in root.modules()):
         reason = "the network calls no activation module (functional calls are not replaced)"
@@ -64,8 +64,7 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
     else:
         skipped |= {t.name: reason for t in _layers(trial) if (reason := _unmet(t, trial))}
         replace = _activations(root, trial, calls, example, skipped)
-    norm = recipe.one("normalization")
-    if norm.role in ("layer", "parametrization") and not before:
+    if norm.role in ("layer", "parametrization") and not before and not own:
         skipped[norm.name] = "no weight layer is followed at once by an activation module"
     least = getattr(norm.make, "least_axes", 0)
     if flat := [m for m, place in before.items() if place.axes < least]:
@@ -73,6 +72,8 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
         before = {}
     finish = _initialize(root, trial, draw)
     rewrite(root, _edit(trial, before, replace))
+    if own:
+        skipped |= _fill_places(root, trial, example)
     if norm.role == "input" and not example.is_floating_point():
         skipped[norm.name] = "it is for inputs that are numbers, and these are characters"
     elif norm.role == "input":
@@ -106,11 +107,6 @@ def rewrite(parent: nn.Module, edit: Edit) -> None:
         setattr(parent, name, new[0] if len(new) == 1 else nn.Sequential(*new) if new else nn.Identity())
 
 
-def _is_normalization(module: nn.Module) -> bool:
-    ours = {t.make for t in techniques("normalization") if t.role == "layer"}
-    return isinstance(module, NORMALIZATIONS) or type(module) in ours
-
-
 def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> Callable[..., None]:
     """Draw the weights, biases 0; what is left to do once every technique is in its place."""
     chosen = trial.recipe.one("initialization")
@@ -139,17 +135,6 @@ def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
         hook.remove()
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a normalization layer fits in: axes of its inputs; positions: whether each has several, features last."""
-
-    axes: int
-    positions: bool
-
-    def holds(self, layer: nn.Module) -> nn.Module:
-        return AtEachPosition(layer) if self.positions else layer
-
-
 def _feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
     """The weight layers whose output goes straight into an activation module, and what that output is like."""
     return {
@@ -157,6 +142,22 @@ def _feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
         for first, second in itertools.pairwise(calls)
         if isinstance(first.module, WEIGHT_LAYERS) and is_activation(second.module)
     }
+
+
+def _fill_places(root: nn.Module, trial: Trial, example: Tensor) -> dict[str, str]:
+    """Put the trial's normalization into the places that are kept for it; why not, by its name, where it does not fit.
+
+    A bias that the normalization behind it would subtract again is taken away.
+    """
+    norm, found = trial.recipe.one("normalization"), stands(root, example)
+    flat = [m for m, stand in found.items() if stand.place.axes < getattr(norm.make, "least_axes", 0)]
+    layers: dict[nn.Module, list[nn.Module]] = {}
+    for module, stand in ({} if flat else found).items():
+        layers[module] = [stand.place.holds(norm.make(stand.features, **trial.of(norm)))]
+        if stand.behind is not None and getattr(norm.make, "takes_out_the_mean", False):
+            stand.behind.register_parameter("bias", None)
+    rewrite(root, lambda m: layers.get(m, []) if isinstance(m, Standing) else None)
+    return {norm.name: f"it needs positions, and the inputs of {len(flat)} of its places have none"} if flat else {}
 
 
 def _place(layer: nn.Module, axes: int) -> Place:
