@@ -1,6 +1,7 @@
 """The same from Python in five lines, and what comes out of it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,8 +74,20 @@ def test_what_is_exported_runs_without_trainsmith_and_prints_the_score_in_its_re
     lines = (folder / "README.md").read_text()
     done = _evaluate(folder)
     printed = done.stdout.split()[1]
-    assert f": {printed}." in lines
-    assert "trainsmith" not in (folder / "model.py").read_text() + (folder / "evaluate.py").read_text()
+    assert f"accuracy {printed}." in lines
+    assert "trainsmith" not in "".join(p.read_text() for p in folder.glob("*.py"))
+
+
+def test_what_is_exported_trains_anew_to_the_reported_score(comparison, tmp_path):
+    folder = comparison.export(tmp_path / "won")
+    trained = _evaluate(folder, "train.py").stdout.splitlines()
+    score = float(next(line for line in trained if line.startswith("test")).split()[2])
+    test, readme = comparison.study.test.score, " ".join((folder / "README.md").read_text().split())
+    low, high = re.search(r"lies with 95 % between (-?\d\.\d+) and (-?\d\.\d+)", readme).groups()
+    assert float(low) <= score <= float(high)
+    assert float(low) < test.low
+    assert min(test.high, 1) <= float(high) <= 1
+    assert re.search(r"agreed with the study's to \d\.\de-0[78] of their size", readme)
 
 
 def test_an_exported_regression_predicts_in_the_targets_own_units(tmp_path):
@@ -83,13 +96,15 @@ def test_an_exported_regression_predicts_in_the_targets_own_units(tmp_path):
     folder = compared.export(tmp_path / "won")
     done = _evaluate(folder)
     assert done.stdout.startswith("R2 ")
-    assert f": {done.stdout.split()[1]}." in (folder / "README.md").read_text()
-    with np.load(folder / "test.npz") as test:
-        assert abs(float(test["y"].mean()) - 50) < 20
+    assert f"R2 {done.stdout.split()[1]}." in (folder / "README.md").read_text()
+    with np.load(folder / "data.npz") as stored:
+        assert abs(float(stored["y_test"].mean()) - 50) < 20
 
 
-def _evaluate(folder: Path) -> subprocess.CompletedProcess:
-    code = "import sys; sys.modules['trainsmith'] = None; import runpy; runpy.run_path('evaluate.py', run_name='x')"
+def _evaluate(folder: Path, script: str = "evaluate.py") -> subprocess.CompletedProcess:
+    code = (
+        f"import sys; sys.modules['trainsmith'] = None; import runpy; runpy.run_path('{script}', run_name='__main__')"
+    )
     done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, '.'); sys.argv = ['x']; {code}"],
                           cwd=folder, capture_output=True, text=True, timeout=120)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -103,8 +118,8 @@ def test_a_convolutional_network_is_exported_with_layers_for_images(tmp_path):
     compared = trainsmith.compare(network, "digits", baseline={"normalization": "batch"}, techniques=["layer"], **SMALL)
     folder = compared.export(tmp_path / "won")
     source = (folder / "model.py").read_text()
-    assert "nn.BatchNorm2d(3" in source or "nn.GroupNorm(1, 3" in source
-    assert f": {_evaluate(folder).stdout.split()[1]}." in (folder / "README.md").read_text()
+    assert re.search(r"nn.BatchNorm2d\(\s*3", source) or re.search(r"nn.GroupNorm\(\s*1, 3", source)
+    assert f"accuracy {_evaluate(folder).stdout.split()[1]}." in (folder / "README.md").read_text()
 
 
 def test_an_own_network_cannot_be_written_as_source_and_the_study_says_so(tmp_path):

@@ -34,9 +34,9 @@ from trainsmith.store import Store, data_of, digest, network_name, opened, recip
 class Comparison:
     """A finished study, and what one does with it."""
 
-    def __init__(self, study: Study, network: str | Factory, dataset: Dataset) -> None:
+    def __init__(self, study: Study, network: str | Factory, dataset: Dataset, training: Training) -> None:
         self.study = study
-        self._network, self._dataset = network, dataset
+        self._network, self._dataset, self._training = network, dataset, training
 
     def table(self) -> Printable:
         """The answer, and one table per family; print it."""
@@ -51,8 +51,8 @@ class Comparison:
         return write_report(self.study, Path(path))
 
     def export(self, folder: str | Path) -> Path:
-        """Write the winner as plain PyTorch source and weights; returns the folder."""
-        return export_winner(self.study, self._network, self._dataset, Path(folder))
+        """Write the winner as a training script, its network as source and its weights; returns the folder."""
+        return export_winner(self.study, self._network, self._dataset, Path(folder), self._training)
 
     def save(self, folder: str | Path) -> Path:
         """Write study.json, report.html and the exported winner into `folder`; returns the report's path.
@@ -117,7 +117,7 @@ def compare(
 
     def run(store: Store | None) -> Comparison:
         study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
-        return Comparison(study, network, dataset)
+        return Comparison(study, network, dataset, asked["training"])
 
     if folder is None:
         return run(None)

@@ -1,6 +1,7 @@
 """A data set as every room sees it: a development part to work with, a test part under lock."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
@@ -48,7 +49,9 @@ class Dataset:
     (n, columns); texts are (n, context) int64, indices of characters. y: (n,) int64 class indices; (n,) or (n, k)
     float32 numbers; (n, k) float32 labels, 0 or 1; or,
     autoencoding, (n, features) float32, the inputs; (n, context) int64, the characters that come next. classes: the
-    classes' names, or the characters, in the order of their indices, () for other tasks.
+    classes' names, or the characters, in the order of their indices, () for other tasks. origin: what `load` was
+    given, if the data were loaded by it: the name, or the absolute path, under "given", and its other arguments that
+    were not None.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Dataset:
     y: Tensor
     classes: tuple[str, ...]
     test: LockedTest
+    origin: Mapping[str, str] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -78,7 +82,7 @@ class Dataset:
 
     def autoencoding(self) -> "Dataset":
         """The same examples, each with its own inputs as its targets."""
-        return Dataset(self.name, self.kind, "autoencoding", self.x, self.x.flatten(1), (), self.test.reconstructing())
+        return replace(self, task="autoencoding", y=self.x.flatten(1), classes=(), test=self.test.reconstructing())
 
     def _wanted(self) -> str:
         k = self.outputs

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.files import SUFFIXES, read_file
@@ -30,7 +31,22 @@ def load(
     piece of a text. Raises InvalidInput for
     anything that cannot be loaded or that no network can be trained on.
     """
+    asked: dict[str, Any] = {"data_dir": data_dir, "target": target, "task": task}
+    asked |= {"image_size": image_size, "context": context}
     given = os.fspath(name_or_path)
+    dataset = _loaded(given, **asked)
+    place = known_name(given) or str(Path(given).expanduser().absolute())
+    return replace(dataset, origin={"given": place, **{k: str(v) for k, v in asked.items() if v is not None}})
+
+
+def _loaded(
+    given: str,
+    data_dir: str | PathLike[str] | None,
+    target: str | None,
+    task: str | None,
+    image_size: int | None,
+    context: int | None,
+) -> Dataset:
     known = known_name(given)
     if known is None:
         if _is_path(given):

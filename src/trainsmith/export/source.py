@@ -1,15 +1,24 @@
-"""A network of known layers as plain PyTorch source."""
+"""A network as plain PyTorch source: what builds it, and the classes that torch.nn lacks."""
 
 import inspect
-import re
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainsmith.catalogue import number_in, techniques
 from trainsmith.errors import InvalidInput
-from trainsmith.network.plain import Residual
+from trainsmith.export.harvest import Harvest
+from trainsmith.export.readable import readable
+from trainsmith.initialization import outputs_of
+from trainsmith.network.plain import AtEachPosition, Residual
+from trainsmith.regularization import activity_cost
+
+AROUND = (Residual, AtEachPosition)
+"""Classes that are made with the one module they hold."""
 
 
 @dataclass(frozen=True)
@@ -17,72 +26,164 @@ class Source:
     """The text of a module that needs torch alone, and the network whose state_dict fits what it builds."""
 
     text: str
-    network: nn.Sequential
+    network: nn.Module
 
 
-@torch.no_grad()
-def write_source(network: nn.Module, example: Tensor) -> Source:
-    """Source for an nn.Sequential of torch's layers and ours, ours as torch's equivalents or as classes of their own.
+@dataclass(frozen=True)
+class Origin:
+    """Where a network of a user's own comes from.
 
-    It may hold further sequences and residual blocks.
-
-    example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
-    Raises InvalidInput for a network of another shape: a user's own class has its source already.
+    imports: the line that imports its factory. call: the call that makes it. made: of each of its modules, by its id,
+    the path and the repr that it had when the factory had made it.
     """
-    if type(network) is not nn.Sequential:
-        raise InvalidInput("only networks that are an nn.Sequential can be written as source yet.")
-    plain, _ = _plain(network.eval(), example)
-    own = dict.fromkeys(type(m) for m in plain.modules() if _is_own(m))
-    function = [
+
+    imports: str
+    call: str
+    made: Mapping[int, tuple[str, str]]
+
+
+def write_source(network: nn.Module, example: Tensor, origin: Origin | None = None, costs: bool = False) -> Source:
+    """Source that builds the network, ready to train: torch's layers, and ours as torch's equivalents or as classes.
+
+    It is an nn.Sequential of layers, sequences and residual blocks, or one of the user's own, which `origin` makes and
+    whose changes the source repeats. A layer that does in training what no module of torch does is written with its
+    own class, any other as torch's.
+
+    costs: also write `activity_cost`, for layers whose activations cost.
+    example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
+    Raises InvalidInput for a network that cannot be written.
+    """
+    if origin is None and type(network) is not nn.Sequential:
+        raise InvalidInput("only networks that are an nn.Sequential can be written as source without their factory.")
+    writer = _Writer(network, example, origin)
+    if costs:
+        writer.harvest.add(activity_cost)
+    plain = writer.plain(network)
+    lines = [] if origin is None else [f"network = {origin.call}", *writer.changes(plain)]
+    body = [
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
-        f"    return {_constructor(plain, 4)}",
-        "",
+        *(f"    {line}" for line in lines),
+        f"    return {writer.expression(plain)}",
     ]
-    body = "\n\n".join([*(inspect.getsource(kind) for kind in own), "\n".join(function)])
+    imports = "from collections import OrderedDict\nfrom torch import nn\n" + (f"{origin.imports}\n" if origin else "")
     title = '"""The network that won the comparison, in plain PyTorch."""\n\n'
-    return Source(title + _imports(body) + body, plain)
+    own = () if origin is None else (origin.imports.split()[1].split(".")[0],)
+    return Source(readable("\n".join([title, imports, writer.harvest.text, *body, ""]), own), plain)
 
 
-def _imports(body: str) -> str:
-    """The imports a module with this body needs; a blank line parts the standard library's from torch's."""
-    standard = [f"import {name}\n" for name in ("functools", "math") if re.search(rf"\b{name}\.", body)]
-    torch_too = ["import torch\n"] if re.search(r"\btorch\.", body) else []
-    return "".join([*standard, *(["\n"] if standard else []), *torch_too, "from torch import nn\n\n\n"])
+class _Writer:
+    """Writes one network's modules as expressions, and gathers the classes that they need."""
+
+    def __init__(self, network: nn.Module, example: Tensor, origin: Origin | None) -> None:
+        self.harvest = Harvest()
+        self.paths = {} if origin is None else origin.made
+        self.axes = _axes(network, example)
+
+    @torch.no_grad()
+    def plain(self, layer: nn.Module) -> Any:
+        """torch's equivalent of one of our layers, other layers themselves; those inside likewise."""
+        if id(layer) in self.paths and type(layer) is not nn.Sequential:
+            for name, child in layer.named_children():
+                setattr(layer, name, self.plain(child))
+            return layer
+        if type(layer) is nn.Sequential:
+            children = {name: self.plain(child) for name, child in layer.named_children()}
+            if id(layer) in self.paths:
+                layer._modules = children
+                return layer
+            return nn.Sequential(*children.values()) if _numbered(layer) else nn.Sequential(OrderedDict(children))
+        if type(layer) in AROUND:
+            (child,) = layer.children()
+            return type(layer)(self.plain(child))
+        make: Any = getattr(layer, "plain", None)
+        if make is None or not getattr(layer, "trains_as_plain", True):
+            return layer
+        return make(self.axes.get(layer, 2)) if "axes" in inspect.signature(make).parameters else make()
+
+    def changes(self, layer: nn.Module) -> list[str]:
+        """The statements that make of the factory's network, `network`, what `layer` has become, innermost first."""
+        if id(layer) not in self.paths:
+            return [line for child in layer.children() for line in self.changes(child)]
+        path, made = self.paths[id(layer)]
+        lines, others = [], []
+        for name, child in layer.named_children():
+            lines += self.changes(child)
+            place = f"{path}.{name}".removeprefix(".")
+            if self.paths.get(id(child), (None,))[0] != place:
+                others.append(f"{_reached(place)} = {self.expression(child)}")
+        if isinstance(layer, nn.Sequential) and (others or len(layer) != made.count("\n  (")):
+            inside = ", ".join(map(self.expression, layer))
+            return [*lines, f"{_reached(path)} = nn.Sequential({inside})"]
+        if not any(True for _ in layer.children()) and repr(layer) != made:
+            return [f"{_reached(path)} = nn.{layer!r}"]  # other widths, or no bias
+        return lines + others
+
+    def expression(self, layer: nn.Module) -> str:
+        """The call that makes a layer, or where it is found in the factory's network."""
+        if id(layer) in self.paths:
+            return _reached(self.paths[id(layer)][0])
+        if type(layer) is nn.Sequential:
+            if _numbered(layer):
+                return f"nn.Sequential({', '.join(map(self.expression, layer))})"
+            named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in layer.named_children())
+            return f"nn.Sequential(OrderedDict({{{named}}}))"
+        if type(layer) in AROUND:
+            (child,) = layer.children()
+            return f"{self.harvest.add(type(layer))}({self.expression(child)})"
+        if type(layer).__module__.startswith("trainsmith."):
+            name = self.harvest.add(type(layer))
+            return repr(layer) if type(layer).__module__.endswith(".plain") else f"{name}({self._arguments(layer)})"
+        if not type(layer).__module__.startswith("torch.nn.modules") or any(True for _ in layer.children()):
+            raise InvalidInput(
+                f"{type(layer).__name__} is no simple layer of torch.nn: it cannot be written as source yet."
+            )
+        return f"nn.{layer!r}"
+
+    def _arguments(self, layer: nn.Module) -> str:
+        """What one of our own layers was made with, read off it."""
+        numbers = {h.name for t in techniques() if t.make is type(layer) for h in t.hyperparameters}
+        given = []
+        for name, parameter in inspect.signature(type(layer).__init__).parameters.items():
+            if name == "self":
+                continue
+            value: Any = getattr(layer, name, None)
+            if name in numbers:
+                text = repr(number_in(value))
+            elif name == "num_features":
+                text = str(len(layer.weight))  # type: ignore[arg-type]
+            elif isinstance(value, nn.Module):
+                text = self.expression(value)
+            elif isinstance(value, (bool, int, float, str, tuple)):
+                text = repr(value)
+            else:
+                raise InvalidInput(f"{type(layer).__name__} does not tell its argument {name}: it cannot be exported.")
+            given.append(text if parameter.default is parameter.empty else f"{name}={text}")
+        return ", ".join(given)
 
 
-def _is_own(layer: nn.Module) -> bool:
-    """Whether a layer is one of the rooms' plain modules, whose source needs torch alone."""
-    return bool(re.fullmatch(r"trainsmith\.\w+\.plain", type(layer).__module__))
+def _numbered(sequence: nn.Sequential) -> bool:
+    return list(sequence._modules) == [str(i) for i in range(len(sequence))]
 
 
-def _plain(layer: nn.Module, x: Tensor) -> tuple[Any, Tensor]:
-    """torch's equivalent of one of our layers, other layers themselves, sequences and blocks of them; the outputs."""
-    if type(layer) is nn.Sequential:
-        layers = []
-        for child in layer:
-            plain, x = _plain(child, x)
-            layers.append(plain)
-        return nn.Sequential(*layers), x
-    if type(layer) is Residual:
-        return Residual(_plain(layer.branch, x)[0]), layer(x)
-    make = getattr(layer, "plain", None)
-    if make is None:
-        return layer, layer(x)
-    return make(x.ndim) if "axes" in inspect.signature(make).parameters else make(), layer(x)
+def _reached(path: str) -> str:
+    """The expression for the module at a path of `network`."""
+    parts = (f"[{part}]" if part.isdigit() else f".{part}" for part in path.split(".") if part)
+    return "network" + "".join(parts)
 
 
-def _constructor(layer: nn.Module, indent: int) -> str:
-    """The call that makes a layer; those inside a sequence stand on lines of their own, `indent` spaces in."""
-    if type(layer) is nn.Sequential:
-        lines = [f"{' ' * (indent + 4)}{_constructor(child, indent + 4)},\n" for child in layer]
-        return f"nn.Sequential(\n{''.join(lines)}{' ' * indent})"
-    if type(layer) is Residual:
-        return f"Residual({_constructor(layer.branch, indent)})"
-    if _is_own(layer):
-        return repr(layer)
-    if not type(layer).__module__.startswith("torch.nn.modules") or any(True for _ in layer.children()):
-        raise InvalidInput(
-            f"{type(layer).__name__} is no simple layer of torch.nn: it cannot be written as source yet."
-        )
-    return f"nn.{layer!r}"
+def _axes(network: nn.Module, example: Tensor) -> dict[nn.Module, int]:
+    """How many axes the inputs of each module have."""
+    found: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
+        if args and isinstance(args[0], Tensor):
+            found.setdefault(module, args[0].ndim)
+
+    hooks = [m.register_forward_pre_hook(note) for m in network.modules()]
+    try:
+        outputs_of(network, example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found

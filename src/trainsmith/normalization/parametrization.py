@@ -1,6 +1,7 @@
 """Normalizations of a layer's weight instead of its outputs: each wraps the layer."""
 
 import copy
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,9 @@ class Parametrization(nn.Module):
 
     layer: the layer, which it then owns; its weight has the outputs on axis 0. Subclasses define effective().
     """
+
+    trains_as_plain: ClassVar[bool] = False
+    """Whether `plain` also does the same in training, as that of other layers does."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

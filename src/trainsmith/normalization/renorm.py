@@ -50,6 +50,8 @@ class BatchRenorm(nn.Module):
     [[-1.0], [1.0]]
     """
 
+    trains_as_plain: ClassVar[bool] = False
+    """Whether `plain` also does the same in training, as that of other layers does."""
     takes_out_the_mean: ClassVar[bool] = True
     """Whether a bias in the layer before it is without effect."""
     running_mean: Tensor
@@ -146,6 +148,9 @@ class GhostBatchNorm(BatchNorm):
     >>> GhostBatchNorm(1, size=2)(x).round(decimals=3).flatten().tolist()
     [-1.0, 1.0, -1.0, 1.0]
     """
+
+    trains_as_plain: ClassVar[bool] = False
+    """Whether `plain` also does the same in training, as that of other layers does."""
 
     def __init__(self, num_features: int, size: int = 32, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__(num_features, momentum, eps)

@@ -1,6 +1,6 @@
 """Sparse representations: hidden units of which few are active."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,9 @@ OPEN = Interval(0, 1, True, True)
 
 class ActivityPenalty(nn.Module):
     """A layer that gives back what it gets, and in training notes what it costs; see `activity_cost`."""
+
+    trains_as_plain: ClassVar[bool] = False
+    """Whether `plain` also does the same in training, as that of other layers does."""
 
     def __init__(self) -> None:
         super().__init__()

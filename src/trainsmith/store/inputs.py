@@ -34,7 +34,10 @@ def put_data(dataset: Dataset, folder: Path) -> None:
         (folder / place).mkdir(exist_ok=True)
         np.save(folder / place / "x.npy", x.numpy(), allow_pickle=False)
         np.save(folder / place / "y.npy", y.numpy(), allow_pickle=False)
-    about = {"name": dataset.name, "kind": dataset.kind, "task": dataset.task, "classes": list(dataset.classes)}
+    about: dict[str, Any] = {"name": dataset.name, "kind": dataset.kind, "task": dataset.task}
+    about["classes"] = list(dataset.classes)
+    if dataset.origin is not None:
+        about["origin"] = dict(dataset.origin)
     (folder / DATA / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
 

@@ -1,0 +1,203 @@
+"""The training's part of an export: a script that trains as a run did, and the techniques that torch lacks."""
+
+import functools
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainsmith.catalogue import Role, Run, Technique
+from trainsmith.data import Dataset
+from trainsmith.errors import InvalidInput
+from trainsmith.export.harvest import Harvest
+from trainsmith.export.optimizers import of_torch
+from trainsmith.export.readable import readable
+from trainsmith.export.scores import loss_source, metric_of, score_source
+from trainsmith.export.template import filled
+from trainsmith.optimizer import SCHEDULES, Optimizer
+from trainsmith.population import FIRST_LOSSES, Member, Training
+from trainsmith.regularization import mixed_loss
+
+OWN = ("data", "model", "techniques", "train")
+LAYERS = ("layer", "parametrization", "activation", "input", "nothing")
+"""Roles that are written into model.py."""
+
+
+@dataclass
+class Script:
+    """train.py and techniques.py as they are being put together for one run.
+
+    member: the run, made ready to train. output: what takes the predictions out of what the network returns, such as
+    ".logits". stored: whether the first weights are read from a file instead of drawn.
+    """
+
+    run: Run
+    member: Member
+    training: Training
+    dataset: Dataset
+    output: str = ""
+    stored: bool = False
+    harvest: Harvest = field(default_factory=Harvest)
+    imports: dict[str, None] = field(default_factory=dict)
+    objects: list[tuple[str, str]] = field(default_factory=list)
+
+    def write(self, title: Mapping[str, str], from_model: tuple[str, ...] = ()) -> dict[str, str]:
+        """The files' texts by their names. title: "data" and "recipe" in words; from_model: what else model.py has.
+
+        Raises InvalidInput for a recipe with a technique whose source cannot stand alone.
+        """
+        parts = self._parts()
+        text = filled("train.py.jinja", **parts, **title, techniques=list(self.imports))
+        if from_model:
+            text = text.replace("from model import build", f"from model import build, {', '.join(from_model)}")
+        files = {"train.py": readable(text, OWN)}
+        if self.imports:
+            about = '"""The techniques of the recipe that torch lacks, in torch alone."""\n\n'
+            files["techniques.py"] = readable(about + self.harvest.text)
+        return files
+
+    def _parts(self) -> dict[str, Any]:
+        member, training = self.member, self.training
+        several = {plural: [self._object(t) for t in self._techniques(role)] for role, plural in SEVERAL.items()}
+        one = {role: next((self._object(t) for t in self._techniques(role)), None) for role in ("mixing", "clipping")}
+        if one["mixing"]:
+            self._imported(mixed_loss)
+        losses = [self._object(t, "loss_of") for t in self._techniques("loss")]
+        standard = [v.tolist() if isinstance(v, torch.Tensor) else v for v in (member.centre, member.scale)]
+        wrapped = any(isinstance(v, list) for v in standard)
+        regresses = self.dataset.task in ("regression", "autoencoding")
+        return {
+            **several,
+            **one,
+            **self._start(),
+            **self._stopping(),
+            "seed": self.run.seed,
+            "steps": training.steps,
+            "batch_size": training.batch_size,
+            "optimizer": self._optimizer(),
+            "lr": repr(member.numbers["lr"]),
+            "factor": self._factor(),
+            "averages": member.rule.evaluated is not None,
+            "standardized": regresses,
+            "centre": f"torch.tensor({standard[0]})" if wrapped else standard[0],
+            "scale": f"torch.tensor({standard[1]})" if wrapped else standard[1],
+            "loss": None if losses else loss_source(self.dataset, member),
+            "score": score_source(self.dataset),
+            "metric": metric_of(member),
+            "classifies": self.dataset.classifies,
+            "fitted": [name for name, t in self._made() if hasattr(t.make, "fit")],
+            "activity": any(hasattr(m, "cost") and hasattr(m, "take") for m in member.objective.network.modules()),
+            "output": self.output,
+            "first": FIRST_LOSSES,
+            "objects": self.objects,
+        }
+
+    def _imported(self, thing: Any) -> str:
+        """The name under which train.py imports a technique."""
+        name = self.harvest.add(thing)
+        self.imports[name] = None
+        return name
+
+    def _techniques(self, role: Role) -> list[Technique]:
+        return [t for t in self.run.trial.recipe.techniques() if t.role == role and t.name not in self.member.skipped]
+
+    def _made(self) -> Iterator[tuple[str, Technique]]:
+        for role in (*SEVERAL, "mixing"):
+            yield from ((_variable(t), t) for t in self._techniques(role))
+
+    def _numbers(self, technique: Technique) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.run.trial.of(technique).items())
+
+    def _object(self, technique: Technique, name: str | None = None) -> str:
+        """The variable that holds the technique, made when train.py is read."""
+        name = name or _variable(technique)
+        made = _class_of(technique)
+        self.objects.append((name, f"{self._imported(made)}({self._numbers(technique)})"))
+        return name
+
+    def _optimizer(self) -> str:
+        optimizer = self.run.trial.recipe.one("optimizer")
+        numbers = {n: repr(v) for n, v in self.run.trial.of(optimizer).items()} | {"lr": "LEARNING_RATE"}
+        call = of_torch(optimizer.name, numbers)
+        if call is not None:
+            return call
+        name = self._imported(optimizer.make)
+        return f"{name}(network.parameters(), {', '.join(f'{n}={v}' for n, v in numbers.items())})"
+
+    def _factor(self) -> str:
+        """The schedule's factor at a step, as a call."""
+        rule: type[Optimizer] = self.member.rule
+        if not rule.scheduled or self.training.schedule == "constant":
+            return ""
+        schedule = SCHEDULES[self.training.schedule]
+        takes = "warmup" in inspect.signature(schedule).parameters
+        rise = f", warmup={self.training.warmup!r}" if takes else ""
+        return f"{self._imported(schedule)}(step, STEPS{rise})"
+
+    def _start(self) -> dict[str, Any]:
+        """How the first weights come about."""
+        if self.stored:
+            return {"stored": True, "fill": "", "fill_numbers": "", "input": "", "kept": ""}
+        chosen = self.run.trial.recipe.one("initialization")
+        norm = self.run.trial.recipe.one("normalization")
+        if chosen.role != "weights":
+            raise InvalidInput(f"{chosen.name} looks at the whole network.")
+        numbers = f", {self._numbers(chosen)}" if chosen.hyperparameters else ""
+        fill = self._imported(chosen.make)
+        fitted, kept = "", ""
+        if norm.role == "input":
+            fitted = f"{self._imported(norm.make)}({self._numbers(norm)})"
+            kept = _kept(self.member.objective.network[0])  # type: ignore[index]
+        return {"stored": False, "fill": fill, "fill_numbers": numbers, "input": fitted, "kept": kept}
+
+    def _stopping(self) -> dict[str, Any]:
+        stopping = self._techniques("stopping")
+        if not stopping:
+            return {"watch_share": None, "checks": None}
+        self._object(stopping[0], "stopping")
+        return {"watch_share": self.member.stopping.fraction, "checks": self.training.checks}
+
+
+SEVERAL: dict[Role, str] = {
+    "augmentation": "augmentations",
+    "perturbation": "perturbations",
+    "penalty": "penalties",
+    "gradient": "gradients",
+    "constraint": "constraints",
+}
+"""The roles of which a recipe may have several techniques, with their plurals, as the template calls them."""
+
+
+def _variable(technique: Technique) -> str:
+    return technique.name.replace("-", "_")
+
+
+def _kept(fitted: nn.Module) -> str:
+    """The state of the plain module for a fitted normalization of inputs, as a dict of the attributes of `fitted`."""
+    own, pairs = fitted.state_dict(), []
+    for name, wanted in fitted.plain().state_dict().items():  # type: ignore[operator]
+        same = [n for n, t in own.items() if t.shape == wanted.shape and torch.equal(t, wanted)]
+        if not same:
+            raise InvalidInput(f"{type(fitted).__name__} does not keep the {name} of its plain module.")
+        pairs.append(f'"{name}": fitted.{name if name in same else same[0]}')
+    return f"{{{', '.join(pairs)}}}"
+
+
+def _class_of(technique: Technique) -> Any:
+    if isinstance(technique.make, functools.partial) or not inspect.isclass(technique.make):
+        raise InvalidInput(f"{technique.name} is not a class with a source, so it cannot be exported.")
+    return technique.make
+
+
+def output_of(network: nn.Module, x: torch.Tensor) -> str:
+    """What takes the predictions out of what the network returns for inputs x."""
+    was_training = network.training
+    with torch.no_grad():
+        output = network.eval()(x)
+    network.train(was_training)
+    if hasattr(output, "logits"):
+        return ".logits"
+    return "[0]" if isinstance(output, (tuple, list)) else ""

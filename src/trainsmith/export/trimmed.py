@@ -1,0 +1,154 @@
+"""A definition's source without types, catalogue entry, checks of arguments and examples."""
+
+import ast
+import re
+from collections.abc import Sequence
+from typing import Any
+
+NOT_EXPORTED = ("plain", "__getstate__", "groups")
+"""Methods that mean nothing outside trainsmith."""
+CUT_AT = ("Differs:", "Pitfall:", "Helps:", ">>>")
+"""The parts of a page from which on a docstring is left out."""
+RAISES = re.compile(r"\s*Raises InvalidInput[^.]*\.")
+MARKS = re.compile(r"[ \t]*# (type: ignore|fmt: skip|noqa)[^\n]*")
+
+
+class SourceText:
+    """A module's text and where its nodes stand in it, in bytes, as ast counts."""
+
+    def __init__(self, text: str) -> None:
+        self.bytes = text.encode()
+        self.lines = [0]
+        for line in self.bytes.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+
+    def span(self, node: Any) -> tuple[int, int]:
+        """Where a node begins and ends."""
+        begin, end = self.lines[node.lineno - 1], self.lines[node.end_lineno - 1]
+        return begin + node.col_offset, end + node.end_col_offset
+
+    def name_of(self, node: ast.FunctionDef | ast.ClassDef) -> tuple[int, int]:
+        """Where the name of a definition begins and ends."""
+        begin, _ = self.span(node)
+        begin = self.bytes.index(node.name.encode(), begin)
+        return begin, begin + len(node.name.encode())
+
+    def lines_of(self, node: Any) -> tuple[int, int]:
+        """The whole lines that a node stands on."""
+        return self.lines[node.lineno - 1], self.lines[node.end_lineno]
+
+
+class Trimmed(ast.NodeVisitor):
+    """Visits a definition and notes what to take off it, and which names what is left uses."""
+
+    def __init__(self, source: SourceText, node: ast.stmt) -> None:
+        self.source = source
+        self.edits: list[tuple[int, int, str]] = []
+        self.used: list[ast.Name] = []
+        self._top = node
+        kept = [d for d in getattr(node, "decorator_list", ()) if not _is_entry(d)]
+        self.decorators = [ast.unparse(d) for d in kept]
+        self._of_dataclass = any("dataclass" in d for d in self.decorators)
+        for decorator in kept:
+            self.visit(decorator)
+        self.edits.clear()
+        self.visit(node)
+
+    def text(self) -> str:
+        """The definition with all edits made; an edit inside another is dropped."""
+        begin, end = self.source.span(self._top)
+        text, position = b"", begin
+        for first, last, new in sorted(self.edits, key=lambda e: (e[0], -e[1])):
+            if first >= position:
+                text += self.source.bytes[position:first] + new.encode()
+                position = last
+        text += self.source.bytes[position:end]
+        return "".join(f"@{d}\n" for d in self.decorators) + MARKS.sub("", text.decode())
+
+    def replace(self, span: tuple[int, int], new: str = "") -> None:
+        """Put `new` in the place of the bytes `span`."""
+        self.edits.append((*span, new))
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.used.append(node)
+
+    def visit_arg(self, node: ast.arg) -> None:
+        if node.annotation is not None:
+            self.replace(self.source.span(node), node.arg)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if node is not self._top:
+            for decorator in node.decorator_list:
+                self.visit(decorator)
+        if node.returns is not None:
+            begin, end = self.source.span(node.returns)
+            self.replace((self.source.bytes.rindex(b"->", 0, begin), end))
+        self.visit(node.args)
+        self._body(node.body)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for base in node.bases:
+            self.visit(base)
+        self._body(node.body, in_class=True)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if self._of_dataclass:  # its fields are its annotations
+            self.visit(node.annotation)
+            return
+        if node.value is None:
+            self.replace(self.source.lines_of(node))
+            return
+        self.replace((self.source.span(node.target)[1], self.source.span(node.annotation)[1]))
+        self.visit(node.value)
+        self.visit(node.target)
+
+    def _body(self, body: Sequence[ast.stmt], in_class: bool = False) -> None:
+        kept = 0
+        for i, node in enumerate(body):
+            if i == 0 and _is_text(node):
+                self._docstring(node)
+                kept += 1
+            elif _is_text(node) or _is_check(node) or (in_class and _left_out(node)):
+                first = min([d.lineno for d in getattr(node, "decorator_list", ())], default=node.lineno)
+                self.replace((self.source.lines[first - 1], self.source.lines_of(node)[1]))
+            else:
+                self.visit(node)
+                kept += self._of_dataclass or not (isinstance(node, ast.AnnAssign) and node.value is None)
+        if not kept:
+            begin, end = self.source.lines_of(body[0])
+            self.replace((begin, end), " " * body[0].col_offset + "pass\n")
+
+    def _docstring(self, node: ast.stmt) -> None:
+        value: Any = node.value  # type: ignore[attr-defined]
+        paragraphs: list[str] = []
+        for paragraph in value.value.rstrip().split("\n\n"):
+            if paragraph.strip().startswith(CUT_AT):
+                break
+            paragraphs.append(paragraph)
+        text = RAISES.sub("", "\n\n".join(paragraphs)).replace("\\", "\\\\")
+        indent = " " * node.col_offset
+        many = "\n" in text
+        self.replace(self.source.span(node), f'"""{text.rstrip()}' + (f"\n{indent}" if many else "") + '"""')
+
+
+def _left_out(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name in NOT_EXPORTED
+
+
+def _is_entry(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "technique"
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_check(node: ast.stmt) -> bool:
+    """Whether a statement only refuses what cannot be: its numbers are fixed in what is exported."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return getattr(node.value.func, "id", "").startswith("_check")
+    if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse:
+        (only,) = node.body
+        raised = only.exc if isinstance(only, ast.Raise) else None
+        return isinstance(raised, ast.Call) and getattr(raised.func, "id", "") in ("InvalidInput", "ValueError")
+    return False

@@ -1,0 +1,137 @@
+"""Laws over the whole catalogue: what is exported trains as the study did, in plain PyTorch."""
+
+import ast
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+from ruff import find_ruff_bin
+from torch import nn
+
+from each_technique import name_of
+from trainsmith.catalogue import Recipe, Run, Trial, techniques
+from trainsmith.data import split
+from trainsmith.data.arrays import from_arrays
+from trainsmith.export.check import imported
+from trainsmith.export.data_source import write_data
+from trainsmith.export.winner import make_export
+from trainsmith.network import build
+from trainsmith.optimizer import SCHEDULES
+from trainsmith.population import Training, make_member, rules_of
+
+MOST_LINES = 150
+DRAW = np.random.default_rng(0)
+Y = np.arange(120) % 3
+IMAGES = from_arrays(DRAW.normal(size=(120, 1, 6, 6)) + Y[:, None, None, None], Y, "images")
+TABLE = from_arrays(DRAW.normal(size=(120, 5)) * 3 + Y[:, None], Y, "table")
+TRAINING = Training(steps=10, batch_size=8)
+
+
+def dense(shape, outputs):
+    layers = [nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, outputs)]
+    return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 12), nn.ReLU(), *layers)
+
+
+def convolutional(shape, outputs):
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, outputs))
+
+
+def residual(shape, outputs):
+    return build("residual", shape, outputs)
+
+
+def exported(technique):
+    """The export of a recipe with the technique, on the first of these networks and data that it can be put into."""
+    numbers = {f"{technique.name}.{h.name}": h.at(0.35) for h in technique.hyperparameters}
+    for activation in ("relu", "sigmoid"):
+        trial = Trial(Recipe(activation=activation).having(technique), numbers)
+        for network, data in ((dense, TABLE), (dense, IMAGES), (convolutional, IMAGES), (residual, IMAGES)):
+            run = Run(trial, 1003)
+            if technique.name not in make_member(run, network, data).skipped:
+                return make_export(run, network, data, TRAINING)
+    raise AssertionError(f"{technique.name} can be put into none of the networks")
+
+
+@pytest.mark.parametrize("technique", [t for t in techniques() if t.role != "nothing"], ids=name_of)
+def test_it_trains_as_the_study_did_in_a_short_script_without_trainsmith(technique):
+    """The first ten losses are the study's, with the study's noise, at numbers that are no technique's defaults."""
+    export = exported(technique)
+    assert export.replay.deviation < 1e-5
+    assert len(export.files["train.py"].splitlines()) <= MOST_LINES
+    for name, text in export.files.items():
+        assert "trainsmith" not in text
+        assert ast.get_docstring(ast.parse(text)), name
+    for number in technique.hyperparameters if export.replay.draws_weights else ():
+        value = number.at(0.35)
+        assert any(repr(value)[:6] in text for text in export.files.values()), f"{number.name} is nowhere"
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_is_exported(schedule):
+    training = Training(steps=20, batch_size=8, schedule=schedule, warmup=0.25)
+    recipe = Recipe(optimizer="sgd")
+    export = make_export(Run(Trial(recipe, {"sgd.lr": 0.5}), 7), dense, TABLE, training)
+    assert export.replay.deviation < 1e-5
+
+
+def targets(task):
+    if task in ("regression", "autoencoding"):
+        return DRAW.normal(size=120) * 7 + 100
+    if task == "numbers":
+        return DRAW.normal(size=(120, 2)) * [1, 30] + 5
+    if task == "multilabel":
+        return (DRAW.normal(size=(120, 4)) > 0.5).astype(int)
+    return (np.arange(120) % 8 == 0).astype(int)
+
+
+@pytest.mark.parametrize("task", ["regression", "numbers", "autoencoding", "multilabel", "balanced"])
+def test_every_task_has_its_loss_and_its_score(task):
+    given = "regression" if task == "numbers" else task
+    data = from_arrays(DRAW.normal(size=(120, 5)), targets(task), "table", given)
+    run = Run(Trial(Recipe(normalization="standardization")), 11)
+    export = make_export(run, dense, data, TRAINING)
+    assert export.replay.deviation < 1e-5
+    member = make_member(run, dense, data)
+    y = member.targets(data.y[member.validation])
+    outputs = torch.randn(len(y), data.outputs, generator=torch.Generator().manual_seed(1))
+    with imported(export.files) as train:
+        assert train.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
+        if task != "balanced" and task != "multilabel":
+            torch.testing.assert_close((data.y[:3] - train.CENTRE) / train.SCALE, member.targets(data.y[:3]))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("lsuv", "batch", "prelu", "muon", ("dropout", "mixup", "max-norm", "l2", "early-stopping"), "agc"),
+        Recipe("normal", "spectral-norm", "glu", "schedule-free-adamw", ("activity-l1", "weight-noise")),
+        Recipe("rezero", "zca-whitening", "gelu", "adamw", ("weight-decay", "gradient-noise", "input-noise")),
+    ],
+    ids=["many", "others", "whole-network"],
+)  # fmt: skip
+def test_techniques_are_exported_together_and_ruff_has_nothing_to_say(recipe, tmp_path):
+    network = residual if recipe.initialization == "rezero" else dense
+    export = make_export(Run(Trial(recipe), 1000), network, IMAGES, TRAINING)
+    assert export.replay.deviation < 1e-5
+    assert len(export.files["train.py"].splitlines()) <= MOST_LINES
+    write_data(IMAGES, tmp_path)
+    for name, text in export.files.items():
+        (tmp_path / name).write_text(text)
+    for action in (("check",), ("format", "--check")):
+        command = [find_ruff_bin(), *action, "--isolated", "."]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_script_draws_the_same_split_and_watch():
+    recipe = Recipe(regularization=("early-stopping",))
+    run = Run(Trial(recipe), 5)
+    member = make_member(run, dense, TABLE)
+    export = make_export(run, dense, TABLE, TRAINING)
+    with imported(export.files) as train:
+        rest, _ = split(TABLE, 5)
+        order = np.random.Generator(np.random.Philox(key=train.luck("watch"))).permutation(rest)
+        count = max(1, round(len(rest) * train.WATCHED))
+    assert np.array_equal(order[:count], member.watch)
+    assert np.array_equal(order[count:], member.train)
