@@ -99,8 +99,9 @@ def compare(
 ) -> Comparison:
     """Compare training techniques on a network and data, fairly tuned, and say which is better.
 
-    network: a name ("mlp"), "package.module:factory", or a function that makes a fresh nn.Module, called
-    with (input_shape, outputs) if it takes two arguments. data: a name such as "digits", a path to a file or
+    network: a name ("mlp"), "package.module:factory", "file.py:factory", or a function that makes a fresh nn.Module,
+    called with (input_shape, outputs) if it takes two arguments; one with an argument `activation`, `normalization` or
+    `regularization` gets there what makes the technique's layer. data: a name such as "digits", a path to a file or
     folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
     such. baseline: the recipe varied, one family at a time; by default
     He, Adam and what the network has of normalization and activation. vary: the families to vary (default all).

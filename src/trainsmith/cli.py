@@ -68,7 +68,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 @main.command()
 @click.argument("data", required=False)
-@click.option("--network", help="A name, or package.module:factory [default: mlp; gpt for a text].")
+@click.option("--network", help="A name, package.module:factory or file.py:factory [default: mlp; gpt for a text].")
 @click.option("--vary", help="Families to vary, separated by commas [default: all].")
 @click.option("--techniques", "names", help="Only these techniques, separated by commas.")
 @click.option("--baseline", help="What is varied around, such as optimizer=sgd,activation=tanh.")
@@ -114,7 +114,7 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
 @main.command()
 @click.argument("data", required=False)
 @click.option("--example", type=click.Choice(["depth"]), help="A classic experiment instead of data.")
-@click.option("--network", help="A name, or package.module:factory [default: mlp; gpt for a text].")
+@click.option("--network", help="A name, package.module:factory or file.py:factory [default: mlp; gpt for a text].")
 @click.option("--recipe", help="Techniques to put in first, such as initialization=normal,activation=tanh.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws weights and batch.")
 @click.option("--out", type=click.Path(path_type=Path), help="The picture [default: inspect-DATA.png].")

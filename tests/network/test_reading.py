@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from trainsmith.catalogue import find, techniques
 from trainsmith.network import techniques_of
@@ -53,3 +54,16 @@ def test_every_element_wise_activation_of_torch_is_named_or_not_in_the_catalogue
     plain = {k for k in kinds if k.__module__ == nn.ReLU.__module__ and not issubclass(k, NOT_ELEMENTWISE)}
     known = {t.name.replace("-", "") for t in techniques("activation")}
     assert not {k.__name__ for k in plain - set(ACTIVATIONS.values()) if k.__name__.lower() in known}
+
+
+class Calls(nn.Module):
+    def __init__(self, shape, outputs):
+        super().__init__()
+        self.a = nn.Linear(shape[0], outputs)
+
+    def forward(self, x):
+        return functional.gelu(self.a(x))
+
+
+def test_an_activation_function_that_is_called_counts():
+    assert techniques_of(Calls, (4,), 3) == {"activation": "gelu"}

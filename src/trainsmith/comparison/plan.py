@@ -153,8 +153,10 @@ def applicable(
     """The candidates whose technique can be put into the network, and notes on the others and the baseline."""
     kept, notes = [], []
     for candidate in chosen:
-        skipped = make_member(Run(Trial(candidate.recipe), 0), network, dataset).skipped
+        member = make_member(Run(Trial(candidate.recipe), 0), network, dataset)
+        skipped = member.skipped
         if candidate.technique is None:
+            notes += [f"the network has {left}." for left in member.unchanged]
             notes += [
                 f"the baseline's {name} could not be put into the network: {why}." for name, why in skipped.items()
             ]

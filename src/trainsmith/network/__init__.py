@@ -1,8 +1,9 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
+from trainsmith.network.factory import build, build_with, families_taken, named_factory
 from trainsmith.network.reading import techniques_of
-from trainsmith.network.reference import NETWORKS, Factory, build, default_network, mlp, named_factory
+from trainsmith.network.reference import NETWORKS, Factory, default_network, mlp
 from trainsmith.network.signature import signature
 from trainsmith.network.surgery import Surgery, apply
 
@@ -12,7 +13,9 @@ __all__ = [
     "Surgery",
     "apply",
     "build",
+    "build_with",
     "default_network",
+    "families_taken",
     "mlp",
     "named_factory",
     "signature",

@@ -1,10 +1,14 @@
 """Which of the catalogue's techniques a network already has."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from trainsmith.catalogue import techniques
-from trainsmith.network.reference import Factory, build
+from trainsmith.network.factory import build
+from trainsmith.network.functional import rewritten
+from trainsmith.network.reference import Factory
 from trainsmith.network.standing import is_normalization
 from trainsmith.network.surgery import is_activation
 
@@ -25,11 +29,14 @@ ACTIVATIONS = {
 def techniques_of(network: str | Factory, input_shape: tuple[int, ...], outputs: int) -> dict[str, str]:
     """The normalization and the activation that a network has, by family: {"normalization": ..., "activation": ...}.
 
-    A family is left out if the network has none of it, one that the catalogue does not, or several different ones.
+    Activation functions may be modules, or called in a module's forward. A family is left out if the network has none
+    of it, one that the catalogue does not, or several different ones.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         modules = list(build(network, input_shape, outputs).modules())
+    kinds: list[Any] = [type(m) for m in modules]
+    modules += [make() for kind in kinds if (new := rewritten(kind)) is not None for _, make in new.sites]
     normalizations = {_name(m, "normalization") for m in modules if is_normalization(m)}
     activations = {_name(m, "activation") for m in modules if is_activation(m)}
     found = {"normalization": normalizations, "activation": activations}

@@ -11,6 +11,7 @@ from torch.nn.modules import activation as torch_activations
 from trainsmith.catalogue import Technique, Trial, techniques
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import WEIGHT_LAYERS, Draw, outputs_of, weight_layers
+from trainsmith.network.functional import call_modules
 from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
 from trainsmith.network.widths import Call, calls_of, widen
 
@@ -24,54 +25,68 @@ Replacement = Callable[[], nn.Module]
 
 @dataclass(frozen=True)
 class Surgery:
-    """A changed network, and why techniques could not be put in, by their names."""
+    """A changed network, why techniques could not be put in, by their names, and what else was left as it was."""
 
     module: nn.Module
     skipped: Mapping[str, str]
+    unchanged: tuple[str, ...] = ()
 
 
-def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets: Tensor | None = None) -> Surgery:
+def apply(
+    module: nn.Module,
+    trial: Trial,
+    example: Tensor,
+    draw: Draw,
+    targets: Tensor | None = None,
+    given: Mapping[str, str] | None = None,
+) -> Surgery:
     """Put the trial's initialization, normalization, activation and layer regularizers into `module`, in place.
 
     example: a few training inputs (n, *features); input normalization is fitted on them, and one forward
     pass of them shows which weight layer feeds which activation. draw: see Draw; the order of the weight
     layers, not their names, is the place of the luck, so that inserted layers do not shift it. targets: those of
-    the examples (n,), for initializations that look at them.
+    the examples (n,), for initializations that look at them. given: the families whose layers the network was made
+    with and which are left as they are, each with "" or why it could not be made with the trial's technique.
 
-    Activation functions are replaced where they are modules. A normalization layer takes the places of those that
-    the network has; in one that has none it goes between a weight layer and the activation that follows it at once. A
-    normalization of weights goes around that weight layer, dropout behind the activation. Linear layers at several
-    positions, as in a transformer, have each position normalized as if it were an example. A bias that the
-    normalization behind it would subtract again is left out: it has no gradient but rounding errors, of which Adam
-    would make full steps. For an activation function with more or fewer inputs than outputs, such as GLU, the weight
-    layers before it are made wider or narrower, so that the rest of the network keeps its widths.
+    Activation functions are replaced where they are modules, or called in the forward of one (see functional.py). A
+    normalization layer takes the places of those that the network has; in one that has none it goes between a weight
+    layer and the activation that follows it at once. A normalization of weights goes around that weight layer, dropout
+    behind the activation. Linear layers at several positions, as in a transformer, have each position normalized as if
+    it were an example. A bias that the normalization behind it would subtract again is left out: it has no gradient but
+    rounding errors, of which Adam would make full steps. For an activation function with more or fewer inputs than
+    outputs, such as GLU, the weight layers before it are made wider or narrower, so that the rest of the network keeps
+    its widths.
     """
     root = nn.Sequential(module) if type(module) is not nn.Sequential else module
-    recipe = trial.recipe
-    skipped: dict[str, str] = {}
+    recipe, given = trial.recipe, given or {}
+    skipped = {getattr(recipe, family): why for family, why in given.items() if why and family != "regularization"}
+    unchanged = () if "activation" in given else call_modules(root, example)
     if not weight_layers(root):
         skipped[recipe.initialization] = "the network has no linear or convolution layer"
     norm = recipe.one("normalization")
-    own = norm.role == "layer" and any(is_normalization(m) for m in root.modules())
-    rewrite(root, lambda m: ([stand_in(m)] if own else []) if is_normalization(m) else None)
+    layered = norm.role == "layer" and "normalization" not in given
+    own = layered and any(is_normalization(m) for m in root.modules())
+    if "normalization" not in given:
+        rewrite(root, lambda m: ([stand_in(m)] if own else []) if is_normalization(m) else None)
     calls = calls_of(root, example)
-    before = {} if own else _feeding_activations(calls)
+    around = layered or norm.role == "parametrization"
+    before = _feeding_activations(calls) if around and not own else {}
+    layers = [] if "regularization" in given else _layers(trial)
     replace: dict[nn.Module, Replacement] = {}
-    if not any(is_activation(m) for m in root.modules()):
-        reason = "the network calls no activation module (functional calls are not replaced)"
-        layers = [t.name for t in _layers(trial)]
-        skipped |= dict.fromkeys([recipe.activation, *layers], reason)
+    if any(is_activation(m) for m in root.modules()):
+        skipped |= {t.name: reason for t in layers if (reason := _unmet(t, trial))}
+        replace = _activations(root, trial, calls, example, skipped, keep="activation" in given)
     else:
-        skipped |= {t.name: reason for t in _layers(trial) if (reason := _unmet(t, trial))}
-        replace = _activations(root, trial, calls, example, skipped)
-    if norm.role in ("layer", "parametrization") and not before and not own:
+        missing = [t.name for t in layers] + [recipe.activation] * ("activation" not in given)
+        skipped |= dict.fromkeys(missing, "the network has no activation function that can be replaced")
+    if around and not before and not own:
         skipped[norm.name] = "no weight layer is followed at once by an activation module"
     least = getattr(norm.make, "least_axes", 0)
     if flat := [m for m, place in before.items() if place.axes < least]:
         skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
         before = {}
     finish = _initialize(root, trial, draw)
-    rewrite(root, _edit(trial, before, replace))
+    rewrite(root, _edit(trial, before, replace, [t for t in layers if not _unmet(t, trial)]))
     if own:
         skipped |= _fill_places(root, trial, example)
     if norm.role == "input" and not example.is_floating_point():
@@ -83,7 +98,7 @@ def apply(module: nn.Module, trial: Trial, example: Tensor, draw: Draw, targets:
     except InvalidInput as reason:
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
-    return Surgery(root, skipped)
+    return Surgery(root, skipped, unchanged)
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -166,12 +181,17 @@ def _place(layer: nn.Module, axes: int) -> Place:
 
 
 def _activations(
-    root: nn.Module, trial: Trial, calls: Sequence[Call], example: Tensor, skipped: dict[str, str]
+    root: nn.Module, trial: Trial, calls: Sequence[Call], example: Tensor, skipped: dict[str, str], keep: bool
 ) -> dict[nn.Module, Replacement]:
-    """What makes the new activation function for each activation module; its inputs' widths are made to fit."""
+    """What makes the new activation function for each activation module; its inputs' widths are made to fit.
+
+    keep: leave every one as it is.
+    """
     chosen: Technique = trial.recipe.one("activation")
     make = functools.partial(chosen.make, **trial.of(chosen))
     sites = [m for m in root.modules() if is_activation(m)]
+    if keep:
+        return {site: functools.partial(_itself, site) for site in sites}
     if (factor := getattr(make(), "widening", 1.0)) == 1:
         return dict.fromkeys(sites, make)
     axes = widen(root, factor, sites, calls, lambda site, axis: make(axis=axis), example)
@@ -197,9 +217,13 @@ def _unmet(layer: Technique, trial: Trial) -> str:
     return f"it needs activations between 0 and 1, as {' or '.join(wanted)} gives, not {trial.recipe.activation}"
 
 
-def _edit(trial: Trial, before: Mapping[nn.Module, Place], replace: Mapping[nn.Module, Replacement]) -> Edit:
+def _edit(
+    trial: Trial,
+    before: Mapping[nn.Module, Place],
+    replace: Mapping[nn.Module, Replacement],
+    layers: Sequence[Technique],
+) -> Edit:
     norm = trial.recipe.one("normalization")
-    layers = [t for t in _layers(trial) if not _unmet(t, trial)]
 
     def edit(module: nn.Module) -> list[nn.Module] | None:
         if module in replace:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import Role, Run
 from trainsmith.data import Dataset, split
 from trainsmith.errors import InvalidInput
-from trainsmith.network import Factory, apply, build
+from trainsmith.network import Factory, apply, build_with, families_taken
 from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
@@ -51,7 +51,7 @@ class Member(Learner):
     train, validation, watch: examples of the development part, as indices; `watch` is what early stopping
     holds back from training, else empty. rules: the task's. centre and scale: what numbers to predict are
     standardized with, from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
-    techniques that could not be put into the network, with the reason.
+    techniques that could not be put into the network, with the reason. unchanged: what else was left as it was.
     """
 
     train: np.ndarray
@@ -62,6 +62,7 @@ class Member(Learner):
     scale: float | Tensor = 1.0
     stopping: Any = None
     skipped: Mapping[str, str] = field(default_factory=dict)
+    unchanged: tuple[str, ...] = ()
 
     def targets(self, y: Tensor) -> Tensor:
         """Class indices and labels as they are, numbers standardized."""
@@ -79,9 +80,10 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     train, watch, stopping = _hold_back(train, run)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(luck.key(run.seed, "construction"))
-        module = build(network, dataset.input_shape, dataset.outputs)
+        module, refused = build_with(network, dataset.input_shape, dataset.outputs, trial, dataset.x[:2])
     x, y = dataset.x[train], dataset.y[train]
-    surgery = apply(module, trial, x, lambda place: luck.torch_generator(run.seed, "weights", place), y)
+    given = {family: refused.get(family, "") for family in families_taken(network)}
+    surgery = apply(module, trial, x, lambda place: luck.torch_generator(run.seed, "weights", place), y, given)
     rule, numbers, clashes = _rule(run)
     unfit = _unfit(run, dataset)
     member = Member(
@@ -95,6 +97,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         rules_of(dataset),
         stopping=stopping,
         skipped={**surgery.skipped, **clashes, **unfit},
+        unchanged=surgery.unchanged,
     )
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":

@@ -1,0 +1,194 @@
+"""A network from its name, from a factory in a user's module or file, or from a function."""
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainsmith.catalogue import FAMILIES, Technique, Trial
+from trainsmith.errors import InvalidInput, shown, unknown_name
+from trainsmith.initialization import outputs_of
+from trainsmith.network.reference import NETWORKS, Factory
+
+GIVEN = ("normalization", "activation", "regularization")
+"""The families that a factory may take as arguments of that name. Each argument is a function that makes a layer."""
+Makers = Mapping[str, Callable[..., nn.Module]]
+
+
+def build(
+    network: str | Factory, input_shape: tuple[int, ...], outputs: int, makers: Makers | None = None
+) -> nn.Module:
+    """A fresh network: by name, by "package.module:factory" or "path/file.py:factory", or from a factory.
+
+    A factory with an argument `activation`, `normalization` or `regularization` gets there a function that makes the
+    technique's layer: activation(), normalization(features), regularization(). makers: these functions; by default
+    they make ReLU and layers that do nothing. Raises InvalidInput for an unknown name, a factory that cannot be
+    imported or called, or one that does not return an nn.Module.
+    """
+    factory = named_factory(network) if isinstance(network, str) else network
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InvalidInput(
+            f"the network must be a name or a function that makes a fresh nn.Module; got {type(factory).__name__}. "
+            "Pass the function, not its result: every run needs its own weights."
+        )
+    taken = families_taken(factory)
+    chosen = {family: (makers or {}).get(family, PLAIN[family]) for family in taken}
+    shape = (input_shape, outputs) if _takes_shape(factory) else ()
+    try:
+        module = factory(*shape, **chosen)
+    except InvalidInput:
+        raise
+    except Exception as error:  # it is the user's code
+        raise InvalidInput(f"the network factory {_called(network)} fails: {_told(error)}.") from error
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(f"the network factory must return an nn.Module; it returned {type(module).__name__}.")
+    return module
+
+
+def _nothing(features: int = 0) -> nn.Module:
+    return nn.Identity()
+
+
+PLAIN: Makers = {"activation": nn.ReLU, "normalization": _nothing, "regularization": _nothing}
+"""What a factory is given where no technique is asked for."""
+
+
+def families_taken(network: str | Factory) -> tuple[str, ...]:
+    """The families whose technique the factory wants as an argument. Raises InvalidInput for one it cannot have."""
+    factory = named_factory(network) if isinstance(network, str) else network
+    names = [name for name in _parameters(factory) if name in FAMILIES]
+    if other := [name for name in names if name not in GIVEN]:
+        raise InvalidInput(
+            f"a network factory may take {', '.join(GIVEN[:-1])} and {GIVEN[-1]} as arguments; {other[0]} is no part "
+            "of the network: leave it out."
+        )
+    return tuple(names)
+
+
+def makers_of(trial: Trial) -> dict[str, Callable[..., nn.Module]]:
+    """What makes the layers of the trial's techniques, by family."""
+
+    def layer(technique: Technique) -> Callable[..., nn.Module]:
+        return functools.partial(technique.make, **trial.of(technique))
+
+    recipe = trial.recipe
+    makers = {"activation": layer(recipe.one("activation"))}
+    if (norm := recipe.one("normalization")).role == "layer":
+        makers["normalization"] = layer(norm)
+    layers = [layer(t) for t in recipe.techniques() if t.family == "regularization" and t.role == "layer"]
+    if layers:
+        makers["regularization"] = lambda: nn.Sequential(*(make() for make in layers)) if layers[1:] else layers[0]()
+    return makers
+
+
+def build_with(
+    network: str | Factory, input_shape: tuple[int, ...], outputs: int, trial: Trial, example: Tensor
+) -> tuple[nn.Module, dict[str, str]]:
+    """A network from a factory that takes techniques, and why some could not be given to it, by family.
+
+    A technique with which the network cannot be made, or takes no example, is replaced by ReLU or by nothing.
+    """
+    makers, refused = makers_of(trial), {}
+    for family in families_taken(network):
+        if family not in makers:
+            continue
+        try:
+            with torch.random.fork_rng(devices=[]):
+                outputs_of(build(network, input_shape, outputs, {family: makers[family]}), example[:2])
+        except Exception as error:  # shapes that do not fit raise nearly anything
+            refused[family] = f"the network's factory cannot be given it: {shown(error, 120)}"
+            del makers[family]
+    return build(network, input_shape, outputs, makers), refused
+
+
+def named_factory(name: str) -> Factory:
+    """The factory of a reference network, of "package.module:factory", or of "path/file.py:factory"."""
+    if ":" not in name:
+        if name not in NETWORKS:
+            hint = " A factory of your own is named as package.module:factory or file.py:factory."
+            raise InvalidInput(f"{unknown_name('network', name, NETWORKS)}{hint}")
+        return NETWORKS[name]
+    place, _, attribute = name.rpartition(":")
+    try:
+        module = _of_file(Path(place)) if place.endswith(".py") else _of_name(place)
+    except InvalidInput:
+        raise
+    except Exception as error:  # it is the user's code
+        raise InvalidInput(f"cannot import the network factory '{name}': {_told(error)}.") from error
+    if not hasattr(module, attribute):
+        there = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
+        raise InvalidInput(
+            f"cannot import the network factory '{name}': {place} has no '{attribute}'; it defines "
+            f"{', '.join(there) or 'no function and no class'}."
+        )
+    return getattr(module, attribute)
+
+
+def _of_name(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
+    return importlib.import_module(name)
+
+
+def _of_file(path: Path) -> ModuleType:
+    """The module in a file, which finds its neighbours as a script does."""
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise InvalidInput(f"there is no file '{path}' to take the network from; check the path.")
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == str(path):
+            return module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{abs(hash(str(path)))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _parameters(factory: Factory) -> Iterator[str]:
+    try:
+        yield from inspect.signature(factory).parameters
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"the network factory {_called(factory)} does not tell its arguments.") from error
+
+
+def _takes_shape(factory: Factory) -> bool:
+    """Whether the factory wants (input_shape, outputs). Raises InvalidInput where it wants one or three things."""
+    own = {n: p for n, p in inspect.signature(factory).parameters.items() if n not in GIVEN}
+    needed = [n for n, p in own.items() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if len(needed) not in (0, 2):
+        raise InvalidInput(
+            f"a network factory takes (input_shape, outputs), or nothing; {_called(factory)} needs {', '.join(needed)}."
+        )
+    return len(own) >= 2
+
+
+def _called(network: Any) -> str:
+    return f"'{network}'" if isinstance(network, str) else getattr(network, "__qualname__", type(network).__name__)
+
+
+def _told(error: Exception) -> str:
+    """An error of a user's code in one line, with the place where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+    return f"{kind}{shown(error, 200)}{'' if isinstance(error, (ImportError, SyntaxError)) else place}".rstrip(".")
