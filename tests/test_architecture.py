@@ -17,6 +17,7 @@ LAYERS = [
     {"report", "export"},
     {"api", "progress"},
     {"examine", "studies"},
+    {"study_file"},
     {"cli"},
 ]
 """The rooms from the ground up. A room imports from those below it and from itself, never across or up."""

@@ -155,3 +155,34 @@ def test_bad_data_files_are_refused_clearly(run, tmp_path):
         assert done.exit_code == 2
         assert message.lower() in done.stderr.lower()
         assert "Traceback" not in done.output
+
+
+def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(run, tmp_path):
+    done = run("compare", "wine", "--techniques", "sgd,batch", "--dry-run", *SMALL)
+    assert done.exit_code == 0, done.output
+    for word in (
+        "wine: 178 rows",
+        "sgd",
+        "batch",
+        "27 runs: 3 recipes x (6 to tune + 3 fresh seeds)",
+        "Nothing was trained",
+    ):
+        assert word in " ".join(done.output.split())
+    assert not (tmp_path / "trainsmith-studies").exists()
+    machine = run("compare", "wine", "--techniques", "sgd", "--dry-run", "--json", *SMALL)
+    assert json.loads(machine.stdout)["runs"] == 18
+
+
+def test_a_study_in_a_file_is_compared_and_what_it_came_to_asks_the_same(run, tmp_path):
+    question = 'data = "wine"\ntechniques = ["sgd"]\ntrials = 2\nseeds = 3\nsteps = 20\nmetric = "log-loss"\n'
+    (tmp_path / "mine.toml").write_text(question)
+    done = run("compare", "mine.toml", "--processes", "1", "--json")
+    assert done.exit_code == 0, done.output
+    study = json.loads(done.stdout)
+    assert study["metric"] == "log loss"
+    assert all(row["score"]["mean"] < 0 for row in study["rows"]), "of a cost the score is the negative"
+    again = run("compare", str(tmp_path / "trainsmith-studies" / "wine-1" / "study.toml"), "--json")
+    assert json.loads(again.stdout)["rows"] == study["rows"]
+    mixed = run("compare", "mine.toml", "--trials", "3")
+    assert mixed.exit_code == 2
+    assert "write trials into 'mine.toml'" in mixed.stderr

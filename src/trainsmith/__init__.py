@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from trainsmith.api import Comparison, compare, inspect
+    from trainsmith.api import Comparison, compare, inspect, plan
     from trainsmith.catalogue import Recipe, find, techniques
     from trainsmith.errors import InvalidInput
     from trainsmith.population import Population
@@ -26,6 +26,7 @@ _HOMES = {
     "Comparison": "trainsmith.api",
     "compare": "trainsmith.api",
     "inspect": "trainsmith.api",
+    "plan": "trainsmith.api",
     "Recipe": "trainsmith.catalogue",
     "find": "trainsmith.catalogue",
     "techniques": "trainsmith.catalogue",
@@ -33,7 +34,7 @@ _HOMES = {
     "Population": "trainsmith.population",
 }
 
-__all__ = ["Comparison", "InvalidInput", "Population", "Recipe", "compare", "find", "inspect", "techniques"]
+__all__ = ["Comparison", "InvalidInput", "Population", "Recipe", "compare", "find", "inspect", "plan", "techniques"]
 
 
 def __getattr__(name: str) -> Any:

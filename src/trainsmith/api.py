@@ -16,14 +16,14 @@ from torch import nn
 
 from trainsmith import __version__, inspection
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
-from trainsmith.comparison import Announce, Budget, Row, Study, default_baseline
+from trainsmith.comparison import Announce, Budget, Prepared, Row, Study, default_baseline, limit, prepare
 from trainsmith.comparison import compare as run_comparison
 from trainsmith.data import Dataset, as_dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.export import export_winner
 from trainsmith.export.stored import WINNER
 from trainsmith.network import Factory
-from trainsmith.population import Training
+from trainsmith.population import Training, judged_by, rules_of
 from trainsmith.report import family_tables, report_html, summary, write_report
 from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_table import layer_table
@@ -93,6 +93,8 @@ def compare(
     steps: int = Training.steps,
     batch_size: int = Training.batch_size,
     schedule: str = Training.schedule,
+    budget: str | None = None,
+    metric: str | None = None,
     processes: int | None = None,
     announce: Announce | None = None,
     folder: str | Path | None = None,
@@ -106,15 +108,18 @@ def compare(
     such. baseline: the recipe varied, one family at a time; by default
     He, Adam and what the network has of normalization and activation. vary: the families to vary (default all).
     techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
-    schedule: the learning rate's course in every run, a name of trainsmith.optimizer.SCHEDULES.
+    budget: what the study may take, such as "2min" or "300runs", in place of trials and seeds, and of steps where
+    fewer fit. metric: what is judged, "log loss" or "calibration error" in place of accuracy. schedule: the learning
+    rate's course in every run, a name of trainsmith.optimizer.SCHEDULES.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.
     """
-    dataset = as_dataset(data)
-    if processes is not None and processes < 1:
-        raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
-    asked = _understood(network, dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule)
+    dataset = _judged(as_dataset(data), metric)
+    _check_processes(processes)
+    asked = _understood(
+        network, dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule, budget
+    )
 
     def run(store: Store | None) -> Comparison:
         study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
@@ -129,13 +134,36 @@ def compare(
     return comparison
 
 
-def question(network: str | Factory, dataset: Dataset, processes: int | None = None, **asked: Any) -> dict[str, Any]:
+def _judged(dataset: Dataset, metric: str | None) -> Dataset:
+    return dataset if metric is None else judged_by(dataset, metric)
+
+
+def plan(
+    network: str | Factory, data: Any, *, metric: str | None = None, processes: int | None = None, **asked: Any
+) -> Prepared:
+    """What `compare` with these arguments would train and about how long it would take; nothing is trained."""
+    dataset = _judged(as_dataset(data), metric)
+    _check_processes(processes)
+    return prepare(network, dataset, **_understood(network, dataset, **_with_defaults(asked)), processes=processes)
+
+
+def _check_processes(processes: int | None) -> None:
+    if processes is not None and processes < 1:
+        raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
+
+
+def _with_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: p.default for name, p in signature(compare).parameters.items() if name in UNDERSTOOD}, **asked}
+
+
+def question(
+    network: str | Factory, dataset: Dataset, *, metric: str | None = None, processes: int | None = None, **asked: Any
+) -> dict[str, Any]:
     """What `compare` with these arguments asks, as values that JSON knows: equal questions have equal numbers."""
-    defaults = {name: p.default for name, p in signature(compare).parameters.items() if name in UNDERSTOOD}
-    return _question(network, dataset, _understood(network, dataset, **{**defaults, **asked}))
+    return _question(network, _judged(dataset, metric), _understood(network, dataset, **_with_defaults(asked)))
 
 
-UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size", "schedule")
+UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size", "schedule", "budget")
 """The arguments of compare that say what is asked."""
 
 
@@ -150,7 +178,10 @@ def _understood(
     steps: int,
     batch_size: int,
     schedule: str,
+    budget: str | None,
 ) -> dict[str, Any]:
+    if budget is not None and (trials, seeds) != (Budget.trials, Budget.fresh_seeds):
+        raise InvalidInput("a budget chooses trials and seeds itself; give either the budget or them.")
     chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
     return {
         "baseline": make_baseline(baseline, dataset, network),
@@ -158,6 +189,7 @@ def _understood(
         "techniques": chosen,
         "budget": Budget(trials=trials, fresh_seeds=seeds),
         "training": Training(steps=steps, batch_size=batch_size, schedule=schedule),
+        "within": None if budget is None else limit(budget),
     }
 
 
@@ -165,6 +197,7 @@ def _question(network: str | Factory, dataset: Dataset, asked: Mapping[str, Any]
     chosen = asked["techniques"]
     content = {
         "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
+        "metric": rules_of(dataset).metric,
         "network": network_name(network),
         "network's source": source_digest(network),
         "baseline": asdict(asked["baseline"]),
@@ -172,6 +205,7 @@ def _question(network: str | Factory, dataset: Dataset, asked: Mapping[str, Any]
         "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],
         "budget": asdict(asked["budget"]),
         "training": asdict(asked["training"]),
+        "within": None if asked["within"] is None else str(asked["within"]),
         "versions": {"trainsmith": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
     return json.loads(json.dumps(content))
@@ -194,6 +228,7 @@ def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
             steps=asked["training"]["steps"],
             batch_size=asked["training"]["batch_size"],
             schedule=asked["training"]["schedule"],
+            budget=asked["within"],
             announce=announce,
             folder=folder,
         )

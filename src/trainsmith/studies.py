@@ -10,7 +10,7 @@ from typing import Any
 
 from trainsmith import api
 from trainsmith.catalogue import Recipe
-from trainsmith.comparison import Announce, Study, read_study
+from trainsmith.comparison import Announce, Prepared, Study, read_study
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
 from trainsmith.network import default_network
@@ -40,6 +40,12 @@ def begin(asked: Asked, out: Path | None, root: Path, announce: Announce) -> tup
     elif (folder / DATABASE).is_file():
         _say_going_on(folder, announce)
     return _kept(folder, lambda: api.compare(network, dataset, **asked.options, announce=announce, folder=folder))
+
+
+def planned(asked: Asked) -> Prepared:
+    """What a study that asks this would train."""
+    dataset = load(asked.data, **asked.reading)
+    return api.plan(asked.network or default_network(dataset.kind), dataset, **asked.options)
 
 
 def go_on(folder: Path, announce: Announce) -> tuple[api.Comparison, Path]:

@@ -281,8 +281,8 @@ def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, mon
     trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
     words = trainer.prepare(Recipe(), 1000)
     assert "in populations of up to" in words
-    assert "about" in words
     assert "MB" in words
+    assert trainer.expected(1000, 3) > trainer.expected(500, 3) > 0
     assert list(tmp_path.iterdir()), "what was measured is remembered"
 
 
@@ -292,6 +292,7 @@ def test_a_study_whose_network_cannot_be_batched_says_so_before_it_starts():
 
     trainer = Trainings(recurrent, blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
     assert "by the loop" in trainer.prepare(Recipe(), 1000)
+    assert trainer.expected(1000, 3) > 0
 
 
 class Recurrent(nn.Module):

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays
-from trainsmith.population import Job, Training, make_member, work
+from trainsmith.errors import InvalidInput
+from trainsmith.population import COSTS, Job, Training, judged_by, make_member, rules_of, work
 from trainsmith.population.task import RULES, balanced_weights
 
 RNG = np.random.default_rng(3)
@@ -153,3 +154,42 @@ def test_bits_per_character_and_the_entropy_of_the_frequencies():
     assert float(rules.loss(targets)(outputs, targets)) == pytest.approx(expected, rel=1e-5)
     share = np.bincount(targets.flatten()) / targets.numel()
     assert rules.constant(targets) == pytest.approx(-stats.entropy(share, base=2))
+
+
+def test_log_loss_and_the_entropy_of_the_classes():
+    outputs, targets = logits(N, 3), torch.from_numpy(RARE)
+    data = judged_by(from_arrays(X, RARE), "Log-Loss")
+    rules = rules_of(data)
+    loss, score = rules.score(outputs, targets)
+    expected = metrics.log_loss(RARE, outputs.double().softmax(1).numpy())
+    assert (rules.metric, loss, score) == (
+        "log loss",
+        pytest.approx(expected, rel=1e-5),
+        pytest.approx(-expected, rel=1e-5),
+    )
+    assert rules.constant(targets) == pytest.approx(-stats.entropy(np.bincount(RARE) / N))
+    assert rules.metric in COSTS
+
+
+def test_calibration_error_by_counting_bins():
+    outputs, targets = 2 * logits(N, 3), torch.from_numpy(RARE)
+    p = outputs.double().softmax(1).numpy()
+    confidence, right = p.max(1), p.argmax(1) == RARE
+    expected = 0.0
+    for low in range(15):
+        inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    rules = rules_of(judged_by(from_arrays(X, RARE), "calibration error"))
+    assert rules.score(outputs, targets)[1] == pytest.approx(-expected)
+    sure = torch.nn.functional.one_hot(targets, 3) * 200.0
+    assert rules.score(sure, targets)[1] == pytest.approx(0), "always right and sure of it"
+    assert rules.score(sure.roll(1, 1), targets)[1] == pytest.approx(-1), "always wrong and sure of it"
+
+
+def test_a_metric_that_a_task_has_not_is_refused():
+    with pytest.raises(InvalidInput, match="unknown metric of a classification 'logloss': did you mean log-loss"):
+        judged_by(from_arrays(X, RARE), "logloss")
+    with pytest.raises(InvalidInput, match="unknown metric of a regression 'accuracy': choose one of: R²"):
+        judged_by(from_arrays(X, NUMBERS), "accuracy")
+    assert judged_by(from_arrays(X, RARE), "accuracy").metric == "accuracy"

@@ -12,8 +12,9 @@ from trainsmith.catalogue import Recipe, Run, Technique, Trial
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.plan import Budget, Candidate
+from trainsmith.comparison.prepared import Limit, Prepared, prepare
 from trainsmith.comparison.rows import attempts, best_positions, make_rows, rank
-from trainsmith.comparison.statistics import smallest_difference, t_interval
+from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference, t_interval
 from trainsmith.comparison.study import Attempt, Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
@@ -24,7 +25,6 @@ from trainsmith.population import (
     Result,
     Training,
     make_member,
-    processes_available,
     rules_of,
 )
 from trainsmith.store import Store
@@ -52,6 +52,7 @@ def compare(
     techniques: Sequence[Technique] | None = None,
     budget: Budget | None = None,
     training: Training | None = None,
+    within: Limit | None = None,
     processes: int | None = None,
     announce: Announce | None = None,
     store: Store | None = None,
@@ -61,27 +62,18 @@ def compare(
     Every technique, the baseline included, gets the same number of tuning trials over its own range; the
     best by validation score is trained again on fresh seeds, each with its own split; only those runs are
     reported, as differences from the baseline paired by seed. The test data are opened once, at the end,
-    for the winning recipe and the baseline. See docs/protocol.md. store: keeps what is finished, and gives what was
-    finished before; the numbers are the same.
+    for the winning recipe and the baseline. See docs/protocol.md. within: trials, seeds and steps are chosen so that
+    it takes no more. store: keeps what is finished, and gives what was finished before; the numbers are the same.
     """
     started = time.perf_counter()
-    budget, training, announce = budget or Budget(), training or Training(), announce or Announce()
-    baseline = baseline or planning.default_baseline(dataset, network)
-    planning.check_training(training, dataset)
-    candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
-    candidates, skipped = planning.applicable(candidates, network, dataset)
-    notes += [*skipped, *planning.warnings(candidates, training.batch_size)]
-    trials = [c.trials(budget.trials) for c in candidates]
-    runs = len(candidates) * budget.runs
-    trainer = Trainings(
-        network, dataset, training, processes or processes_available(), announce.progress_made, store=store
-    )
-    packed = trainer.prepare(baseline, runs)
-    words = (
-        f"{runs} runs: {len(candidates)} recipes x ({budget.tuning_runs} to tune + {budget.fresh_seeds} fresh seeds), "
-        f"{training.steps} steps of {training.batch_size} examples, {trainer.processes} processes, {packed}"
-    )
-    announce.planned(runs, runs * training.steps, words)
+    announce = announce or Announce()
+    ready = prepare(
+        network, dataset, baseline=baseline, vary=vary, techniques=techniques, budget=budget, training=training,
+        within=within, processes=processes, report=announce.progress_made, store=store,
+    )  # fmt: skip
+    trainer, candidates, budget, baseline = ready.trainer, ready.candidates, ready.budget, ready.baseline
+    trials, runs, words = ready.trials(), ready.runs, ready.words
+    announce.planned(runs, runs * trainer.training.steps, words)
     if store is not None:
         store.note("planned", {"runs": runs, "words": words})
     chosen = _tune(trainer, trials, budget)
@@ -100,10 +92,10 @@ def compare(
         delta=delta,
         baseline=baseline,
         rows=rows,
-        notes=tuple(notes),
+        notes=ready.notes,
         test=_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
-        plan=_plan(trainer, budget, len(candidates), words, time.perf_counter() - started),
+        plan=_plan(ready, time.perf_counter() - started),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
     )
@@ -134,23 +126,27 @@ def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Re
 
 def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> float:
     scores = [r.score for r in baseline if not math.isnan(r.score)]
+    if rules_of(dataset).metric != "accuracy":
+        return OTHER_DELTA
     return smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
 
 
-def _plan(trainer: Trainings, budget: Budget, recipes: int, words: str, seconds: float) -> dict[str, Any]:
-    training = trainer.training
+def _plan(ready: Prepared, seconds: float) -> dict[str, Any]:
+    trainer, training, budget = ready.trainer, ready.training, ready.budget
     return {
-        "words": words,
-        "recipes": recipes,
+        "words": ready.words,
+        "recipes": len(ready.candidates),
         "runs": trainer.runs,
         "trials": budget.trials,
         "finalists": min(budget.finalists, budget.trials),
         "final_seeds": budget.final_seeds,
-        "tuning_runs": recipes * budget.tuning_runs,
+        "tuning_runs": len(ready.candidates) * budget.tuning_runs,
         "fresh_seeds": budget.fresh_seeds,
         "seeds": [planning.FIRST_FRESH_SEED + i for i in range(budget.fresh_seeds)],
         "populations": trainer.populations,
         "processes": trainer.processes,
+        "expected": ready.seconds,
+        "megabytes": trainer.megabytes,
         "seconds": seconds,
         "steps": training.steps,
         "batch_size": training.batch_size,
@@ -178,8 +174,8 @@ def _test(
         return Estimate(interval.mean, interval.low, interval.high)
 
     won = estimate(best)
-    classes = trainer.dataset.task == "classification"
-    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if classes else math.nan
+    accuracy = rules_of(trainer.dataset).metric == "accuracy"
+    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if accuracy else math.nan
     technique = candidates[best].technique
     name = technique.name if technique else "baseline"
     return TestScore(name, won, estimate(0) if best else won, len(y), error)

@@ -18,6 +18,8 @@ from trainsmith.errors import InvalidInput
 Floats = NDArray[np.float64]
 Kind = Literal["better", "worse", "no difference worth having", "cannot tell yet"]
 
+OTHER_DELTA = 0.01
+"""The smallest difference worth having of a score that is no accuracy."""
 SIGNIFICANCE = 0.05
 LEAST_SEEDS = 6
 """The fewest seeds whose smallest exact p-value, 2^(1−n), is below SIGNIFICANCE."""
@@ -170,7 +172,7 @@ def smallest_difference(task: str, test_size: int, score: float) -> float:
     whichever is larger. Any other task's score, such as R² or bits per character: 0.01.
     """
     if task in ("regression", "autoencoding", "multilabel", "balanced", "language"):
-        return 0.01
+        return OTHER_DELTA
     if task != "classification" or test_size < 1 or not 0 <= score <= 1:
         raise InvalidInput(
             "the smallest difference needs task classification or regression, a test part and an accuracy in "

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.data import Dataset
+from trainsmith.data import Dataset, split
 from trainsmith.network import Factory
 from trainsmith.population import (
+    CHECKED_ON,
     MOST,
     TOLERANCE,
     Job,
@@ -24,9 +25,15 @@ from trainsmith.population import (
     members_at_once,
     pack,
     run_jobs,
+    seconds_alone,
 )
 from trainsmith.store import Keeper, Store
 
+HEAVIER = 1.6
+"""How much longer a run takes than steps of the baseline measured alone on a quiet core: recipes with more layers or
+noise, batches gathered, caches and memory shared with the other processes."""
+SECONDS_A_POPULATION = 0.6
+"""Making its members, tracing its program, replaying a member."""
 Report = Callable[[str, int, int], None]
 """Told of progress: (what is being trained, member-steps just done, runs just finished)."""
 
@@ -46,23 +53,28 @@ class Trainings:
     populations: int = 0
     runs: int = 0
     packing: Packing | None = None
+    megabytes: float | None = None
+    seconds_alone: float | None = None
     store: Store | None = None
 
     def prepare(self, baseline: Recipe, runs: int) -> str:
-        """Choose by measurement how the runs of a study are packed; in words, with the time and memory it will take.
+        """Choose by measurement on the baseline's network how the runs of a study are packed; in words.
 
-        Measured on the baseline's network; a recipe that adds layers or noise takes longer. A study that goes on keeps
-        the packing it began with, so that its numbers stay the same.
+        A study that goes on keeps the packing it began with, so that its numbers stay the same.
         """
         noted = self.store.about("packing") if self.store is not None else None
         if noted is not None:
             self.processes = noted["processes"]
             self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
+            self.megabytes = noted.get("megabytes")
             return str(noted["words"])
         words = self._measured(baseline, runs)
         if self.store is not None:
             packing = asdict(self.packing) if self.packing is not None else None
-            self.store.note("packing", {"processes": self.processes, "packing": packing, "words": words})
+            self.store.note(
+                "packing",
+                {"processes": self.processes, "packing": packing, "words": words, "megabytes": self.megabytes},
+            )
         return words
 
     def _measured(self, baseline: Recipe, runs: int) -> str:
@@ -77,13 +89,22 @@ class Trainings:
         try:
             self.packing = choose(members, x[batch], y[batch], steps, threads=1)
         except Unbatchable as reason:
+            self.seconds_alone = seconds_alone(first, x[batch], y[batch])
             return f"by the loop, one after another: {reason}"
-        words = f"in populations of up to {self.packing.members}, members {self.packing.way}"
-        if self.packing.seconds is None:
-            return words
-        seconds = runs * self.training.steps * self.packing.seconds / self.processes
-        megabytes = 20 * self.packing.members * parameters / 2**20
-        return f"{words}, about {_duration(seconds)} of training and {self.processes * megabytes:,.0f} MB for them"
+        self.megabytes = self.processes * 20 * self.packing.members * parameters / 2**20
+        way = f"in populations of up to {self.packing.members}, members {self.packing.way}"
+        return f"{way}, {max(1, self.megabytes):,.0f} MB for them"
+
+    def expected(self, runs: int, populations: int) -> float | None:
+        """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
+        each = self.seconds_alone if self.packing is None else self.packing.seconds
+        if each is None:
+            return None
+        t, held = self.training, len(split(self.dataset, 0)[1])
+        evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
+        steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
+        training = runs * steps * each * HEAVIER
+        return (training + populations * SECONDS_A_POPULATION) / self.processes
 
     def __call__(self, what: str, runs: Sequence[Run], keep_states: bool = False) -> list[Result]:
         """Results in the order of `runs`."""
@@ -131,7 +152,3 @@ class Trainings:
         """The deviation that comes nearest to what rounding explains, or lies furthest beyond it; and that limit."""
         pairs = zip(self.deviations, self.tolerances, strict=True)
         return max(pairs, key=lambda pair: pair[0] / pair[1], default=(0.0, TOLERANCE))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -51,7 +51,7 @@ class Dataset:
     autoencoding, (n, features) float32, the inputs; (n, context) int64, the characters that come next. classes: the
     classes' names, or the characters, in the order of their indices, () for other tasks. origin: what `load` was
     given, if the data were loaded by it: the name, or the absolute path, under "given", and its other arguments that
-    were not None.
+    were not None. metric: what a study judges by, "" for the task's own.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Dataset:
     classes: tuple[str, ...]
     test: LockedTest
     origin: Mapping[str, str] | None = None
+    metric: str = ""
 
     @property
     def input_shape(self) -> tuple[int, ...]:

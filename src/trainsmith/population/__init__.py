@@ -1,18 +1,19 @@
 """Many members as one program: buckets, seeded luck, the step, packing, dropping members, the receipt."""
 
 from trainsmith.population.alone import Alone
-from trainsmith.population.calibrate import Packing, choose
+from trainsmith.population.calibrate import Packing, choose, seconds_alone
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
-from trainsmith.population.course import FIRST_LOSSES, Result, Training, train
+from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
 from trainsmith.population.member import Learner, Member, make_member
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
-from trainsmith.population.task import COSTS, rules_of
+from trainsmith.population.task import COSTS, judged_by, rules_of
 from trainsmith.population.verify import TOLERANCE
 
 __all__ = [
+    "CHECKED_ON",
     "COSTS",
     "FIRST_LOSSES",
     "MOST",
@@ -31,12 +32,14 @@ __all__ = [
     "Unbatchable",
     "bucket_key",
     "choose",
+    "judged_by",
     "make_member",
     "members_at_once",
     "pack",
     "processes_available",
     "rules_of",
     "run_jobs",
+    "seconds_alone",
     "train",
     "work",
 ]

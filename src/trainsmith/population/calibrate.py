@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
 from trainsmith.population.member import Learner
 from trainsmith.population.packing import members_at_once
@@ -103,6 +104,16 @@ def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> flo
     finally:
         torch.set_num_threads(threads)
     return min(times) / k
+
+
+def seconds_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> float:
+    """Seconds of a step of one member trained by the loop, on batches like x (n, ...), y; its state is used up."""
+    alone, times = Alone(learner), []
+    for number in range(1, steps + 2):
+        started = time.perf_counter()
+        alone.step(number, 0.0, x[None], learner.targets(y)[None])
+        times.append(time.perf_counter() - started)
+    return min(times[1:])
 
 
 def _name(learners: Sequence[Learner], x: Tensor, threads: int) -> str:

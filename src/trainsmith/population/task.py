@@ -1,13 +1,14 @@
 """What a task asks of a network: its loss, its score and that score's name, and what a constant scores."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.data import Dataset, Task
+from trainsmith.errors import unknown_name
 from trainsmith.population.objective import (
     BalancedCrossEntropy,
     BinaryCrossEntropy,
@@ -37,6 +38,46 @@ class Classification:
     def constant(self, y: Tensor) -> float:
         """The best score of a prediction that does not look at the example."""
         return float(torch.bincount(y).max() / len(y))
+
+
+@dataclass(frozen=True)
+class ByLogLoss(Classification):
+    """Classification judged by the cross-entropy in nats an example, the score its negative."""
+
+    metric: str = "log loss"
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        loss = float(functional.cross_entropy(outputs, targets))
+        return loss, -loss
+
+    def constant(self, y: Tensor) -> float:
+        """The entropy of the classes' frequencies, negative."""
+        return _negative_entropy(y)
+
+
+@dataclass(frozen=True)
+class ByCalibration(Classification):
+    """Classification judged by how far its confidence is from its accuracy, the score its negative.
+
+    The expected calibration error with 15 bins of equal width (Guo, Pleiss, Sun & Weinberger 2017, On calibration of
+    modern neural networks, equation 3): the mean over all examples of |share right - mean confidence| of the example's
+    bin, the confidence being the largest probability. A network that knows nothing and says so has 0: read it beside
+    the accuracy.
+    """
+
+    metric: str = "calibration error"
+    bins: int = 15
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        confidence = outputs.double().softmax(-1).amax(-1)
+        bin = (confidence * self.bins).ceil().long().clamp(1, self.bins) - 1
+        gap = torch.zeros(self.bins, dtype=torch.float64)
+        gap.index_add_(0, bin, _right(outputs, targets) - confidence)
+        return float(functional.cross_entropy(outputs, targets)), -float(gap.abs().sum() / len(targets))
+
+    def constant(self, y: Tensor) -> float:
+        """A run that diverged has the largest error there is."""
+        return -1.0
 
 
 @dataclass(frozen=True)
@@ -129,9 +170,7 @@ class Language:
 
     def constant(self, y: Tensor) -> float:
         """The entropy of the characters' frequencies, negative."""
-        share = torch.bincount(y.flatten()).double() / y.numel()
-        share = share[share > 0]
-        return float((share * share.log2()).sum())
+        return _negative_entropy(y.flatten()) / math.log(2)
 
 
 Rules = Classification | Balanced | Regression | MultiLabel | Language
@@ -143,13 +182,26 @@ RULES: dict[Task, Rules] = {
     "autoencoding": Regression(),
     "language": Language(),
 }
-COSTS = frozenset({Language.metric})
+ALTERNATIVES: dict[Task, tuple[Rules, ...]] = {"classification": (ByLogLoss(), ByCalibration())}
+"""Other metrics that a task can be judged by."""
+COSTS = frozenset(rules.metric for rules in (Language(), ByLogLoss(), ByCalibration()))
 """Metrics of which less is better."""
 
 
 def rules_of(dataset: Dataset) -> Rules:
-    """The rules of the data set's task."""
-    return RULES[dataset.task]
+    """The rules of the data set's task and metric."""
+    known = {rules.metric: rules for rules in (RULES[dataset.task], *ALTERNATIVES.get(dataset.task, ()))}
+    return known[dataset.metric] if dataset.metric else RULES[dataset.task]
+
+
+def judged_by(dataset: Dataset, metric: str) -> Dataset:
+    """The same data, judged by another metric of its task. Raises InvalidInput for one that the task has not."""
+    known = [RULES[dataset.task].metric, *(rules.metric for rules in ALTERNATIVES.get(dataset.task, ()))]
+    wanted = " ".join(metric.replace("-", " ").replace("_", " ").split()).lower()
+    found = next((name for name in known if name.lower() == wanted), None)
+    if found is None:
+        raise unknown_name(f"metric of a {dataset.task}", metric, [name.replace(" ", "-") for name in known])
+    return replace(dataset, metric=found)
 
 
 def balanced_weights(y: Tensor, classes: int | None = None) -> Tensor:
@@ -157,6 +209,13 @@ def balanced_weights(y: Tensor, classes: int | None = None) -> Tensor:
     counts = torch.bincount(y, minlength=classes or 0).double()
     present = counts > 0
     return torch.where(present, len(y) / (present.sum() * counts.clamp(min=1)), 0).float()
+
+
+def _negative_entropy(y: Tensor) -> float:
+    """Of the classes' frequencies in y (n,), in nats."""
+    share = torch.bincount(y).double() / len(y)
+    share = share[share > 0]
+    return float((share * share.log()).sum())
 
 
 def _right(outputs: Tensor, targets: Tensor) -> Tensor:

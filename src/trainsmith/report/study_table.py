@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trainsmith.comparison import Study
+from trainsmith.comparison import Prepared, Study
 from trainsmith.report import words
 
 COLOURS = {"better": "bold green", "worse": "red", "baseline": "dim"}
@@ -34,6 +34,20 @@ def family_tables(study: Study) -> list[RenderableType]:
     if any(row.edges for row in study.rows):
         tables.append(Text("* at the edge of what was tried: a better value may lie beyond", "dim"))
     return tables
+
+
+def plan_table(plan: Prepared) -> RenderableType:
+    """What a study would train: the data, the techniques of each family, the runs and what they take, notes."""
+    said = plan.to_dict()
+    table = Table(pad_edge=False)
+    table.add_column("family")
+    table.add_column("compared with the baseline", overflow="fold")
+    for family, names in said["techniques"].items():
+        table.add_row(family, Text(", ".join(names)))
+    lines: list[RenderableType] = [Text(said["data"]), Text(f"baseline: {plan.baseline}"), table]
+    lines.append(Text(said["words"], "bold"))
+    notes = [Text(f"note: {note}", "dim") for note in plan.notes]
+    return Group(*lines, *notes, Text("Nothing was trained.", "dim"))
 
 
 def summary(study: Study) -> RenderableType:

@@ -87,7 +87,9 @@ def receipt_line(study: Study) -> str:
 def plan_line(study: Study) -> str:
     """What was trained and what it took."""
     p = study.plan
-    return f"{p['runs']} runs in {p['populations']} populations on {p['processes']} processes: {p['seconds']:.0f} s"
+    expected = f" (expected: {p['expected']:.0f} s)" if p.get("expected") else ""
+    took = f"{p['seconds']:.0f} s{expected}"
+    return f"{p['runs']} runs in {p['populations']} populations on {p['processes']} processes: {took}"
 
 
 def _bound(value: float) -> str:

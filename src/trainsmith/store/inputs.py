@@ -38,6 +38,7 @@ def put_data(dataset: Dataset, folder: Path) -> None:
     about["classes"] = list(dataset.classes)
     if dataset.origin is not None:
         about["origin"] = dict(dataset.origin)
+    about["metric"] = dataset.metric
     (folder / DATA / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
 

@@ -1,0 +1,201 @@
+"""A study made ready: what will be trained, packed by measurement, and about what it will take."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from trainsmith.catalogue import Recipe, Technique, Trial
+from trainsmith.comparison import plan as planning
+from trainsmith.comparison.plan import Budget, Candidate
+from trainsmith.comparison.trainings import Trainings
+from trainsmith.data import Dataset
+from trainsmith.errors import InvalidInput
+from trainsmith.network import Factory
+from trainsmith.population import Training, processes_available
+from trainsmith.store import Store
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a study may take: seconds, or runs."""
+
+    amount: float
+    unit: str
+
+    def __str__(self) -> str:
+        if self.unit == "runs":
+            return f"{self.amount:g} runs"
+        return f"{self.amount:g} s" if self.amount < 120 else f"{self.amount / 60:g} min"
+
+
+STAGES = 3
+"""Tuning, tuning the finalists, confirming: each trains populations of its own."""
+SECONDS = {"s": 1, "sec": 1, "second": 1, "min": 60, "m": 60, "minute": 60, "h": 3600, "hour": 3600}
+SIZES = (
+    (16, 16, 1.0), (12, 12, 1.0), (8, 12, 1.0), (8, 8, 1.0), (6, 8, 1.0), (4, 8, 1.0), (4, 6, 1.0), (4, 6, 0.5),
+    (3, 6, 0.5), (3, 6, 0.25), (2, 6, 0.25), (2, 6, 0.1),
+)  # fmt: skip
+"""(trials, fresh seeds, share of the steps), the most worth having first. Fewer than 6 seeds can show nothing."""
+
+
+def limit(text: str) -> Limit:
+    """A limit from words such as "90s", "2min", "1.5 h" or "300 runs". Raises InvalidInput for others."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.lower())
+    unit = found[2] if found else ""
+    if found and unit.rstrip("s") == "run" and float(found[1]) >= 1:
+        return Limit(float(found[1]), "runs")
+    seconds = SECONDS.get(unit) or SECONDS.get(unit.removesuffix("s"))
+    if not found or not seconds or not float(found[1]):
+        raise InvalidInput(f"a budget is a time or a number of runs, such as 90s, 2min, 1h or 300runs; got '{text}'.")
+    return Limit(float(found[1]) * seconds, "seconds")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is decided before the first training.
+
+    notes: what was left out or shortened, and why. words: how runs are packed. seconds: about what the whole study
+    takes, None where nothing was measured.
+    """
+
+    network: str | Factory
+    dataset: Dataset
+    baseline: Recipe
+    candidates: tuple[Candidate, ...]
+    budget: Budget
+    trainer: Trainings
+    packed: str
+    notes: tuple[str, ...]
+
+    @property
+    def runs(self) -> int:
+        return len(self.candidates) * self.budget.runs
+
+    @property
+    def training(self) -> Training:
+        return self.trainer.training
+
+    @property
+    def seconds(self) -> float | None:
+        kinds = {replace(c.recipe, initialization="zeros") for c in self.candidates}  # others share a population
+        return self.trainer.expected(self.runs, STAGES * len(kinds))
+
+    def trials(self) -> list[list[Trial]]:
+        """Each candidate's trials."""
+        return [c.trials(self.budget.trials) for c in self.candidates]
+
+    @property
+    def words(self) -> str:
+        """The plan in one sentence."""
+        b, t = self.budget, self.training
+        return (
+            f"{self.runs} runs: {len(self.candidates)} recipes x ({b.tuning_runs} to tune + {b.fresh_seeds} fresh "
+            f"seeds), {t.steps} steps of {t.batch_size} examples, {self.trainer.processes} processes, {self.packed}"
+            f"{_about(self.seconds)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as values that JSON knows."""
+        named = [c.technique for c in self.candidates if c.technique is not None]
+        return {
+            "data": self.dataset.describe(),
+            "baseline": asdict(self.baseline),
+            "techniques": {f: [t.name for t in ts] for f, ts in itertools.groupby(named, lambda t: t.family)},
+            "runs": self.runs,
+            "budget": asdict(self.budget),
+            "training": asdict(self.training),
+            "processes": self.trainer.processes,
+            "seconds": self.seconds,
+            "megabytes": self.trainer.megabytes,
+            "words": self.words,
+            "notes": list(self.notes),
+        }
+
+
+def prepare(
+    network: str | Factory,
+    dataset: Dataset,
+    *,
+    baseline: Recipe | None = None,
+    vary: Sequence[str] | None = None,
+    techniques: Sequence[Technique] | None = None,
+    budget: Budget | None = None,
+    training: Training | None = None,
+    within: Limit | None = None,
+    processes: int | None = None,
+    report: Any = lambda what, member_steps, runs: None,
+    store: Store | None = None,
+) -> Prepared:
+    """Decide everything; nothing is trained but a few steps to measure packings.
+
+    within: choose trials, seeds and steps such that the study takes no more; a study that goes on keeps what was chosen
+    at its begin. Raises InvalidInput for what cannot be compared.
+    """
+    budget, training = budget or Budget(), training or Training()
+    baseline = baseline or planning.default_baseline(dataset, network)
+    planning.check_training(training, dataset)
+    candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
+    candidates, skipped = planning.applicable(candidates, network, dataset)
+    notes += [*skipped, *planning.warnings(candidates, training.batch_size)]
+    trainer = Trainings(network, dataset, training, processes or processes_available(), report, store=store)
+    packed = trainer.prepare(baseline, len(candidates) * budget.runs)
+    ready = Prepared(network, dataset, baseline, tuple(candidates), budget, trainer, packed, tuple(notes))
+    if within is None:
+        return ready
+    chosen = store.about("fitted") if store is not None else None
+    if chosen is None:
+        chosen = _fitted(ready, within)
+        if store is not None:
+            store.note("fitted", chosen)
+    return _shortened(ready, chosen)
+
+
+def _fitted(ready: Prepared, within: Limit) -> Mapping[str, Any]:
+    """Trials, seeds and steps of the largest study that fits, or of the smallest there is."""
+    steps, seconds = ready.training.steps, None
+    for trials, seeds, share in SIZES:
+        smaller = {"trials": trials, "seeds": seeds, "steps": max(1, round(steps * share)), "within": str(within)}
+        tried = _shortened(ready, smaller)
+        seconds = tried.seconds
+        if within.unit == "runs" and tried.runs <= within.amount:
+            return smaller
+        if within.unit == "seconds" and seconds is None:
+            raise InvalidInput(
+                "so short a study is not timed before it starts; give a number of runs, such as --budget 300runs."
+            )
+        if within.unit == "seconds" and seconds is not None and seconds <= within.amount:
+            return smaller
+    least = f"{tried.runs} runs" if within.unit == "runs" else _about(seconds).removeprefix(", ")
+    raise InvalidInput(
+        f"{len(ready.candidates)} recipes cannot be compared within {within}: the smallest study that can show "
+        f"anything takes {least}. Choose fewer techniques with --techniques or --vary, or a larger budget."
+    )
+
+
+def _shortened(ready: Prepared, chosen: Mapping[str, Any]) -> Prepared:
+    budget = replace(ready.budget, trials=chosen["trials"], fresh_seeds=chosen["seeds"])
+    trainer = replace(ready.trainer, training=replace(ready.training, steps=chosen["steps"]))
+    usual, steps = Budget(), ready.training.steps
+    changes = [
+        f"{now} {what} instead of {then}"
+        for what, now, then in (
+            ("tuning trials", budget.trials, usual.trials),
+            ("fresh seeds", budget.fresh_seeds, usual.fresh_seeds),
+            ("steps", chosen["steps"], steps),
+        )
+        if now != then
+    ]
+    said = f"to use the budget of {chosen['within']}: {', '.join(changes) or 'the usual trials, seeds and steps'}."
+    return replace(ready, budget=budget, trainer=trainer, notes=(*ready.notes, said))
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds:.0f} s" if seconds < 120 else f", about {np.ceil(seconds / 60):.0f} min"

@@ -1,0 +1,120 @@
+"""What a study will take: limits in words, sizes that fit, and nothing trained."""
+
+import pytest
+
+from make_runs import blobs
+from trainsmith import api
+from trainsmith.catalogue import find
+from trainsmith.comparison import compare, limit, prepare
+from trainsmith.comparison.prepared import SIZES, Limit
+from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, Trainings
+from trainsmith.errors import InvalidInput
+from trainsmith.population import Packing, Training
+
+TECHNIQUES = [find("sgd"), find("tanh")]
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("90s", 90, "seconds"), ("2min", 120, "seconds"), ("1.5 h", 5400, "seconds"), ("3 Minutes", 180, "seconds"),
+        ("1 hour", 3600, "seconds"), ("300runs", 300, "runs"), ("1 run", 1, "runs"),
+    ],
+)  # fmt: skip
+def test_a_limit_in_words(text, amount, unit):
+    assert limit(text) == Limit(amount, unit)
+    assert limit(str(limit(text))) == limit(text), "what a record says can be read again"
+
+
+@pytest.mark.parametrize("text", ["", "2", "min", "-3s", "0s", "0 runs", "2 weeks", "2min3s", "1e3s"])
+def test_what_is_no_limit_is_refused(text):
+    with pytest.raises(InvalidInput, match="a budget is a time or a number of runs, such as 90s"):
+        limit(text)
+
+
+def ready(within=None, seconds=1e-3, monkeypatch=None):
+    if monkeypatch is not None:
+        packing = Packing("together", 8, seconds)
+        monkeypatch.setattr(Trainings, "_measured", lambda self, *_: setattr(self, "packing", packing) or "packed")
+    return prepare("mlp", blobs(), techniques=TECHNIQUES, training=Training(steps=100), within=within, processes=2)
+
+
+def test_without_a_limit_it_is_what_was_asked_and_nothing_is_trained(monkeypatch):
+    plan = ready(monkeypatch=monkeypatch)
+    assert plan.runs == 3 * (8 + 3 * 2 + 8)
+    assert plan.trainer.runs == plan.trainer.populations == 0
+    assert plan.to_dict()["techniques"] == {"activation": ["tanh"], "optimizer": ["sgd"]}
+    assert [len(t) for t in plan.trials()] == [8, 8, 8]
+    assert f"{plan.runs} runs: 3 recipes x (14 to tune + 8 fresh seeds), 100 steps" in plan.words
+
+
+def test_the_time_is_that_of_steps_checks_and_populations(monkeypatch):
+    plan = ready(seconds=1e-3, monkeypatch=monkeypatch)
+    held = 32  # a fifth of the 160 development examples, seen at 20 checks and at the end
+    steps = 100 + (20 * held + held) / (3 * 16)
+    expected = (66 * steps * 1e-3 * HEAVIER + 9 * SECONDS_A_POPULATION) / 2
+    assert len(plan.dataset.x) == 160
+    assert plan.seconds == pytest.approx(expected)
+    assert "about" in plan.words
+
+
+@pytest.mark.parametrize("amount", [8, 12, 20, 60, 1000])
+def test_a_limit_of_time_takes_the_first_size_that_fits(monkeypatch, amount):
+    plan = ready(Limit(amount, "seconds"), 2e-3, monkeypatch)
+    assert plan.seconds <= amount
+    size = plan.budget.trials, plan.budget.fresh_seeds, plan.training.steps / 100
+    larger = SIZES[: SIZES.index(size)]
+    for trials, seeds, share in larger:
+        steps = share * 100 + 21 * 32 / 48
+        runs = 3 * (trials + 2 * min(3, trials) + seeds)
+        assert (runs * steps * 2e-3 * HEAVIER + 9 * SECONDS_A_POPULATION) / 2 > amount
+    assert plan.notes[-1].startswith(f"to use the budget of {amount if amount < 120 else f'{amount / 60:g}'}")
+
+
+def test_a_limit_of_runs(monkeypatch):
+    plan = ready(Limit(60, "runs"), monkeypatch=monkeypatch)
+    assert plan.runs == 3 * (6 + 6 + 8) == 60
+    assert plan.notes[-1] == "to use the budget of 60 runs: 6 tuning trials instead of 8."
+
+
+def test_a_limit_in_which_nothing_can_be_shown_is_refused(monkeypatch):
+    with pytest.raises(
+        InvalidInput, match=r"3 recipes cannot be compared within 2 s: the smallest .* takes about \d+ s"
+    ):
+        ready(Limit(2, "seconds"), monkeypatch=monkeypatch)
+    with pytest.raises(InvalidInput, match="the smallest study that can show anything takes 36 runs"):
+        ready(Limit(35, "runs"), monkeypatch=monkeypatch)
+
+
+def test_a_time_for_a_network_that_was_not_timed_is_refused(monkeypatch):
+    with pytest.raises(InvalidInput, match="give a number of runs"):
+        ready(Limit(60, "seconds"), None, monkeypatch)
+    assert ready(Limit(60, "runs"), None, monkeypatch).seconds is None
+
+
+def test_a_study_within_a_limit_trains_no_more_than_that_and_goes_on_with_what_it_chose(tmp_path):
+    def study(folder):
+        return api.compare(
+            "mlp", blobs(), techniques=["sgd"], budget="24 runs", steps=8, processes=1, folder=folder
+        ).to_dict()
+
+    found = study(tmp_path / "a")
+    assert found["plan"]["runs"] == 24
+    assert any("to use the budget of 24 runs" in note for note in found["notes"])
+    again = api.resume(tmp_path / "a").to_dict()
+    assert again["rows"] == found["rows"]
+
+
+def test_a_budget_beside_trials_is_refused():
+    with pytest.raises(InvalidInput, match="a budget chooses trials and seeds itself"):
+        api.compare("mlp", blobs(), budget="2min", trials=3)
+
+
+def test_the_python_plan_is_the_studys():
+    asked = {"techniques": ["sgd"], "trials": 2, "seeds": 2, "steps": 6, "metric": "log-loss"}
+    plan = api.plan("mlp", blobs(), processes=1, **asked)
+    study = compare(
+        "mlp", plan.dataset, techniques=[find("sgd")], budget=plan.budget, training=plan.training, processes=1
+    )
+    assert (study.plan["runs"], study.metric) == (plan.runs, "log loss")
+    assert study.plan["words"].split(", in ")[0] == plan.words.split(", in ")[0]
