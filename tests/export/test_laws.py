@@ -18,7 +18,7 @@ from trainsmith.export.data_source import write_data
 from trainsmith.export.winner import make_export
 from trainsmith.network import build
 from trainsmith.optimizer import SCHEDULES
-from trainsmith.population import Training, make_member, rules_of
+from trainsmith.population import Training, judged_by, make_member, rules_of
 
 MOST_LINES = 150
 DRAW = np.random.default_rng(0)
@@ -99,6 +99,16 @@ def test_every_task_has_its_loss_and_its_score(task):
         assert train.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
         if task != "balanced" and task != "multilabel":
             torch.testing.assert_close((data.y[:3] - train.CENTRE) / train.SCALE, member.targets(data.y[:3]))
+
+
+@pytest.mark.parametrize("metric", ["log loss", "calibration error"])
+def test_another_metric_is_the_scripts_score_too(metric):
+    data = judged_by(TABLE, metric)
+    export = make_export(Run(Trial(Recipe()), 5), dense, data, TRAINING)
+    y = data.y[:60]
+    outputs = 3 * torch.randn(60, 3, generator=torch.Generator().manual_seed(1))
+    with imported(export.files) as train:
+        assert train.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from trainsmith.data import Dataset, Task
 from trainsmith.population import COSTS, Member
+from trainsmith.population.task import ByCalibration
 
 CROSS_ENTROPY = "return functional.cross_entropy(outputs, y)"
 NEXT = "return functional.cross_entropy(outputs.flatten(0, -2), y.flatten())"
@@ -30,6 +31,20 @@ return loss.item(), 2 * both / total if total else 1.0"""
 BITS = """\
 loss = functional.cross_entropy(outputs.flatten(0, -2), y.flatten())
 return loss.item(), -loss.item() / math.log(2)"""
+LOG_LOSS = """\
+loss = functional.cross_entropy(outputs, y)
+return loss.item(), -loss.item()"""
+CALIBRATION = """\
+confidence = outputs.double().softmax(-1).amax(-1)
+bins = (confidence * {bins}).ceil().long().clamp(1, {bins}) - 1
+right = (outputs.argmax(-1) == y).double()
+gaps = torch.zeros({bins}, dtype=torch.float64).index_add_(0, bins, right - confidence)
+return functional.cross_entropy(outputs, y).item(), -gaps.abs().sum().item() / len(y)"""
+JUDGED: dict[str, str] = {
+    "log loss": LOG_LOSS,
+    "calibration error": CALIBRATION.format(bins=ByCalibration.bins),
+}
+"""By metrics that are not their task's own."""
 SCORES: dict[Task, str] = {
     "classification": ACCURACY,
     "balanced": BALANCED,
@@ -48,7 +63,7 @@ def metric_of(member: Member) -> str:
 
 def score_source(dataset: Dataset) -> str:
     """The body of score(outputs, y), which returns (loss, score)."""
-    return SCORES[dataset.task]
+    return JUDGED.get(dataset.metric) or SCORES[dataset.task]
 
 
 def loss_source(dataset: Dataset, member: Member) -> str:
