@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.data import Dataset
+from trainsmith.errors import InvalidInput, shown
 from trainsmith.population import FIRST_LOSSES, Alone, Member, Training
 from trainsmith.population.luck import Luck, batches, noise_keys
 
@@ -38,7 +39,20 @@ def replay(
     """Take the first steps of a run with the script and with the study's loop. member: made ready anew.
 
     Where the run draws noise, the script draws the same meanwhile, so that its formulas are compared number for number.
+    Raises InvalidInput for a script that does not run.
     """
+    try:
+        return _replayed(files, member, dataset, first, training)
+    except InvalidInput:
+        raise
+    except Exception as error:  # source of a user's own may fail in any way once it stands alone
+        kind = type(error).__name__
+        raise InvalidInput(f"the exported source does not run by itself: {kind}: {shown(error, 200)}.") from error
+
+
+def _replayed(
+    files: Mapping[str, str], member: Member, dataset: Dataset, first: Mapping[str, Tensor], training: Training
+) -> Replay:
     draws = "initial.safetensors" not in files["train.py"]
     x, y = dataset.x[member.train], member.targets(dataset.y[member.train])
     watched = (dataset.x[member.watch], member.targets(dataset.y[member.watch]))
@@ -55,7 +69,8 @@ def replay(
             _drop_as(alone, network)
         losses = train.train(network, x, y, *(watched if member.stopping is not None else ()), steps=steps)
     apart = [abs(a - b) / max(abs(b), 1e-12) for a, b in zip(losses, expected, strict=False)]
-    return Replay(True, draws, max(apart), alone.places > 0)
+    worst = max(apart) if len(losses) == len(expected) or member.stopping is not None else math.inf
+    return Replay(True, draws, worst if all(map(math.isfinite, apart)) else math.inf, alone.places > 0)
 
 
 def _starts_at(first: Mapping[str, Tensor], train: Any, x: Tensor, y: Tensor) -> bool:

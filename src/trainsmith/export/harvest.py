@@ -8,8 +8,12 @@ formula and paper stay.
 import ast
 import functools
 import inspect
+import os
 import sys
-from collections.abc import Iterator
+import sysconfig
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +21,9 @@ from trainsmith.errors import InvalidInput
 from trainsmith.export.trimmed import SourceText, Trimmed
 from trainsmith.optimizer import Optimizer
 from trainsmith.optimizer.plain import Optimizer as PlainOptimizer
+
+INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
+"""Where packages lie that are imported, not copied."""
 
 
 class Harvest:
@@ -39,7 +46,23 @@ class Harvest:
         """
         thing = inspect.unwrap(thing)
         thing = PlainOptimizer if thing is Optimizer else thing
-        return self._define(sys.modules[thing.__module__], thing.__qualname__)
+        module = sys.modules[thing.__module__]
+        if not is_at_hand(module):
+            self.imports[f"from {module.__name__} import {thing.__qualname__}"] = None
+            return str(thing.__qualname__)
+        return self._define(module, thing.__qualname__)
+
+    def add_subclass(self, base: type, name: str, about: str, method: str) -> str:
+        """A class of that name that has one method more than `base`, whose source is `method`; its name."""
+        if name in self._parts:
+            return name
+        module, parent = sys.modules[base.__module__], self.add(base)
+        statements = _read(module)[1]
+        for used in ast.walk(ast.parse(method)):
+            if isinstance(used, ast.Name) and self._resolve(module, used.id, statements) != used.id:
+                raise InvalidInput(f"{used.id}, which {base.__qualname__} uses, has two meanings: rename one of them.")
+        self._parts[name] = f'class {name}({parent}):\n    """{about}"""\n\n{textwrap.indent(method, "    ")}'
+        return name
 
     def _define(self, module: ModuleType, name: str) -> str:
         key = (module.__name__, name)
@@ -55,55 +78,111 @@ class Harvest:
             given += "_"
         self._names[key] = given
         node = statements[name]
-        trimmed = Trimmed(source, node)
+        trimmed = Trimmed(source, node, _is_ours(module))
         for used in trimmed.used:
             found = given if used.id == name else self._resolve(module, used.id, statements)
             if found != used.id:
                 trimmed.replace(source.span(used), found)
         if given != name and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             trimmed.replace(source.name_of(node), given)
-        self._parts[given] = trimmed.text()
+        self._parts[given] = textwrap.dedent(" " * node.col_offset + trimmed.text())
         return given
 
     def _resolve(self, module: ModuleType, name: str, statements: dict[str, ast.stmt]) -> str:
         """Make sure that `name`, used in `module`, is known in the text; what it is called there."""
-        if name in ("InvalidInput", "unknown_name"):
+        if name in ("InvalidInput", "unknown_name") and _is_ours(module):
             return "ValueError"
         node = statements.get(name)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             return self._import(module, name, node)
-        return name if node is None else self._define(module, name)
+        if node is None:
+            return self._starred(module, name)
+        return self._define(module, name)
+
+    def _starred(self, module: ModuleType, name: str) -> str:
+        """A name that the module has by `from x import *`, or a builtin one."""
+        for node in ast.walk(_tree(module)):
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+                origin = sys.modules[_origin(module, node)]
+                if hasattr(origin, name) and not is_at_hand(origin):
+                    self.imports[f"from {origin.__name__} import {name}"] = None
+                elif hasattr(origin, name):
+                    return self._resolve(origin, name, _read(origin)[1])
+        return name
 
     def _import(self, module: ModuleType, name: str, node: ast.Import | ast.ImportFrom) -> str:
         alias = next(a for a in node.names if (a.asname or a.name).split(".")[0] == name)
-        origin = str(node.module) if isinstance(node, ast.ImportFrom) else alias.name
-        if origin.split(".")[0] != "trainsmith":
+        origin = _origin(module, node) if isinstance(node, ast.ImportFrom) else alias.name
+        if not is_at_hand(sys.modules.get(origin)):
             before = f"from {origin} " if isinstance(node, ast.ImportFrom) else ""
             self.imports[f"{before}import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")] = None
             return name
         value = vars(module)[name]
         if isinstance(value, ModuleType):
-            raise InvalidInput(f"{module.__name__} uses the whole of {value.__name__}, which cannot be exported.")
+            raise InvalidInput(
+                f"{module.__name__} imports {value.__name__} as a whole, so its source cannot be put into one file; "
+                f"import the names that it uses."
+            )
         if inspect.isfunction(value) or inspect.isclass(value):
             return self.add(value)
         return self._define(_home(origin, alias.name), alias.name)
+
+
+def _is_ours(module: ModuleType) -> bool:
+    return module.__name__.split(".")[0] == "trainsmith"
+
+
+def is_at_hand(module: ModuleType | None) -> bool:
+    """Whether a module's source is copied: trainsmith's and a user's own, not that of installed packages."""
+    if module is None or not getattr(module, "__file__", None):
+        return module is not None and module.__name__ == "__main__"
+    path = str(Path(str(module.__file__)).resolve())
+    installed = any(path.startswith(f"{Path(sysconfig.get_path(p)).resolve()}{os.sep}") for p in INSTALLED)
+    return _is_ours(module) or not installed
+
+
+def _origin(module: ModuleType, node: ast.ImportFrom) -> str:
+    """The full name of the module that a statement in `module` imports from."""
+    if not node.level:
+        return str(node.module)
+    package = str(module.__package__).split(".")
+    return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
 
 
 def _home(module: str, name: str) -> ModuleType:
     """The module in whose source the constant that `module` has as `name` is written."""
     found = sys.modules[module]
     node = _read(found)[1].get(name)
-    return _home(str(node.module), name) if isinstance(node, ast.ImportFrom) else found
+    return _home(_origin(found, node), name) if isinstance(node, ast.ImportFrom) else found
+
+
+@functools.cache
+def _text(module: ModuleType) -> str:
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError) as error:
+        raise InvalidInput(f"the source of {module.__name__} is not there, so it cannot be exported.") from error
+
+
+@functools.cache
+def _tree(module: ModuleType) -> ast.Module:
+    return ast.parse(_text(module))
 
 
 @functools.cache
 def _read(module: ModuleType) -> tuple[SourceText, dict[str, ast.stmt]]:
     """A module's source, and for each name at its top the statement that binds it."""
-    try:
-        text = inspect.getsource(module)
-    except (OSError, TypeError) as error:
-        raise InvalidInput(f"the source of {module.__name__} is not there, so it cannot be exported.") from error
-    return SourceText(text), {name: node for node in ast.parse(text).body for name in _bound(node)}
+    return SourceText(_text(module)), {name: node for node in _top(_tree(module).body) for name in _bound(node)}
+
+
+def _top(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """A module's statements, also those inside of if and try."""
+    for node in body:
+        yield node
+        for part in ("body", "orelse", "handlers", "finalbody") if isinstance(node, (ast.If, ast.Try)) else ():
+            inner = getattr(node, part, [])
+            for statement in inner:
+                yield from _top(statement.body if isinstance(statement, ast.ExceptHandler) else [statement])
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:

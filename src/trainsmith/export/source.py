@@ -14,31 +14,36 @@ from trainsmith.errors import InvalidInput
 from trainsmith.export.harvest import Harvest
 from trainsmith.export.readable import readable
 from trainsmith.initialization import outputs_of
+from trainsmith.network import Factory
+from trainsmith.network.functional import rewritten
 from trainsmith.network.plain import AtEachPosition, Residual
 from trainsmith.regularization import activity_cost
 
 AROUND = (Residual, AtEachPosition)
 """Classes that are made with the one module they hold."""
+LAST = (nn.LayerNorm, nn.RMSNorm)
+"""Layers that look at the last axis alone, at however many positions."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a module that needs torch alone, and the network whose state_dict fits what it builds."""
+    """The text of a module, and the network whose state_dict fits what it builds. about: where the text comes from."""
 
     text: str
     network: nn.Module
+    about: str = ""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a network of a user's own comes from.
+    """Where a network comes from that is no sequence of known layers.
 
-    imports: the line that imports its factory. call: the call that makes it. made: of each of its modules, by its id,
-    the path and the repr that it had when the factory had made it.
+    factory: what makes it. arguments: of the call, as source. made: of each of its modules, by its id, the path and
+    the repr that it had when the factory had made it.
     """
 
-    imports: str
-    call: str
+    factory: Factory
+    arguments: str
     made: Mapping[int, tuple[str, str]]
 
 
@@ -59,17 +64,18 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     if costs:
         writer.harvest.add(activity_cost)
     plain = writer.plain(network)
-    lines = [] if origin is None else [f"network = {origin.call}", *writer.changes(plain)]
+    lines = []
+    if origin is not None:
+        lines = [f"network = {writer.harvest.add(origin.factory)}({origin.arguments})", *writer.changes(plain)]
     body = [
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
         *(f"    {line}" for line in lines),
         f"    return {writer.expression(plain)}",
     ]
-    imports = "from collections import OrderedDict\nfrom torch import nn\n" + (f"{origin.imports}\n" if origin else "")
+    imports = "from collections import OrderedDict\nfrom torch import nn\n"
     title = '"""The network that won the comparison, in plain PyTorch."""\n\n'
-    own = () if origin is None else (origin.imports.split()[1].split(".")[0],)
-    return Source(readable("\n".join([title, imports, writer.harvest.text, *body, ""]), own), plain)
+    return Source(readable("\n".join([title, imports, writer.harvest.text, *body, ""])), plain)
 
 
 class _Writer:
@@ -95,7 +101,8 @@ class _Writer:
             return nn.Sequential(*children.values()) if _numbered(layer) else nn.Sequential(OrderedDict(children))
         if type(layer) in AROUND:
             (child,) = layer.children()
-            return type(layer)(self.plain(child))
+            inside = self.plain(child)
+            return inside if isinstance(inside, LAST) else type(layer)(inside)
         make: Any = getattr(layer, "plain", None)
         if make is None or not getattr(layer, "trains_as_plain", True):
             return layer
@@ -106,18 +113,27 @@ class _Writer:
         if id(layer) not in self.paths:
             return [line for child in layer.children() for line in self.changes(child)]
         path, made = self.paths[id(layer)]
-        lines, others = [], []
+        lines, others = self._class_changed(layer, path), []
         for name, child in layer.named_children():
             lines += self.changes(child)
             place = f"{path}.{name}".removeprefix(".")
             if self.paths.get(id(child), (None,))[0] != place:
                 others.append(f"{_reached(place)} = {self.expression(child)}")
-        if isinstance(layer, nn.Sequential) and (others or len(layer) != made.count("\n  (")):
+        if isinstance(layer, nn.Sequential) and _numbered(layer) and (others or len(layer) != made.count("\n  (")):
             inside = ", ".join(map(self.expression, layer))
             return [*lines, f"{_reached(path)} = nn.Sequential({inside})"]
         if not any(True for _ in layer.children()) and repr(layer) != made:
             return [f"{_reached(path)} = nn.{layer!r}"]  # other widths, or no bias
         return lines + others
+
+    def _class_changed(self, layer: nn.Module, path: str) -> list[str]:
+        """The statement that gives a module the class whose activation functions are modules, if it has it."""
+        base: Any = type(layer).__mro__[1]
+        new = rewritten(base) if issubclass(base, nn.Module) else None
+        if new is None or new.kind is not type(layer):
+            return []
+        name = self.harvest.add_subclass(base, new.kind.__name__, str(new.kind.__doc__), new.source)
+        return [f"{_reached(path)}.__class__ = {name}"]
 
     def expression(self, layer: nn.Module) -> str:
         """The call that makes a layer, or where it is found in the factory's network."""

@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-NOT_EXPORTED = ("plain", "__getstate__", "groups")
-"""Methods that mean nothing outside trainsmith."""
+NOT_EXPORTED = (
+    "plain", "__getstate__", "groups", "trains_as_plain", "takes_out_the_mean", "least_axes", "kinds", "activations",
+)  # fmt: skip
+"""Methods and attributes of classes that mean nothing outside trainsmith."""
 CUT_AT = ("Differs:", "Pitfall:", "Helps:", ">>>")
 """The parts of a page from which on a docstring is left out."""
 RAISES = re.compile(r"\s*Raises InvalidInput[^.]*\.")
@@ -39,10 +41,13 @@ class SourceText:
 
 
 class Trimmed(ast.NodeVisitor):
-    """Visits a definition and notes what to take off it, and which names what is left uses."""
+    """Visits a definition and notes what to take off it, and which names what is left uses.
 
-    def __init__(self, source: SourceText, node: ast.stmt) -> None:
-        self.source = source
+    ours: whether it is trainsmith's. Of a user's own only the types are taken off.
+    """
+
+    def __init__(self, source: SourceText, node: ast.stmt, ours: bool = True) -> None:
+        self.source, self.ours = source, ours
         self.edits: list[tuple[int, int, str]] = []
         self.used: list[ast.Name] = []
         self._top = node
@@ -96,13 +101,18 @@ class Trimmed(ast.NodeVisitor):
             self.visit(node.annotation)
             return
         if node.value is None:
-            self.replace(self.source.lines_of(node))
+            begin, end = self.source.lines_of(node)
+            self.replace((begin, end), "" if self.ours else " " * node.col_offset + "pass\n")
             return
         self.replace((self.source.span(node.target)[1], self.source.span(node.annotation)[1]))
         self.visit(node.value)
         self.visit(node.target)
 
     def _body(self, body: Sequence[ast.stmt], in_class: bool = False) -> None:
+        if not self.ours:
+            for node in body:
+                self.visit(node)
+            return
         kept = 0
         for i, node in enumerate(body):
             if i == 0 and _is_text(node):
@@ -132,7 +142,9 @@ class Trimmed(ast.NodeVisitor):
 
 
 def _left_out(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and node.name in NOT_EXPORTED
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    names = [getattr(t, "id", "") for t in targets]
+    return getattr(node, "name", "") in NOT_EXPORTED or any(name in NOT_EXPORTED for name in names)
 
 
 def _is_entry(decorator: ast.expr) -> bool:

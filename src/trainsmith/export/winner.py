@@ -1,7 +1,9 @@
 """Export: the winning recipe as a training script, its network as source, its weights, and a README."""
 
+import ast
 import math
 import statistics
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +19,17 @@ from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.export.check import Replay, replay
 from trainsmith.export.data_source import write_data
+from trainsmith.export.own_network import recorder
 from trainsmith.export.readable import readable
 from trainsmith.export.scores import metric_of
-from trainsmith.export.source import write_source
 from trainsmith.export.template import filled
 from trainsmith.export.training_source import OWN, Script, output_of
 from trainsmith.network import Factory
 from trainsmith.population import FIRST_LOSSES, Member, Training, make_member
 from trainsmith.regularization import ActivityPenalty
 
-REQUIREMENTS = "torch\nnumpy\nsafetensors\nscikit-learn\n"
+INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
+"""Packages whose name at installation is not that of the import."""
 AGREES = (
     "Yes: data, split, first weights and batches are drawn as the study drew them. When this was written, the first "
     "{steps} training losses of `train.py` agreed with the study's to {deviation:.1e} of their size. Rounding, which "
@@ -40,15 +43,26 @@ IN_LAW = (
     "their size: the formulas are the same."
 )
 
+DIFFERS = (
+    "It was not shown: when this was written, the first {steps} training losses of `train.py` differed from the "
+    "study's by up to {deviation:.1e} of their size, although data, split and first weights are the same. A network "
+    "that draws noise in its own way, or keeps something from one step to the next, is the usual reason."
+)
+ALIKE = 1e-4
+"""Losses that lie nearer to one another, relative to their size, differ by rounding."""
+
 
 @dataclass(frozen=True)
 class Export:
-    """A run's export, ready to be written. files: the texts by their names. first: the weights it starts from."""
+    """A run's export, ready to be written.
+
+    files: the texts by their names. first: the weights it starts from. about: where the network's source comes from.
+    """
 
     files: dict[str, str]
     first: dict[str, Tensor]
     replay: Replay
-    network: nn.Module
+    about: str
 
 
 def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Training) -> Export:
@@ -57,12 +71,14 @@ def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Tr
     Raises InvalidInput for a run that cannot be exported.
     """
 
+    factory = recorder(network)
+
     def fresh() -> Member:
-        return make_member(run, network, dataset)
+        return make_member(run, factory, dataset)
 
     member = fresh()
     output = output_of(member.objective.network, dataset.x[:2])
-    source = write_source(member.objective.network, dataset.x[:2], costs=_costs(member))
+    source = factory.source(member.objective.network, dataset.x[:2], dataset, _costs(member))
     first = {name: t.detach().clone().contiguous() for name, t in source.network.state_dict().items()}
     from_model = ("activity_cost",) if _costs(member) else ()
     title = {"data": _quoted(dataset.name), "recipe": str(run.trial.recipe)}
@@ -84,7 +100,7 @@ def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Tr
         standardized=dataset.task in ("regression", "autoencoding"),
     )
     files["evaluate.py"] = readable(evaluate, OWN)
-    return Export(files, first, found, source.network)
+    return Export(files, first, found, source.about)
 
 
 def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder: Path, training: Training) -> Path:
@@ -103,22 +119,24 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     seed = next(seed for seed, s in finished.items() if s == middle)
     run = Run(best.trial, seed)
     export = make_export(run, network, dataset, training)
-    member = make_member(run, network, dataset)
+    factory = recorder(network)
+    member = make_member(run, factory, dataset)
     trained = member.objective.network
     trained.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in study.states[seed].items()})
-    plain = write_source(trained, dataset.x[:2]).network
+    plain = factory.source(trained, dataset.x[:2], dataset, costs=False).network
     x, y = dataset.test.open()
     with torch.no_grad():
         score = member.rules.score(_predicted(plain.eval(), x), member.targets(y))[1]
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in export.files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    save_file({k: v.contiguous() for k, v in plain.state_dict().items()}, folder / "weights.safetensors")
+    weights = {name: t.detach().clone().contiguous() for name, t in plain.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
     if not export.replay.draws_weights:
         save_file(export.first, folder / "initial.safetensors")
     where = write_data(dataset, folder)
-    pandas = "pandas\n" if "import pandas" in (folder / "data.py").read_text(encoding="utf-8") else ""
-    (folder / "requirements.txt").write_text(REQUIREMENTS + pandas)
+    needed = _requirements([*export.files.values(), (folder / "data.py").read_text(encoding="utf-8")])
+    (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in needed))
     (folder / "README.md").write_text(_readme(study, export, member, score, where), encoding="utf-8")
     return folder
 
@@ -127,14 +145,25 @@ def _readme(study: Study, export: Export, member: Member, score: float, where: s
     best, test, seeds = study.best(), study.test.score, len(study.plan["seeds"])
     one = (test.high - test.low) / 2 * math.sqrt(seeds + 1)
     found = export.replay
-    same = (IN_LAW if found.noisy else AGREES).format(steps=FIRST_LOSSES, deviation=found.deviation)
+    words = (IN_LAW if found.noisy else AGREES) if found.deviation < ALIKE else DIFFERS
+    same = words.format(steps=FIRST_LOSSES, deviation=found.deviation)
     same = "\n".join(textwrap.wrap(same, 110, break_long_words=False))
     return filled(
         "README.md.jinja", data=study.data, recipe=best.recipe, network=study.network, values=list(best.values.items()),
-        metric=metric_of(member), score=score, where=where, techniques="techniques.py" in export.files,
+        metric=metric_of(member), score=score, about=export.about, where=where,
+        techniques="techniques.py" in export.files,
         stored=not found.draws_weights, start=best.recipe.initialization, seeds=seeds, mean=test.mean, low=test.low,
         high=test.high, one_low=test.mean - one, one_high=min(1.0, test.mean + one), same=same,
     )  # fmt: skip
+
+
+def _requirements(sources: list[str]) -> list[str]:
+    """The packages that some source imports, besides Python's own and one another, as they are installed."""
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    packages = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - set(OWN)
+    return sorted({"torch"} | {INSTALLED_AS.get(p, p) for p in packages}, key=lambda p: (p != "torch", p))
 
 
 def _costs(member: Member) -> bool:

@@ -43,7 +43,7 @@ def build(
         )
     taken = families_taken(factory)
     chosen = {family: (makers or {}).get(family, PLAIN[family]) for family in taken}
-    shape = (input_shape, outputs) if _takes_shape(factory) else ()
+    shape = (input_shape, outputs) if takes_shape(factory) else ()
     try:
         module = factory(*shape, **chosen)
     except InvalidInput:
@@ -171,7 +171,7 @@ def _parameters(factory: Factory) -> Iterator[str]:
         raise InvalidInput(f"the network factory {_called(factory)} does not tell its arguments.") from error
 
 
-def _takes_shape(factory: Factory) -> bool:
+def takes_shape(factory: Factory) -> bool:
     """Whether the factory wants (input_shape, outputs). Raises InvalidInput where it wants one or three things."""
     own = {n: p for n, p in inspect.signature(factory).parameters.items() if n not in GIVEN}
     needed = [n for n, p in own.items() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

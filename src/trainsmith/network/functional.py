@@ -29,6 +29,8 @@ CALLS: dict[Any, type[nn.Module]] = {
     functional.tanh: nn.Tanh, torch.tanh: nn.Tanh, functional.sigmoid: nn.Sigmoid, torch.sigmoid: nn.Sigmoid,
 }  # fmt: skip
 """torch's element-wise activation functions and the modules that do the same."""
+KNOWN = ("torch.nn.modules", "trainsmith.activation", "trainsmith.normalization", "transformers.activations")
+"""Where modules come from whose calls are their own affair."""
 METHODS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu_": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 """Methods of tensors that are activation functions."""
 
@@ -72,7 +74,7 @@ def call_modules(root: nn.Module, example: Tensor) -> tuple[str, ...]:
 def called(root: nn.Module, example: Tensor) -> Counter[str]:
     """How often each activation function is called in a forward pass, other than by torch's own modules."""
     log = _Log()
-    kept = [m for m in root.modules() if type(m).__module__.startswith(("torch.nn.modules", "trainsmith."))]
+    kept = [m for m in root.modules() if type(m).__module__.startswith(KNOWN)]
     hooks = [m.register_forward_pre_hook(log.enter) for m in kept]
     hooks += [m.register_forward_hook(log.leave, always_call=True) for m in kept if not isinstance(m, nn.Sequential)]
     hooks = [h for h in hooks if h is not None]
@@ -115,7 +117,7 @@ def _outputs(root: nn.Module, example: Tensor) -> Tensor:
 def rewritten(kind: type[nn.Module]) -> Rewritten | None:
     """The class with modules in the place of calls; None for one that calls none, or whose forward cannot be read."""
     forward: Any = kind.forward
-    if kind.__module__.startswith(("torch.", "trainsmith.")) or getattr(forward, "__closure__", None):
+    if kind.__module__.startswith(("torch.", *KNOWN)) or getattr(forward, "__closure__", None):
         return None
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(forward)))

@@ -15,6 +15,7 @@ from trainsmith.network.functional import call_modules
 from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
 from trainsmith.network.widths import Call, calls_of, widen
 
+TORCHS = (torch_activations.__name__, "transformers.activations")
 NOT_ELEMENTWISE = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.MultiheadAttention, nn.GLU)
 EXAMPLES_TO_START_FROM = 512
 """Initializations and layers that start from data see so many examples, a batch."""
@@ -102,8 +103,8 @@ def apply(
 
 
 def is_activation(module: nn.Module) -> bool:
-    """Whether `module` is an element-wise activation function, torch's or ours."""
-    torchs = type(module).__module__ == torch_activations.__name__ and not isinstance(module, NOT_ELEMENTWISE)
+    """Whether `module` is an element-wise activation function, torch's, ours or that of Hugging Face transformers."""
+    torchs = type(module).__module__ in TORCHS and not isinstance(module, NOT_ELEMENTWISE)
     return torchs or type(module) in {t.make for t in techniques("activation")}
 
 
