@@ -15,7 +15,7 @@ LAYERS = [
     {"store"},
     {"inspection", "comparison"},
     {"report", "export"},
-    {"api", "progress"},
+    {"api", "doctor", "progress"},
     {"examine", "studies"},
     {"study_file"},
     {"cli"},

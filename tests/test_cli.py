@@ -68,6 +68,49 @@ def test_inspect_prints_layers_and_draws_them(run, tmp_path):
     assert len(numbers["layers"]) >= 11
 
 
+NET = """from torch import nn
+
+
+def build(shape, outputs):
+    layers = [m for _ in range(6) for m in (nn.LazyLinear(12), nn.Sigmoid())]
+    return nn.Sequential(nn.Flatten(), *layers, nn.LazyLinear(outputs))
+"""
+
+
+def test_a_network_of_ones_own_is_inspected_as_it_is_and_the_page_is_written(run, tmp_path):
+    net = NET.replace("nn.LazyLinear(12)", "nn.Linear(13 if _ == 0 else 12, 12)").replace("LazyLinear(", "Linear(12, ")
+    (tmp_path / "my_sigmoids.py").write_text(net)
+    done = run("inspect", "my_sigmoids.py:build", "--data", "wine", "--out", "why.html")
+    assert done.exit_code == 0, done.output
+    for word in ("unscaled inputs", "gradient vanishes", "Remedies: 100 steps", "page: why.html"):
+        assert word in " ".join(done.output.split()), word
+    assert "<svg" in (tmp_path / "why.html").read_text()
+    again = run("inspect", "my_sigmoids:build", "--data", "wine", "--no-remedies", "--json")
+    numbers = json.loads(again.stdout)
+    assert "remedies" not in numbers
+    assert {f["short"] for f in numbers["findings"]} >= {"unscaled inputs", "gradient vanishes"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("inspect", "digits", "--data", "wine"), "the first argument is a network"),
+        (("inspect", "nowhere.py:build", "--data", "wine"), "there is no file"),
+        (("inspect", "broken.py:build", "--data", "wine"), "ZeroDivisionError"),
+        (("inspect", "empty.py:build", "--data", "wine"), "has no 'build'"),
+        (("inspect", "wine", "--lr", "-1"), "learning rate must be above 0"),
+        (("inspect", "--example", "depth", "--out", "x.html"), "drawn as a picture"),
+    ],
+)
+def test_mistakes_about_networks_are_one_sentence(run, tmp_path, arguments, words):
+    (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "empty.py").write_text("")
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_the_depth_example_shows_the_collapse(run, tmp_path):
     done = run("inspect", "--example", "depth", "--json")
     assert done.exit_code == 0, done.output
@@ -135,7 +178,11 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_trained(run,
     assert "exists already" in run("compare", "wine", "--out", "full").stderr
 
 
-@pytest.mark.parametrize("arguments", [("inspect",), ("inspect", "digits", "--example", "depth"), ("compare",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("inspect",), ("inspect", "digits", "--example", "depth"), ("compare",), ("inspect", "--data", "wine"),
+     ("inspect", "net:build", "--data", "wine", "--recipe", "optimizer=sgd")],
+)  # fmt: skip
 def test_a_malformed_command_explains_its_usage(run, arguments):
     done = run(*arguments)
     assert done.exit_code == 2

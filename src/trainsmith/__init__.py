@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from trainsmith.api import Comparison, compare, inspect, plan
+    from trainsmith.api import Comparison, compare, plan
     from trainsmith.catalogue import Recipe, find, techniques
+    from trainsmith.doctor import inspect
     from trainsmith.errors import InvalidInput
     from trainsmith.population import Population
 
 _HOMES = {
     "Comparison": "trainsmith.api",
     "compare": "trainsmith.api",
-    "inspect": "trainsmith.api",
+    "inspect": "trainsmith.doctor",
     "plan": "trainsmith.api",
     "Recipe": "trainsmith.catalogue",
     "find": "trainsmith.catalogue",

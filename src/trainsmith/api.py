@@ -1,4 +1,4 @@
-"""The door for Python users: compare and inspect, returning objects that draw themselves."""
+"""The door for Python users: compare, returning an object that draws itself. For inspect see doctor.py."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Group
-from torch import nn
 
-from trainsmith import __version__, inspection
+from trainsmith import __version__
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import Announce, Budget, Prepared, Row, Study, default_baseline, limit, prepare
 from trainsmith.comparison import compare as run_comparison
@@ -25,8 +24,6 @@ from trainsmith.export.stored import WINNER
 from trainsmith.network import Factory
 from trainsmith.population import Training, judged_by, rules_of
 from trainsmith.report import family_tables, report_html, summary, write_report
-from trainsmith.report.inspection_figure import layer_figure
-from trainsmith.report.inspection_table import layer_table
 from trainsmith.report.terminal import Printable
 from trainsmith.store import Store, data_of, digest, network_name, opened, recipe_of, source_digest
 
@@ -247,39 +244,3 @@ def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, ne
         for name in names.split("+"):
             recipe = recipe.having(find(name, family))
     return recipe
-
-
-class Inspection:
-    """What `inspect` measured, and how one looks at it."""
-
-    def __init__(self, measured: inspection.Inspection) -> None:
-        self.measured = measured
-
-    @property
-    def layers(self) -> tuple[inspection.LayerStatistics, ...]:
-        return self.measured.layers
-
-    @property
-    def findings(self) -> tuple[inspection.Finding, ...]:
-        return self.measured.findings
-
-    def table(self) -> Printable:
-        """One row per layer, and the findings in words; print it."""
-        return Printable(layer_table(self.measured))
-
-    def figure(self, path: str | Path) -> Path:
-        """Write one histogram per layer as a PNG; returns its path."""
-        layer_figure(self.measured, Path(path))
-        return Path(path)
-
-    def to_dict(self) -> dict[str, Any]:
-        return self.measured.to_dict()
-
-
-def inspect(module: nn.Module, batch: torch.Tensor | tuple[Any, ...], loss: Any = None) -> Inspection:
-    """How signal and gradient pass through every layer of `module` on `batch`; the module is left as it was.
-
-    batch: inputs, or (inputs, targets). loss: loss(outputs, targets) -> scalar; by default cross-entropy for
-    class indices and squared error for numbers.
-    """
-    return Inspection(inspection.inspect(module, batch, loss))

@@ -43,7 +43,7 @@ def main() -> None:
 
     \b
     trainsmith compare digits        compare techniques, fairly tuned, with a report
-    trainsmith inspect digits        how signal and gradient pass through every layer
+    trainsmith inspect digits        why a network trains badly, and what helps
     trainsmith techniques            the catalogue
     trainsmith studies               what was compared, and what is unfinished
     """
@@ -124,35 +124,39 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
 
 
 @main.command()
-@click.argument("data", required=False)
+@click.argument("what", metavar="DATA", required=False)
+@click.option("--data", help="Data for a network of your own, which is then given in place of DATA.")
 @click.option("--example", type=click.Choice(["depth"]), help="A classic experiment instead of data.")
 @click.option("--network", help="A name, package.module:factory or file.py:factory [default: mlp; gpt for a text].")
 @click.option("--recipe", help="Techniques to put in first, such as initialization=normal,activation=tanh.")
+@click.option("--lr", type=float, help="The learning rate to judge [default: that of the recipe's optimizer].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws weights and batch.")
-@click.option("--out", type=click.Path(path_type=Path), help="The picture [default: inspect-DATA.png].")
+@click.option("--remedies/--no-remedies", default=True, help="Try what may help against the findings [default: try].")
+@click.option("--out", type=click.Path(path_type=Path), help="A .png or .html [default: inspect-DATA.png].")
 @data_options
 @json_option
-def inspect(data: str | None, example: str | None, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Show how signal and gradient pass through every layer of a network on DATA, at its start."""
-    if (data is None) == (example is None):
-        raise click.UsageError("say either DATA, such as digits, or --example depth.")
+def inspect(what: str | None, data: str | None, example: str | None, as_json: bool, **options: Any) -> None:
+    """Say why a network trains badly, and what helps: every layer on DATA at its start, findings, remedies tried.
+
+    A network of your own, as it is: trainsmith inspect net.py:build --data my.npz, or package.module:build.
+    """
+    if (what is None) == (example is None) or (data is not None and what is None):
+        raise click.UsageError("say either DATA, such as digits, or NETWORK --data DATA, or --example depth.")
+    if data is not None and (options["network"] or options["recipe"]):
+        raise click.UsageError("with --data the network is inspected as it is; leave out --network and --recipe.")
     from trainsmith import examine
     from trainsmith.report.terminal import show
 
-    if example:
-        result = examine.depth(options["seed"])
-    else:
-        assert data is not None
-        result = examine.network(
-            data, options["network"], _pairs(options["recipe"]), options["seed"],
-            **_reading(options),
-        )  # fmt: skip
-    picture = result.draw(out or Path(f"inspect-{Path(data).stem if data else example}.png"))
+    more = {"rate": options["lr"], "remedies": options["remedies"], **_reading(options)}
+    recipe = _pairs(options["recipe"])
+    result = examine.asked(what, data, example, options["network"], recipe, options["seed"], **more)
+    name = Path(data or what or example or "").stem
+    picture = result.draw(options["out"] or Path(f"inspect-{name}.png"))
     if as_json:
         click.echo(json.dumps({**result.numbers, "picture": str(picture)}, indent=1, ensure_ascii=False))
         return
     show(result.table)
-    click.echo(f"picture: {picture}")
+    click.echo(f"{'page' if picture.suffix == '.html' else 'picture'}: {picture}")
 
 
 @main.command()

@@ -7,20 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from rich.console import RenderableType
-from rich.table import Table
+from torch import Tensor, nn
 
 from trainsmith.api import make_baseline
 from trainsmith.catalogue import Run, Trial
-from trainsmith.data import load
-from trainsmith.inspection import depth_experiment, inspect
-from trainsmith.network import default_network
-from trainsmith.population import make_member
-from trainsmith.report.inspection_figure import depth_figure, layer_figure
-from trainsmith.report.inspection_table import depth_table, layer_table
+from trainsmith.data import Dataset, load
+from trainsmith.doctor import Inspection, inspect
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import depth_experiment
+from trainsmith.network import build, default_network
+from trainsmith.population import Member, Training, make_member
+from trainsmith.population.luck import key
+from trainsmith.report.inspection_figure import depth_figure
+from trainsmith.report.inspection_table import depth_table
 
 EXAMPLES = 1000
-"""Training examples that a network is inspected on, at most."""
+"""Training examples that a network is inspected on, at most, and held-back ones beside them."""
+PAGE = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -28,28 +34,87 @@ class Shown:
     """An inspection ready to print: its numbers for machines, its table, and how to draw it to a path."""
 
     numbers: dict[str, Any]
-    table: RenderableType | Table
+    table: RenderableType
     draw: Callable[[Path], Path]
 
 
-def network(data: str, name: str | None, recipe: Mapping[str, str] | None, seed: int, **reading: Any) -> Shown:
+def asked(
+    what: str | None, data: str | None, example: str | None, name: str | None, recipe: Mapping[str, str] | None,
+    seed: int, **more: Any,
+) -> Shown:  # fmt: skip
+    """The experiment `example`; or the network `what` on `data`; or, where data is None, a network on the data `what`."""
+    if example is not None:
+        return depth(seed)
+    assert what is not None
+    return network(what, name, recipe, seed, **more) if data is None else own(what, data, seed, **more)
+
+
+def network(
+    data: str, name: str | None, recipe: Mapping[str, str] | None, seed: int, rate: float | None = None,
+    remedies: bool = True, **reading: Any,
+) -> Shown:  # fmt: skip
     """The network `name`, or the default one for the data, with the baseline changed by `recipe`, at its start."""
     dataset = load(data, **reading)
     chosen_network = name or default_network(dataset.kind)
     run = Run(Trial(make_baseline(recipe, dataset, chosen_network)), seed)
     member = make_member(run, chosen_network, dataset)
-    chosen = member.train[:EXAMPLES]
-    batch = dataset.x[chosen], member.targets(dataset.y[chosen])
-    measured = inspect(member.objective.network, batch, member.objective.loss)
-    return Shown(measured.to_dict(), layer_table(measured), lambda path: _drawn(layer_figure, measured, path))
+    module = member.objective.network
+    return _shown(module, member, dataset, _optimizer(module, member, rate), chosen_network, remedies)
+
+
+def own(factory: str, data: str, seed: int, rate: float | None = None, remedies: bool = True, **reading: Any) -> Shown:
+    """The network that `factory` makes, untouched, on `data`."""
+    if ":" not in factory:
+        raise InvalidInput(
+            f"with --data the first argument is a network, such as package.net:build or net.py:build; got '{factory}'."
+        )
+    dataset = load(data, **reading)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(seed, "construction"))
+        module = build(factory, dataset.input_shape, dataset.outputs)
+    usual = default_network(dataset.kind)  # only its split, targets and loss are used
+    member = make_member(Run(Trial(make_baseline(None, dataset, usual)), seed), usual, dataset)
+    return _shown(module, member, dataset, _optimizer(module, member, rate), factory, remedies)
+
+
+def _optimizer(module: nn.Module, member: Member, rate: float | None) -> torch.optim.Optimizer | None:
+    """The run's rule for these weights, with this learning rate if one is given."""
+    numbers = dict(member.numbers)
+    if rate is not None:
+        if not rate > 0 or "lr" not in numbers:
+            raise InvalidInput(f"the learning rate must be above 0, of an optimizer that has one; got {rate}.")
+        numbers["lr"] = rate
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return member.rule(trained, **numbers) if trained else None
+
+
+def _shown(module: nn.Module, member: Member, dataset: Dataset, optimizer: Any, name: str, remedies: bool) -> Shown:
+    def part(which: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
+        chosen = which[:EXAMPLES]
+        return dataset.x[chosen], member.targets(dataset.y[chosen])
+
+    measured = inspect(
+        module, part(member.train), member.objective.loss, optimizer=optimizer, validation=part(member.validation),
+        batch_size=Training.batch_size,
+    )  # fmt: skip
+    measured.network = f"{name} on {dataset.name}"
+    if remedies and any(f.remedies for f in measured.findings):
+        measured.remedies(batch_size=Training.batch_size)
+    return Shown(measured.to_dict(), measured.table(), lambda path: _written(measured, path))
+
+
+def _written(measured: Inspection, path: Path) -> Path:
+    return measured.report(path) if path.suffix.lower() in PAGE else measured.figure(path)
 
 
 def depth(seed: int) -> Shown:
     """The classic experiment: five layers of 100 units, initializations against activations."""
     experiment = depth_experiment(seed=seed)
-    return Shown(experiment.to_dict(), depth_table(experiment), lambda path: _drawn(depth_figure, experiment, path))
 
+    def drawn(path: Path) -> Path:
+        if path.suffix.lower() in PAGE:
+            raise InvalidInput("the depth experiment is drawn as a picture: give --out a name that ends in .png.")
+        depth_figure(experiment, path)
+        return path
 
-def _drawn(figure: Callable[[Any, Path], Any], thing: Any, path: Path) -> Path:
-    figure(thing, path)
-    return path
+    return Shown(experiment.to_dict(), depth_table(experiment), drawn)

@@ -1,15 +1,17 @@
 """How signal and gradient pass through a network: statistics, mean-field predictions, findings."""
 
 from trainsmith.inspection.depth import Cell, DepthExperiment, DepthLayer, depth_experiment
-from trainsmith.inspection.findings import Finding
+from trainsmith.inspection.fault import FAULTS, Fault, Finding
 from trainsmith.inspection.histogram import Histogram
 from trainsmith.inspection.inspect import Inspection, inspect
 from trainsmith.inspection.layers import LayerStatistics
 
 __all__ = [
+    "FAULTS",
     "Cell",
     "DepthExperiment",
     "DepthLayer",
+    "Fault",
     "Finding",
     "Histogram",
     "Inspection",

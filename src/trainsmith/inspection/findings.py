@@ -2,40 +2,23 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.layers import LayerStatistics
 
 TRAINABLE = math.exp(6)
 """A signal or gradient that changes by more than this over the network does not train: depth <= 6 xi."""
-TRAINABLE_SOURCE = "Schoenholz et al. 2017, Deep information propagation: trainable depth is about 6 xi"
 SATURATED = 0.30
-SATURATED_SOURCE = "Glorot & Bengio 2010, section 3: saturation of a layer's outputs"
 DEAD = 0.10
 DEAD_TIMES = 3
 """Random weights leave as many units always on as always off; more than so many times as many off is a fault."""
-DEAD_SOURCE = "Lu et al. 2019, Dying ReLU and initialization; the null is the share of units that are always on"
 DEAD_EXAMPLES = 100
 """Fewer examples than these cannot tell a dead unit from a silent one."""
 TWINS = 0.05
-TWINS_SOURCE = "Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4: breaking symmetry"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing about one layer: what was measured, against what, and where the threshold comes from."""
-
-    layer: str
-    quantity: str
-    value: float
-    threshold: float
-    source: str
-    words: str
-    short: str
-
-
-def findings(layers: Sequence[LayerStatistics], examples: int) -> tuple[Finding, ...]:
-    """All findings, in the order of the layers."""
+def of_layers(layers: Sequence[LayerStatistics], examples: int) -> tuple[Finding, ...]:
+    """What the layers' statistics say, in the order of the layers."""
     found = [*_not_finite(layers), *_signal(layers), *_gradient(layers), *_units(layers, examples)]
     places = {layer.name: i for i, layer in enumerate(layers)}
     return tuple(sorted(found, key=lambda f: places[f.layer]))
@@ -48,7 +31,7 @@ def _not_finite(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
     for layer, what in ((outputs, "outputs"), (None if outputs else gradients, "gradients")):
         if layer is not None:
             words = f"{layer.name}: the {what} hold NaN or infinity."
-            yield Finding(layer.name, f"finite {what}", math.nan, 1.0, "IEEE 754", words, "not finite")
+            yield finding("not finite", layer.name, f"finite {what}", math.nan, 1.0, words)
 
 
 def _judged(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
@@ -96,7 +79,7 @@ def _signal(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
             f"(spread {layer.std:.2g}, second moment {layer.second_moment:.2g}{theory}); "
             f"beyond a factor of {TRAINABLE:.0f} a network does not train."
         )
-        yield Finding(layer.name, "variance ratio", ratio, TRAINABLE**sign, TRAINABLE_SOURCE, words, short)
+        yield finding(short, layer.name, "variance ratio", ratio, TRAINABLE**sign, words)
 
 
 def _gradient(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
@@ -108,19 +91,25 @@ def _gradient(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
     if len(backward) < 2 or not backward[0].gradient > 0:
         return
     last = backward[0]
-    i, sign = _from_where([_square(layer) / _square(last) for layer in backward])
-    if not sign:
+    # what the data pass on the way back from the end to there: a branch may be scaled down on purpose
+    largest = max(_square(m) for m in layers[layers.index(last) : -1] if not math.isnan(m.gradient))
+    ways = [m for m in layers[:1] if not math.isnan(m.gradient) and m is not backward[-1]]
+    i, sign = _from_where([_square(m) / _square(last) for m in (*backward, *ways)])
+    if sign > 0:
+        i, sign = _from_where([_square(m) / largest for m in (*backward, *ways)])
+    if not sign or i >= len(backward):
         return
+    reference = _square(last) if sign < 0 else largest
     verb, short = ("vanishes", "gradient vanishes") if sign < 0 else ("explodes", "gradient explodes")
     for layer in layers[: layers.index(backward[i]) + 1]:
-        ratio = _square(layer) / _square(last)
-        if math.isnan(ratio):
+        ratio = _square(layer) / reference
+        if not sign * (ratio - TRAINABLE**sign) > 0:
             continue
         words = (
             f"{layer.name}: the gradient {verb} on its way back: per example its square is {ratio:.2g} times that at "
             f"{last.name}; beyond a factor of {TRAINABLE:.0f} a network does not train."
         )
-        yield Finding(layer.name, "gradient ratio", ratio, TRAINABLE**sign, TRAINABLE_SOURCE, words, short)
+        yield finding(short, layer.name, "gradient ratio", ratio, TRAINABLE**sign, words)
 
 
 def _square(layer: LayerStatistics) -> float:
@@ -136,14 +125,14 @@ def _units(layers: Sequence[LayerStatistics], examples: int) -> Iterator[Finding
                 f"{layer.name}: {layer.saturated:.0%} of its outputs lie where {layer.kind} is flat "
                 f"(slope under 5 % of its largest); more than {SATURATED:.0%} is too much."
             )
-            yield Finding(layer.name, "saturated", layer.saturated, SATURATED, SATURATED_SOURCE, words, "saturated")
+            yield finding("saturated", layer.name, "saturated", layer.saturated, SATURATED, words)
         dead_allowed = max(DEAD, DEAD_TIMES * layer.always_on)
         if layer.dead > dead_allowed and examples >= DEAD_EXAMPLES and layer.saturated is not None:
             words = (
                 f"{layer.name}: {layer.dead:.0%} of its units are 0 on all {examples} examples "
                 f"({layer.always_on:.0%} are always on; up to {dead_allowed:.0%} would be no surprise)."
             )
-            yield Finding(layer.name, "dead units", layer.dead, dead_allowed, DEAD_SOURCE, words, "dead units")
+            yield finding("dead units", layer.name, "dead units", layer.dead, dead_allowed, words)
         if layer.twins > TWINS:
             words = f"{layer.name}: {layer.twins:.0%} of its units have the same incoming weights as another unit."
-            yield Finding(layer.name, "symmetric units", layer.twins, TWINS, TWINS_SOURCE, words, "symmetric units")
+            yield finding("symmetric units", layer.name, "symmetric units", layer.twins, TWINS, words)

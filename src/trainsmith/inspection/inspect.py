@@ -1,18 +1,24 @@
-"""inspect: how signal and gradient pass through every layer of any module."""
+"""inspect: how signal and gradient pass through every layer of any module, and what is wrong with it."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.findings import Finding, findings
+from trainsmith.inspection import setup, start, trials
+from trainsmith.inspection.fault import Finding
+from trainsmith.inspection.findings import of_layers
+from trainsmith.inspection.given import count, read
 from trainsmith.inspection.layers import LayerStatistics, measure
 from trainsmith.inspection.plain import plain
-from trainsmith.inspection.record import Loss, record, untouched
+from trainsmith.inspection.record import Loss, Pass, record, untouched
+
+MOST_AT_ONCE = 128
+"""Examples a step, at most, where copies are trained for a moment."""
 
 
 @dataclass(frozen=True)
@@ -29,36 +35,77 @@ class Inspection:
         return plain(self)
 
 
-def inspect(module: nn.Module, batch: Tensor | tuple[Any, ...], loss: Loss | None = None) -> Inspection:
+def inspect(
+    module: nn.Module,
+    batch: Any,
+    loss: Loss | None = None,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    validation: Any = None,
+    batch_size: int | None = None,
+) -> Inspection:
     """Pass `batch` forward and backward through `module` in training mode, and measure every layer.
 
-    batch: inputs (n, ...), or (inputs, targets). loss: loss(outputs, targets) -> scalar; by default
-    cross-entropy for class indices, squared error for numbers, and half the sum of squares without targets.
-    The module stays exactly as it was: weights, gradients, running statistics, flags, random state.
+    batch: inputs (n, ...), or (inputs, targets); inputs may be several in a tuple, or a mapping of arguments by name.
+    loss: loss(outputs, targets) -> scalar; by default cross-entropy for class indices, squared error for numbers, and
+    half the sum of squares without targets. optimizer: that of the training; its state is looked at, and its learning
+    rate tried against others on copies. validation: (inputs, targets) held back from training, to see whether
+    they are apart from the batch and whether what is learned holds for them. batch_size: examples a step of the
+    training, by default the whole batch. The module stays exactly as it was: weights, gradients, running statistics,
+    flags, random state; so does the optimizer.
 
     Raises InvalidInput for an empty batch, one the module cannot take, or a module that returns no tensor.
     """
-    x, y = _read(batch)
+    x, y = read(batch)
+    examples = count(x)
+    size = examples if batch_size is None else min(batch_size, examples)
+    if size < 1:
+        raise InvalidInput(f"batch_size must be at least 1; got {batch_size}.")
+    training = {m: m.training for m in module.modules()}
     with untouched(module):
         seen = record(module, x, y, loss)
         layers = measure(seen)  # calls layers on probes, which must leave no trace either
     if not seen.calls:
         raise InvalidInput("the network has no layers that can be watched: it holds no submodules that return tensors.")
-    found = findings(layers, len(x))
+    found = [
+        *of_layers(layers, examples),
+        *start.of_inputs(seen),
+        *start.of_first_loss(seen, y, loss),
+        *start.of_linear_chains(seen),
+        *setup.of_parameters(module, seen, optimizer),
+        *setup.of_batch_norms(seen, training, size),
+    ]
+    found += _tried(module, seen, x, y, loss, optimizer, validation, size)
+    places = {layer.name: i for i, layer in enumerate(layers)}
+    ordered = tuple(sorted(found, key=lambda f: places.get(f.layer, len(places))))
+    return Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples)
+
+
+def _tried(
+    module: nn.Module,
+    seen: Pass,
+    x: Any,
+    y: Tensor | None,
+    loss: Loss | None,
+    optimizer: torch.optim.Optimizer | None,
+    validation: Any,
+    size: int,
+) -> Iterable[Finding]:
+    """What is seen by training copies for a moment, and by looking at optimizer and held-back data."""
+    found: list[Finding] = []
+    if optimizer is not None:
+        broken = list(setup.of_optimizer(module, optimizer))
+        found += broken or trials.of_learning_rate(module, optimizer, x, y, loss, min(size, MOST_AT_ONCE))
+    if validation is not None:
+        held = read(validation)
+        found += trials.of_splits(x, held)
+        if y is not None and held[1] is not None:
+            found += trials.of_labels(module, x, y, (held[0], held[1]), loss, size)
+    return found
+
+
+def _with_verdicts(layers: list[LayerStatistics], found: Iterable[Finding]) -> tuple[LayerStatistics, ...]:
     short: dict[str, list[str]] = {}
     for finding in found:
         short.setdefault(finding.layer, []).append(finding.short)
-    judged = [dataclasses.replace(m, verdict=", ".join(short.get(m.name, ["healthy"]))) for m in layers]
-    return Inspection(tuple(judged), found, seen.loss, len(x))
-
-
-def _read(batch: Any) -> tuple[Tensor, Tensor | None]:
-    given = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-    given = tuple(torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in given)
-    if len(given) not in (1, 2) or not all(isinstance(v, Tensor) for v in given):
-        kinds = ", ".join(type(v).__name__ for v in given) or "nothing"
-        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {kinds}.")
-    x, y = given[0], given[1] if len(given) == 2 else None
-    if x.ndim == 0 or x.numel() == 0:
-        raise InvalidInput(f"the batch is empty (inputs {tuple(x.shape)}); give at least one example.")
-    return x, y
+    return tuple(dataclasses.replace(m, verdict=", ".join(short.get(m.name, ["healthy"]))) for m in layers)

@@ -23,12 +23,12 @@ class LayerStatistics:
     """One layer on one batch.
 
     mean, std, second_moment: of its outputs. signal: their variance over the examples, averaged over units: what
-    still tells one example from another; NaN for one example. zeros: share of outputs that are exactly 0. dead: share
-    of units that are 0 on every example. always_on: share of units above 0 on every example; random weights of
-    either sign make as many of these as of the dead. saturated: share of outputs where the slope is below
-    5 % of the function's largest, None for layers that are no activation function. gradient: spread of the
-    loss's gradient for the outputs. predicted: the second moment that mean-field theory expects from the
-    measured weights and inputs, None where it does not apply. twins: share of units whose incoming weights
+    still tells one example from another; NaN for one example. zeros: share of outputs that are exactly 0. dead:
+    share of units, of pictures channels, that are 0 on every example. always_on: share of units above 0 on every
+    example; random weights of either sign make as many of these as of the dead. saturated: share of outputs where
+    the slope is below 5 % of the function's largest, None for layers that are no activation function. gradient:
+    spread of the loss's gradient for the outputs. predicted: the second moment that mean-field theory expects from
+    the measured weights and inputs, None where it does not apply. twins: share of units whose incoming weights
     equal another unit's, and their gradients too. gradient_finite: whether no number of the gradient is NaN or
     infinite. verdict: the findings on this layer in short, or "healthy".
     """
@@ -62,7 +62,6 @@ def measure(seen: Pass) -> list[LayerStatistics]:
 
 def _measure(call: Call, predicted: float | None) -> LayerStatistics:
     out = call.left.double()
-    flat = out.flatten(1) if out.ndim > 1 else out[:, None]
     return LayerStatistics(
         name=call.name,
         kind=type(call.layer).__name__,
@@ -72,8 +71,8 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         second_moment=float(out.square().mean()),
         signal=float(out.var(0, correction=0).mean()) if len(out) > 1 else math.nan,
         zeros=float((out == 0).double().mean()),
-        dead=float((flat == 0).all(0).double().mean()),
-        always_on=float((flat > 0).all(0).double().mean()),
+        dead=_units(out == 0),
+        always_on=_units(out > 0),
         saturated=saturated(call),
         gradient=math.nan if call.gradient is None else float(call.gradient.double().std(correction=0)),
         predicted=predicted,
@@ -83,6 +82,18 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         gradient_finite=call.gradient is None or bool(call.gradient.isfinite().all()),
         histogram=histogram(call.left),
     )
+
+
+def _units(holds: Tensor) -> float:
+    """Share of units for which it holds on every example and at every position.
+
+    The units of pictures are their channels; of (n, a, b) they are a's or b's, whichever share is larger.
+    """
+    if holds.ndim == 1:
+        return float(holds.all())
+    axes = (2, 1) if holds.ndim == 3 else (1,)
+    shares = [holds.movedim(axis, 0).flatten(1).all(1).double().mean() for axis in axes]
+    return float(max(shares))
 
 
 def is_elementwise(layer: nn.Module) -> bool:

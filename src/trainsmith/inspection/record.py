@@ -1,7 +1,8 @@
 """One forward and backward pass of any module, with every layer's outputs and their gradients kept."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.inspection.given import called, over, tensors
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -28,10 +30,15 @@ class Call:
 
 @dataclass
 class Pass:
-    """All calls in the order of the data's way, and the loss."""
+    """All calls in the order of the data's way, the loss, and what the network gave.
+
+    unused: the names of trainable parameters that the loss's gradient does not reach.
+    """
 
     calls: list[Call]
     loss: float
+    output: Any = None
+    unused: tuple[str, ...] = ()
 
 
 def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
@@ -43,8 +50,8 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
     seen: dict[str, int] = {}
     entering: list[Tensor | None] = []  # a stack: copied before the layer, which may write over its input
 
-    def enter(layer: nn.Module, inputs: Any) -> None:
-        given = first_tensor(inputs)
+    def enter(layer: nn.Module, inputs: Any, named: Any) -> None:
+        given = first_tensor((inputs, named))
         entering.append(None if given is None else given.detach().clone())
 
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -65,16 +72,23 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
     module.train()
     with torch.enable_grad(), contextlib.ExitStack() as hooks:
         for name, layer in _leaves(module):
-            hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_pre_hook(enter))))
+            hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_pre_hook(enter, with_kwargs=True))))
             hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_hook(note(name)))))
-        x = x.detach().clone()
-        if x.is_floating_point():
-            x.requires_grad_()  # so that layers before the first weights, or without any, get a gradient too
-        value = _loss_of(module, x.clone(), y, loss)
-        gradients = _gradients(value, [x, *module.parameters()])
+        leaves: list[Tensor] = []  # inputs that want a gradient, so that layers before the first weights get one too
+        given = over(x, lambda t: _leaf(t, leaves))
+        value, output = _loss_of(module, over(given, Tensor.clone), y, loss)
+        gradients = _gradients(value, [*leaves, *module.parameters()])
     for call in calls:
         call.weight_gradient = gradients.get(id(call.layer._parameters.get("weight")))
-    return Pass(calls, float(value.detach()))
+    unused = tuple(n for n, p in module.named_parameters() if p.requires_grad and id(p) not in gradients)
+    return Pass(calls, float(value.detach()), output, unused)
+
+
+def _leaf(tensor: Tensor, leaves: list[Tensor]) -> Tensor:
+    tensor = tensor.detach().clone()
+    if tensor.is_floating_point():
+        leaves.append(tensor.requires_grad_())
+    return tensor
 
 
 def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -99,18 +113,19 @@ class _Handle:
         self.close = handle.remove
 
 
-def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Tensor:
+def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tensor, Any]:
+    """The loss, and the network's output."""
     try:
-        output = module(x)
+        output = called(module, x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        shape = ", ".join(str(tuple(t.shape)) for t in tensors(x))
         reason = str(error).strip().splitlines()[0]
         raise InvalidInput(f"the network cannot take this batch (inputs {shape}): {reason}.") from error
     tensor = first_tensor(output)
     if tensor is None:
         raise InvalidInput(f"the network must return a tensor; it returned {type(output).__name__}.")
     try:
-        value = _default_loss(tensor, y) if loss is None else loss(output, y)
+        value = loss_value(output, y, loss)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         given = "no targets" if y is None else f"targets {tuple(y.shape)} of {y.dtype}"
         reason = str(error).strip().splitlines()[0].rstrip(".")
@@ -118,13 +133,26 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Tensor:
     if not isinstance(value, Tensor) or value.numel() != 1:
         got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise InvalidInput(f"the loss must be one number in a tensor; got {got}: take its mean.")
-    return value.reshape(())
+    return value.reshape(()), output
+
+
+def loss_value(output: Any, y: Any, loss: Loss | None) -> Tensor:
+    """The loss of what the network gave: the user's, the network's own where its arguments held the targets, or one
+    that suits the targets."""
+    if loss is not None:
+        return loss(output, y)
+    own = getattr(output, "loss", None)
+    found = first_tensor(output)
+    assert found is not None
+    return own if isinstance(own, Tensor) else _default_loss(found, y)
 
 
 def _default_loss(outputs: Tensor, y: Tensor | None) -> Tensor:
     if y is None:
         return outputs.square().sum() / 2
     if not y.is_floating_point():
+        if outputs.ndim == y.ndim + 1 and y.ndim > 1 and outputs.shape[:-1] == y.shape:
+            outputs = outputs.movedim(-1, 1)  # (n, positions, classes), as language models give
         return functional.cross_entropy(outputs, y.long())
     if outputs.shape != y.shape and (outputs.numel() != y.numel() or len(outputs) != len(y)):
         raise ValueError("numbers are compared with outputs of the same shape; pass your own loss")
@@ -137,7 +165,9 @@ def first_tensor(value: Any) -> Tensor | None:
         return value
     if isinstance(getattr(value, "logits", None), Tensor):
         return value.logits
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    if dataclasses.is_dataclass(value) and not isinstance(value, Mapping):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
     return next((t for v in inside if (t := first_tensor(v)) is not None), None)
 
 

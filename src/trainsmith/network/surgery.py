@@ -71,7 +71,7 @@ def apply(
         rewrite(root, lambda m: ([stand_in(m)] if own else []) if is_normalization(m) else None)
     calls = calls_of(root, example)
     around = layered or norm.role == "parametrization"
-    before = _feeding_activations(calls) if around and not own else {}
+    before = feeding_activations(calls) if around and not own else {}
     layers = [] if "regularization" in given else _layers(trial)
     replace: dict[nn.Module, Replacement] = {}
     if any(is_activation(m) for m in root.modules()):
@@ -151,7 +151,7 @@ def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
         hook.remove()
 
 
-def _feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
+def feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
     """The weight layers whose output goes straight into an activation module, and what that output is like."""
     return {
         first.module: _place(first.module, first.left.ndim)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from trainsmith.inspection import DepthExperiment, Histogram, Inspection, LayerStatistics
+from trainsmith.report.study_figure import svg
 
 HEALTHY, SICK, GREY = "#0072B2", "#D55E00", "#6b7280"
 """Blue and vermilion of the Okabe-Ito palette: told apart also without colour vision, and in grey."""
@@ -16,6 +17,15 @@ COLUMNS = 6
 
 def layer_figure(inspection: Inspection, path: Path) -> None:
     """One histogram of activations per layer, as a PNG."""
+    _save(_layers(inspection), path)
+
+
+def layer_svg(inspection: Inspection) -> str:
+    """One histogram of activations per layer, as an <svg> element."""
+    return svg(_layers(inspection), f"Histograms of the activations of {len(inspection.layers)} layers")
+
+
+def _layers(inspection: Inspection) -> Figure:
     layers = inspection.layers
     columns = min(COLUMNS, len(layers)) if len(layers) <= 36 else 10
     rows = -(-len(layers) // columns)
@@ -29,14 +39,14 @@ def layer_figure(inspection: Inspection, path: Path) -> None:
         f"Activations of {len(layers)} layers on {inspection.examples} examples  (vermilion: with a finding)",
         fontsize=11,
     )
-    _save(figure, path)
+    return figure
 
 
 def _layer(ax: Axes, layer: LayerStatistics) -> None:
     healthy = layer.verdict == "healthy"
     _bars(ax, layer.histogram, HEALTHY if healthy else SICK)
     name = f"{layer.name} {layer.kind}"
-    ax.set_title(name if len(name) <= 24 else name[:23] + "…", fontsize=8.5, loc="left")
+    ax.set_title(name if len(name) <= 24 else name[:23] + "…", fontsize=8.5, loc="left", parse_math=False)
     ax.text(0.97, 0.94, f"spread {_short(layer.std)}", transform=ax.transAxes, ha="right", va="top", fontsize=7.5)
     if not healthy:
         ax.text(0.97, 0.80, layer.verdict, transform=ax.transAxes, ha="right", va="top", fontsize=7, color=SICK)
@@ -88,4 +98,4 @@ def _save(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": "trainsmith"})
 
 
-__all__ = ["depth_figure", "layer_figure"]
+__all__ = ["depth_figure", "layer_figure", "layer_svg"]

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trainsmith.inspection import DepthExperiment, Inspection
+from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics
+from trainsmith.inspection.remedies import AS_IT_IS, Remedy, Treatment
 
 
 def layer_table(inspection: Inspection) -> RenderableType:
@@ -20,26 +21,78 @@ def layer_table(inspection: Inspection) -> RenderableType:
     table.add_column("verdict")
     for layer in inspection.layers:
         healthy = layer.verdict == "healthy"
-        table.add_row(
-            Text(f"{layer.name} {layer.kind}"),
-            _number(layer.mean),
-            _number(layer.std),
-            _number(layer.second_moment),
-            "" if layer.predicted is None else _number(layer.predicted),
-            f"{layer.zeros:.0%}" if layer.zeros else "",
-            "" if layer.saturated is None else f"{layer.saturated:.0%}",
-            _number(layer.gradient),
-            Text(layer.verdict, "green" if healthy else "bold red"),
-        )
+        verdict = Text(layer.verdict, "green" if healthy else "bold red")
+        table.add_row(*(Text(cell) for cell in layer_cells(layer)), verdict)
     parts: list[RenderableType] = [table]
     seen: set[str] = set()
     for finding in inspection.findings:
         if finding.short not in seen:  # the first layer of each kind tells the story; the table has the rest
-            parts.append(Text.assemble(("• ", "bold red"), finding.words, (f" [{finding.source}]", "dim")))
+            advice = f" {finding.advice}" if finding.advice else ""
+            parts.append(Text.assemble(("• ", "bold red"), finding.words, advice, (f" [{finding.source}]", "dim")))
         seen.add(finding.short)
     if not inspection.findings:
         parts.append(Text("No finding: signal and gradient pass through every layer.", "green"))
     return Group(*parts)
+
+
+def layer_cells(layer: LayerStatistics) -> tuple[str, ...]:
+    """A layer's name and numbers as text, without its verdict."""
+    return (
+        f"{layer.name} {layer.kind}",
+        _number(layer.mean),
+        _number(layer.std),
+        _number(layer.second_moment),
+        "" if layer.predicted is None else _number(layer.predicted),
+        f"{layer.zeros:.0%}" if layer.zeros else "",
+        "" if layer.saturated is None else f"{layer.saturated:.0%}",
+        _number(layer.gradient),
+    )
+
+
+def remedies_table(treatment: Treatment | None) -> RenderableType:
+    """One row per remedy, best first: loss after training with its interval, difference and verdict."""
+    if treatment is None:
+        return Text("No remedy of the catalogue is against what was found.", "dim")
+    table = Table(title=treatment_title(treatment))
+    table.add_column("remedy", overflow="fold")
+    table.add_column("against", overflow="fold")
+    table.add_column("loss after (95 %)", justify="right", no_wrap=True)
+    table.add_column("difference (95 %)", justify="right", no_wrap=True)
+    table.add_column("spread at layer", justify="right")
+    table.add_column("verdict", overflow="fold")
+    for row in (treatment.as_it_is, *treatment.remedies):
+        colour = {"better": "green", "worse": "red"}.get(row.verdict, "")
+        table.add_row(*(Text(cell) for cell in remedy_cells(row)), Text(row.verdict, colour))
+    parts: list[RenderableType] = [table]
+    parts += [Text(f"not tried: {name}: {reason}.", "dim") for name, reason in treatment.skipped.items()]
+    return Group(*parts)
+
+
+def treatment_title(treatment: Treatment) -> str:
+    """What the remedies were tried with, in one line."""
+    return (
+        f"Remedies: {treatment.steps} steps of {treatment.optimizer}, batches of {treatment.batch_size}, "
+        f"{treatment.seeds} seeds; first loss {_number(treatment.first_loss)}"
+    )
+
+
+def remedy_cells(row: Remedy) -> tuple[str, str, str, str, str]:
+    """Name, what it is against, loss, difference and spread, as text."""
+    spread = f"{row.layer}: {_number(row.spread_before)} to {_number(row.spread)}"
+    own = row.name == AS_IT_IS
+    return (
+        row.name.replace("=", " "),
+        row.against,
+        _with_interval(row.loss, row.loss_low, row.loss_high),
+        "" if own else _with_interval(row.difference, row.low, row.high),
+        "" if own or not math.isfinite(row.spread) else spread,
+    )
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
 
 
 def depth_table(experiment: DepthExperiment) -> RenderableType:

@@ -36,7 +36,7 @@ def curves(study: Study, family: str) -> str:
     ax.set_xlabel("step")
     ax.set_ylabel(_axis(study, "validation"))
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _svg(figure, f"Validation {study.metric} against steps for each {family}")
+    return svg(figure, f"Validation {study.metric} against steps for each {family}")
 
 
 def differences(study: Study, family: str) -> str:
@@ -61,7 +61,7 @@ def differences(study: Study, family: str) -> str:
     unit = "percentage points" if study.metric == "accuracy" else study.metric
     less = "less is better; " if study.lower_is_better else ""
     ax.set_xlabel(f"difference from the baseline, {unit} ({less}grey: not worth having)")
-    return _svg(figure, f"Differences from the baseline for each {family}, with 95 % intervals")
+    return svg(figure, f"Differences from the baseline for each {family}, with 95 % intervals")
 
 
 def tuning(study: Study, family: str) -> str:
@@ -80,7 +80,7 @@ def tuning(study: Study, family: str) -> str:
     ax.set_xlabel("learning rate")
     ax.set_ylabel(_axis(study, "tuning"))
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _svg(figure, f"Validation {study.metric} of every tuning trial against the learning rate, for each {family}")
+    return svg(figure, f"Validation {study.metric} of every tuning trial against the learning rate, for each {family}")
 
 
 def _rates(row: Row) -> list[tuple[float, float]]:
@@ -117,7 +117,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def _svg(figure: Figure, title: str) -> str:
+def svg(figure: Figure, title: str) -> str:
     """The figure as an <svg> element with a title for those who cannot see it, and ids of its own."""
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
@@ -130,4 +130,4 @@ def _svg(figure: Figure, title: str) -> str:
     return text.replace("<svg ", '<svg role="img" ', 1)
 
 
-__all__: Sequence[str] = ["curves", "differences", "tuning"]
+__all__: Sequence[str] = ["curves", "differences", "svg", "tuning"]

@@ -1,0 +1,134 @@
+"""The door for Python users who ask why a network trains badly: inspect, and what one does with the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.console import Group
+from torch import nn
+
+from trainsmith import inspection
+from trainsmith.inspection.remedies import Treatment, try_remedies
+from trainsmith.report.inspection_figure import layer_figure
+from trainsmith.report.inspection_page import page, remedies_html
+from trainsmith.report.inspection_table import layer_table, remedies_table
+from trainsmith.report.terminal import Printable
+
+
+class Remedies:
+    """What came of trying the remedies; print it. treatment: None if nothing was to be tried."""
+
+    def __init__(self, treatment: Treatment | None) -> None:
+        self.treatment = treatment
+
+    def __rich__(self) -> Any:
+        return remedies_table(self.treatment)
+
+    def __str__(self) -> str:
+        return str(Printable(remedies_table(self.treatment)))
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Everything, as values that JSON knows; None if nothing was to be tried."""
+        return self.treatment.to_dict() if self.treatment is not None else None
+
+    def frame(self) -> pd.DataFrame:
+        """One row for the network as it is, and one for each remedy, best first."""
+        if self.treatment is None:
+            return pd.DataFrame()
+        rows = [self.treatment.as_it_is, *self.treatment.remedies]
+        return pd.DataFrame([{**vars(r), "verdict": r.verdict, "cures": ", ".join(r.cures)} for r in rows])
+
+    def _repr_html_(self) -> str:
+        return remedies_html(self.treatment)
+
+
+class Inspection:
+    """What `inspect` measured, and how one looks at it."""
+
+    def __init__(self, measured: inspection.Inspection, network: str = "network", **given: Any) -> None:
+        self.measured, self.network = measured, network
+        self._given = given
+        self._remedies: Remedies | None = None
+
+    @property
+    def layers(self) -> tuple[inspection.LayerStatistics, ...]:
+        return self.measured.layers
+
+    @property
+    def findings(self) -> tuple[inspection.Finding, ...]:
+        return self.measured.findings
+
+    def remedies(self, *, seeds: int = 8, steps: int = 100, batch_size: int = 64) -> Remedies:
+        """Try the findings' remedies on copies of the network, as one population, and say how much each helps.
+
+        Each is trained for `steps` steps with `seeds` seeds and compared with the network as it is, seed by seed; its
+        loss is that of the whole batch afterwards. Raises InvalidInput for a batch without targets, or several inputs.
+        """
+        given = self._given
+        treatment = try_remedies(
+            given["module"], given["batch"], self.measured, given.get("loss"), optimizer=given.get("optimizer"),
+            seeds=seeds, steps=steps, batch_size=batch_size,
+        )  # fmt: skip
+        self._remedies = Remedies(treatment)
+        return self._remedies
+
+    def table(self) -> Printable:
+        """One row per layer, the findings in words, and the remedies if they were tried; print it."""
+        tried = [remedies_table(self._remedies.treatment)] if self._remedies is not None else []
+        return Printable(Group(layer_table(self.measured), *tried))
+
+    def figure(self, path: str | Path) -> Path:
+        """Write one histogram per layer as a PNG; returns its path."""
+        layer_figure(self.measured, Path(path))
+        return Path(path)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per layer, in the order of the data's way."""
+        rows = [{k: v for k, v in vars(m).items() if k != "histogram"} for m in self.layers]
+        return pd.DataFrame(rows)
+
+    def findings_frame(self) -> pd.DataFrame:
+        """One row per finding."""
+        columns = list(inspection.Finding.__dataclass_fields__)
+        return pd.DataFrame([vars(f) for f in self.findings], columns=columns)
+
+    def report(self, path: str | Path) -> Path:
+        """Write everything as one HTML file that opens offline; returns its path."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._repr_html_(), encoding="utf-8")
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as values that JSON knows; with "remedies" if they were tried."""
+        tried = {"remedies": self._remedies.to_dict()} if self._remedies is not None else {}
+        return {**self.measured.to_dict(), **tried}
+
+    def _repr_html_(self) -> str:
+        return page(self.measured, self._remedies.treatment if self._remedies is not None else None, self.network)
+
+
+def inspect(
+    module: nn.Module,
+    batch: Any,
+    loss: Any = None,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    validation: Any = None,
+    batch_size: int | None = None,
+) -> Inspection:
+    """How signal and gradient pass through every layer of `module` on `batch`, and what is wrong with it.
+
+    The module is left as it was. batch: inputs (n, ...), or (inputs, targets); inputs may be several in a tuple, or a
+    mapping of arguments by name, as Hugging Face's models take them. loss: loss(outputs, targets) -> scalar; by default
+    cross-entropy for class indices and squared error for numbers. optimizer: that of the training: its state is looked
+    at, and other learning rates are tried on copies. validation: (inputs, targets) held back from training: are they
+    apart, and does what is learned hold for them? batch_size: examples a step of the training, for batch norms.
+    """
+    found = inspection.inspect(
+        module, batch, loss, optimizer=optimizer, validation=validation, batch_size=batch_size
+    )  # fmt: skip
+    return Inspection(found, type(module).__name__, module=module, batch=batch, loss=loss, optimizer=optimizer)

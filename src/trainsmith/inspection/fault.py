@@ -1,0 +1,135 @@
+"""The faults a network can have: what each is called, where its threshold comes from, and what may help."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault. remedies: techniques that may help, as family=name. advice: what no technique can do."""
+
+    short: str
+    source: str
+    remedies: tuple[str, ...] = ()
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one layer: what was measured, against what, and where the threshold comes from.
+
+    remedies: techniques of the catalogue that may help, as family=name. advice: what to do besides, or "".
+    """
+
+    layer: str
+    quantity: str
+    value: float
+    threshold: float
+    source: str
+    words: str
+    short: str
+    remedies: tuple[str, ...] = ()
+    advice: str = ""
+
+
+_INITIALIZED = ("initialization=he", "initialization=xavier", "initialization=lsuv", "normalization=layer")
+_SCHOENHOLZ = "Schoenholz et al. 2017, Deep information propagation: trainable depth is about 6 xi"
+_FAULTS = (
+    Fault("signal vanishes", _SCHOENHOLZ, _INITIALIZED),
+    Fault("signal explodes", _SCHOENHOLZ, _INITIALIZED),
+    Fault("gradient vanishes", _SCHOENHOLZ, (*_INITIALIZED[1:], "activation=relu")),
+    Fault("gradient explodes", _SCHOENHOLZ, (*_INITIALIZED[:2], "normalization=layer", "normalization=batch")),
+    Fault("not finite", "IEEE 754", advice="Look for a division by 0, a root or logarithm of 0, or an overflow here."),
+    Fault(
+        "dead units",
+        "Lu et al. 2019, Dying ReLU and initialization; the null is the share of units that are always on",
+        ("activation=leaky-relu", "activation=elu", "initialization=he", "normalization=batch"),
+    ),
+    Fault(
+        "saturated",
+        "Glorot & Bengio 2010, section 3: saturation of a layer's outputs",
+        ("initialization=xavier", "normalization=layer", "normalization=batch", "activation=relu"),
+    ),
+    Fault(
+        "symmetric units",
+        "Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4: breaking symmetry",
+        ("initialization=he", "initialization=xavier", "initialization=orthogonal"),
+    ),
+    Fault(
+        "unscaled inputs",
+        "LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.3: inputs of mean 0 and like spread",
+        ("normalization=standardization", "normalization=robust", "normalization=min-max"),
+    ),
+    Fault(
+        "constant inputs",
+        "an input that is the same for every example tells no two apart",
+        advice="Look at how the data are read: most of what reaches the network does not depend on the example.",
+    ),
+    Fault(
+        "wrong initial loss",
+        "Karpathy, A recipe for training neural networks: verify the loss at initialization",
+        ("initialization=class-prior", "initialization=xavier", "initialization=lsuv"),
+        "Numbers to predict should be standardized, and the last layer start small.",
+    ),
+    Fault(
+        "missing non-linearity",
+        "Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.1: a composition of linear functions is linear",
+        ("activation=relu", "activation=gelu", "activation=tanh"),
+        "Put an activation function between the two layers.",
+    ),
+    Fault(
+        "learning rate too high",
+        "Karpathy, CS231n: ratio of updates to weights; and the losses of the sweep",
+        ("optimizer=lr",),
+    ),
+    Fault(
+        "learning rate too low",
+        "Karpathy, CS231n: ratio of updates to weights; and the losses of the sweep",
+        ("optimizer=lr", "optimizer=adam"),
+    ),
+    Fault(
+        "batch norm's statistics",
+        "Ioffe & Szegedy 2015, Batch normalization, section 3.1: evaluation uses averages over training",
+        ("normalization=layer", "normalization=group"),
+        "Call .train() on the network before it trains, so that the averages follow the data.",
+    ),
+    Fault(
+        "batch norm's batches",
+        "Wu & He 2018, Group normalization: batch normalization's error grows as batches shrink",
+        ("normalization=group", "normalization=layer"),
+        "Or take larger batches.",
+    ),
+    Fault("frozen", "requires_grad", advice="Set requires_grad to True, or take the layer out if that is wanted."),
+    Fault(
+        "disconnected",
+        "reverse-mode differentiation: no path from the loss to these parameters",
+        advice="Look for detach(), .item(), .data, argmax or a layer that forward never calls.",
+    ),
+    Fault(
+        "not in the optimizer",
+        "torch.optim: parameters that are in no group are not moved",
+        advice="Give the optimizer all of network.parameters(), after the last layer was put in.",
+    ),
+    Fault(
+        "optimizer's state not finite",
+        "IEEE 754: NaN and infinity never leave a moving average",
+        advice="Make a new optimizer, and clip the gradients or skip steps whose gradients are not finite.",
+    ),
+    Fault(
+        "labels carry no signal",
+        "Zhang et al. 2017, Understanding deep learning requires rethinking generalization: random labels are fitted",
+        advice="Look at how inputs and targets are paired: shuffled apart, sorted differently, or read off by one.",
+    ),
+    Fault(
+        "leak between the splits",
+        "Kaufman et al. 2012, Leakage in data mining; the null is the share of repeated training examples",
+        advice="Split anew after taking out what is there twice, and keep copies of one example on one side.",
+    ),
+)
+FAULTS = {fault.short: fault for fault in _FAULTS}
+"""Every kind of fault by its short name."""
+
+
+def finding(short: str, layer: str, quantity: str, value: float, threshold: float, words: str) -> Finding:
+    """A finding of this kind, with its source, remedies and advice."""
+    fault = FAULTS[short]
+    return Finding(layer, quantity, value, threshold, fault.source, words, short, fault.remedies, fault.advice)

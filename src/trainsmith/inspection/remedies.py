@@ -1,0 +1,249 @@
+"""Remedies: the techniques that may help against findings, tried on copies of the network as one population."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from trainsmith.catalogue import find
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection.cures import cured
+from trainsmith.inspection.fault import Finding
+from trainsmith.inspection.given import read
+from trainsmith.inspection.inspect import Inspection, inspect
+from trainsmith.inspection.plain import plain
+from trainsmith.inspection.record import Loss, loss_value
+from trainsmith.optimizer import Optimizer
+from trainsmith.population import Population
+
+MOST = 6
+"""Remedies tried, those against the first findings first."""
+RATES = {"learning rate too high": (0.1, 0.01, 0.001), "learning rate too low": (10.0, 100.0, 1000.0)}
+AS_IT_IS = "as it is"
+TORCHS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad", "NAdam": "nadam",
+          "RAdam": "radam", "Adamax": "adamax"}  # fmt: skip
+"""The catalogue's names of torch's optimizers."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One technique tried: the loss after training, mean and 95 % interval over seeds.
+
+    difference: of the loss to that of the network as it is, paired by seed; low, high: its 95 % interval. diverged:
+    seeds whose loss did not stay finite. spread: of the outputs of `layer`, the last with the finding, before training,
+    and spread_before that without the remedy; NaN where the remedy changes the layers. cures: findings that are gone.
+    """
+
+    name: str
+    against: str
+    loss: float
+    loss_low: float
+    loss_high: float
+    difference: float
+    low: float
+    high: float
+    diverged: int
+    layer: str
+    spread_before: float
+    spread: float
+    cures: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Whether it helps, as far as the interval of the difference says."""
+        if self.name == AS_IT_IS:
+            return ""
+        if self.diverged:
+            return f"diverges with {self.diverged} seeds"
+        return "better" if self.high < 0 else "worse" if self.low > 0 else "cannot tell"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What the remedies came to, best first, and the network as it is; skipped: why others could not be tried."""
+
+    as_it_is: Remedy
+    remedies: tuple[Remedy, ...]
+    skipped: dict[str, str]
+    steps: int
+    seeds: int
+    batch_size: int
+    optimizer: str
+    first_loss: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as values that JSON knows."""
+        whole: dict[str, Any] = plain(self)
+        for row, remedy in zip(whole["remedies"], self.remedies, strict=True):
+            row["verdict"] = remedy.verdict
+        return whole
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """One thing tried: a network for each seed, and what it is trained with."""
+
+    name: str
+    finding: Finding | None
+    networks: list[nn.Module]
+    rule: str
+    numbers: dict[str, float]
+
+
+def try_remedies(
+    module: nn.Module,
+    batch: Any,
+    inspection: Inspection,
+    loss: Loss | None = None,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    seeds: int = 8,
+    steps: int = 100,
+    batch_size: int = 64,
+) -> Treatment | None:
+    """Train copies of `module` with each finding's remedies for `steps` steps over `seeds` seeds, and rank them.
+
+    A seed draws the weights that a remedy draws anew, the batches and the noise. optimizer: that of the training, of a
+    kind the catalogue has; else Adam with its default learning rate. The loss is that of the whole batch in evaluation
+    mode. None if no finding has a remedy. Raises InvalidInput for a network without targets or with several inputs.
+    """
+    x, y = read(batch)
+    if not isinstance(x, Tensor) or y is None:
+        raise InvalidInput("remedies are tried on networks with one input tensor, and with targets.")
+    rule, numbers = _rule(optimizer)
+    against = _chosen(inspection.findings)
+    if not against:
+        return None
+    arms, skipped = [_Arm(AS_IT_IS, None, [module] * seeds, rule, numbers)], {}
+    for name, finding in against:
+        for arm in _arms(name, finding, module, x, y, seeds, rule, numbers):
+            if isinstance(arm, _Arm):
+                arms.append(arm)
+            else:
+                skipped[name] = arm
+    size = min(batch_size, len(x))
+    losses = _trained(arms, x, y, loss, steps, size, seeds)
+    seen = [inspection, *(inspect(a.networks[0], (x, y), loss) for a in arms[1:])]
+    rows = [_row(arm, losses[i], losses[0], seen[i], inspection) for i, arm in enumerate(arms)]
+    ranked = sorted(rows[1:], key=lambda r: (r.diverged > 0, r.loss))
+    told = f"{rule}, learning rate {numbers['lr']:g}" if "lr" in numbers else rule
+    return Treatment(rows[0], tuple(ranked), skipped, steps, seeds, size, told, inspection.loss)
+
+
+def _chosen(findings: Sequence[Finding]) -> list[tuple[str, Finding]]:
+    """What is tried, with the finding it is against: the remedies of the first finding of each kind, in turn."""
+    firsts = list({f.short: f for f in reversed(findings)}.values())[::-1]
+    lists = [[(name, f) for name in f.remedies] for f in firsts]
+    chosen: dict[str, Finding] = {}
+    for place in range(max(map(len, lists), default=0)):
+        for entries in lists:
+            if place < len(entries):
+                chosen.setdefault(*entries[place])
+    return list(chosen.items())[:MOST]
+
+
+def _arms(
+    name: str,
+    finding: Finding,
+    module: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    seeds: int,
+    rule: str,
+    numbers: dict[str, float],
+) -> Iterator[_Arm | str]:
+    """What is trained for this remedy, or why it cannot be put in."""
+    family, _, technique = name.partition("=")
+    if name == "optimizer=lr":
+        for factor in RATES[finding.short] if "lr" in numbers else ():
+            rate = numbers["lr"] * factor
+            yield _Arm(f"learning rate {rate:g}", finding, [module] * seeds, rule, {**numbers, "lr": rate})
+        return
+    found = find(technique, family)
+    if family == "optimizer":
+        if found.name != rule:
+            yield _Arm(name, finding, [module] * seeds, found.name, {k: float(v) for k, v in found.defaults.items()})
+        return
+    try:
+        networks = [cured(module, found, x, y, seed, finding) for seed in range(seeds)]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            networks[0].eval()(x[:2])
+    except Exception as reason:
+        yield str(reason).strip().splitlines()[0].rstrip(".")
+        return
+    yield _Arm(name, finding, networks, rule, numbers)
+
+
+def _rule(optimizer: torch.optim.Optimizer | None) -> tuple[str, dict[str, float]]:
+    """The catalogue's name of the optimizer, and its numbers of the first group."""
+    if optimizer is None:
+        return "adam", dict(find("adam", "optimizer").defaults)
+    kind = type(optimizer).__name__
+    group = optimizer.param_groups[0]
+    name = kind if isinstance(optimizer, Optimizer) else TORCHS.get(kind, "")
+    if kind == "SGD" and group.get("momentum"):
+        name = "nesterov" if group.get("nesterov") else "momentum"
+    if not name:
+        return "adam", dict(find("adam", "optimizer").defaults)
+    technique = find(name, "optimizer")
+    given = {n: float(group[n]) for n in technique.defaults if isinstance(group.get(n), (int, float, Tensor))}
+    betas = group.get("betas")
+    if betas is not None:
+        given |= {n: float(b) for n, b in zip(("beta1", "beta2"), betas, strict=False) if n in technique.defaults}
+    return technique.name, {**technique.defaults, **given}
+
+
+def _trained(
+    arms: list[_Arm], x: Tensor, y: Tensor, loss: Loss | None, steps: int, size: int, seeds: int
+) -> np.ndarray[Any, Any]:
+    """The loss on all of x after training (arms, seeds), infinite where it did not stay finite."""
+    losses = np.full((len(arms), seeds), math.inf)
+    for rule in dict.fromkeys(a.rule for a in arms):
+        places = [i for i, a in enumerate(arms) if a.rule == rule]
+        networks = [n for i in places for n in arms[i].networks]
+        numbers = {n: [arms[i].numbers[n] for i in places for _ in range(seeds)] for n in arms[places[0]].numbers}
+        population = Population(
+            networks,
+            optimizer=rule,
+            loss=loss,
+            seeds=[s for _ in places for s in range(seeds)],
+            **numbers,  # type: ignore[arg-type]
+        )
+        fit = population.fit(x, y, steps, size)
+        with torch.no_grad():
+            for k, outputs in enumerate(population.outputs(x)):
+                value = float(loss_value(outputs, y, loss))
+                if k not in fit.ended and math.isfinite(value):
+                    losses[places[k // seeds], k % seeds] = value
+    return losses
+
+
+def _interval(values: np.ndarray[Any, Any]) -> tuple[float, float, float]:
+    """Mean and 95 % t interval; infinite where a value is."""
+    if len(values) < 2 or not np.isfinite(values).all():
+        return float(np.mean(values)), math.inf, math.inf
+    mean = float(values.mean())
+    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return mean, mean - half, mean + half
+
+
+def _row(
+    arm: _Arm, losses: np.ndarray[Any, Any], own: np.ndarray[Any, Any], seen: Inspection, before: Inspection
+) -> Remedy:
+    diverged = int((~np.isfinite(losses)).sum())
+    with np.errstate(invalid="ignore"):
+        differences = losses - own
+    finding = arm.finding
+    layer = next((f.layer for f in reversed(before.findings) if finding and f.short == finding.short), "")
+    was, now = ({m.name: m.std for m in i.layers}.get(layer, math.nan) for i in (before, seen))
+    left = {f.short for f in seen.findings}
+    cures = tuple(dict.fromkeys(f.short for f in before.findings if f.short not in left)) if finding else ()
+    against = finding.short if finding else ""
+    return Remedy(
+        arm.name, against, *_interval(losses), *_interval(differences), diverged, layer, was, now, cures
+    )  # fmt: skip

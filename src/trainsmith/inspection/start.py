@@ -1,0 +1,181 @@
+"""What shows before the first step: the scale of the inputs, the first loss, a missing non-linearity."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.record import Call, Loss, Pass, first_tensor, loss_value
+
+SMALL, LARGE = 0.1, 5.0
+"""What the root mean square of the inputs that are not 0 should lie between."""
+UNLIKE = 100.0
+"""How many times the median spread of the inputs their largest may be."""
+CONSTANT = 0.5
+"""Share of inputs that may be the same for every example; the borders of pictures are."""
+TOO_SURE, TOO_LARGE = 2.0, 16.0
+"""How many nats above chance a first loss for classes may lie, and how many times the best constant's for numbers."""
+FAR = 1.5
+"""How many spreads from 0 the mean of numbers to predict may lie."""
+WIDE = 10.0
+"""How far their spread may be from 1, as a factor."""
+LEAST_EXAMPLES = 16
+
+
+def of_inputs(seen: Pass) -> Iterator[Finding]:
+    """What reaches the first weight layer: its size, how unlike its columns are, and what never changes."""
+    call = _first_weights(seen.calls)
+    if call is None or len(call.entered) < LEAST_EXAMPLES or not call.entered.isfinite().all():
+        return
+    x = call.entered.double()
+    per_example = x.std(0, correction=0)
+    constant = float((per_example <= 1e-6 * x.abs().mean(0)).double().mean())
+    if constant > CONSTANT:
+        words = (
+            f"{call.name}: {constant:.0%} of the numbers that reach it are the same for all {len(x)} examples; up to "
+            f"{CONSTANT:.0%} is no surprise."
+        )
+        yield finding("constant inputs", call.name, "constant inputs", constant, CONSTANT, words)
+    used = x[x != 0]
+    size = float(used.square().mean().sqrt()) if len(used) else 0.0
+    if not SMALL <= size <= LARGE:
+        bound = SMALL if size < SMALL else LARGE
+        words = (
+            f"{call.name}: the inputs that are not 0 have a root mean square of {size:.3g}, which should lie between "
+            f"{SMALL:g} and {LARGE:g}; the curvature of the loss in its weights grows with the square of it."
+        )
+        yield finding("unscaled inputs", call.name, "root mean square", size, bound, words)
+        return
+    spreads = _columns(call, x)
+    spreads = spreads[spreads > 1e-6 * spreads.max()]
+    ratio = float(spreads.max() / spreads.median()) if len(spreads) else 1.0
+    if ratio > UNLIKE:
+        words = (
+            f"{call.name}: the widest of its inputs has {ratio:.3g} times the median's spread; beyond {UNLIKE:g} one "
+            "learning rate cannot suit them all."
+        )
+        yield finding("unscaled inputs", call.name, "spread ratio", ratio, UNLIKE, words)
+
+
+def _first_weights(calls: Sequence[Call]) -> Call | None:
+    """The first layer with a matrix of weights, if no embedding comes before it."""
+    for call in calls:
+        if isinstance(call.layer, (nn.Embedding, nn.EmbeddingBag)):
+            return None
+        if any(p.ndim > 1 for p in call.layer.parameters()) and call.entered.is_floating_point():
+            return call
+    return None
+
+
+def _columns(call: Call, x: Tensor) -> Tensor:
+    """The spread of each column, or channel of pictures."""
+    axis = 1 if isinstance(call.layer, _ConvNd) and x.ndim > 2 else x.ndim - 1
+    return x.std([a for a in range(x.ndim) if a != axis], correction=0)
+
+
+def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[Finding]:
+    """The first loss against that of the best constant answer, which a network should start near."""
+    output = first_tensor(seen.output)
+    if y is None or output is None or not math.isfinite(seen.loss):
+        return
+    chance = _of_constant(seen.output, output.detach(), y, loss)
+    if chance is None or not chance > 0:
+        return
+    if y.is_floating_point():
+        yield from _of_targets(seen, y.detach().double(), chance)
+    allowed = chance * TOO_LARGE if y.is_floating_point() else chance + TOO_SURE
+    if seen.loss <= allowed:
+        return
+    spread = float(output.detach().double().std(correction=0))
+    words = (
+        f"the first loss is {seen.loss:.3g}, where always giving the best constant has {chance:.3g}; more than "
+        f"{allowed:.3g} says that it begins sure of what it cannot know (its outputs have spread {spread:.2g})."
+    )
+    yield finding("wrong initial loss", seen.calls[-1].name, "first loss", seen.loss, allowed, words)
+
+
+def _of_targets(seen: Pass, y: Tensor, chance: float) -> Iterator[Finding]:
+    """Numbers to predict that lie where no output does at the start. Labels and pixels, from 0 to 1, are left alone."""
+    if y.min() >= 0 and y.max() <= 1:
+        return
+    mean, spread = y.mean(0), y.std(0, correction=0)
+    far = float((mean.abs() / spread.clamp_min(1e-300)).max())
+    wide = float(spread.max())
+    if far <= FAR and 1 / WIDE <= wide <= WIDE:
+        return
+    value, limit, what = (far, FAR, "mean / spread") if far > FAR else (wide, WIDE, "spread")
+    words = (
+        f"the first loss is {seen.loss:.3g}, where always giving the best constant has {chance:.3g}: the numbers to "
+        f"predict have mean {float(mean.abs().max()):.3g} and spread {wide:.3g}, where outputs begin around 0 with "
+        "spread 1 or so."
+    )
+    yield finding("wrong initial loss", seen.calls[-1].name, f"targets' {what}", value, limit, words)
+
+
+def _of_constant(whole: Any, output: Tensor, y: Tensor, loss: Loss | None) -> float | None:
+    """The loss of the mean of the targets, or of classes all alike likely; None where it cannot be asked for."""
+    if loss is not None and not isinstance(whole, Tensor):
+        return None
+    if y.is_floating_point():
+        if y.numel() != output.numel():
+            return None
+        constant = y.mean(0, keepdim=True).expand(y.shape).reshape(output.shape).to(output.dtype)
+    else:
+        constant = torch.zeros_like(output)
+    try:
+        with torch.no_grad():
+            return float(loss_value(constant, y, loss))
+    except Exception:
+        return None
+
+
+POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+LINEAR = (nn.Flatten, nn.Identity, nn.Dropout, nn.Unflatten, _BatchNorm, *POOLS)
+"""Layers behind which a linear function is still one."""
+
+
+def of_linear_chains(seen: Pass) -> Iterator[Finding]:
+    """Weight layers that take what another gave with nothing but linear layers between them.
+
+    Two such layers can do no more than one. Where what passes between them is narrower than both ends they save
+    weights, which is done on purpose; so is a depthwise convolution beside a pointwise one.
+    """
+    for i, first in enumerate(seen.calls):
+        if not _dense(first.layer):
+            continue
+        left = first.left
+        for second in seen.calls[i + 1 :]:
+            if not _same_numbers(left, second.entered):
+                break
+            if _dense(second.layer):
+                if second.layer is not first.layer and not _narrow(first.layer, second.layer):
+                    words = (
+                        f"{second.name} takes what {first.name} gives with no activation function between them: two "
+                        "linear layers in a row can do no more than one."
+                    )
+                    yield finding("missing non-linearity", second.name, "linear layers in a row", 2.0, 1.0, words)
+                break
+            if not isinstance(second.layer, LINEAR):
+                break
+            left = second.left
+
+
+def _dense(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) or (isinstance(layer, _ConvNd) and layer.groups == 1)
+
+
+def _same_numbers(left: Tensor, entered: Tensor) -> bool:
+    return left.numel() == entered.numel() and torch.equal(left.flatten(), entered.flatten())
+
+
+def _narrow(first: Any, second: Any) -> bool:
+    """Whether what passes between them has fewer features than what comes in and what goes out."""
+    ends = (first.in_features, first.out_features) if isinstance(first, nn.Linear) else (
+        first.in_channels, first.out_channels)  # fmt: skip
+    out = second.out_features if isinstance(second, nn.Linear) else second.out_channels
+    return bool(ends[1] < min(ends[0], out))

@@ -1,0 +1,46 @@
+"""The page of an inspection: one HTML file that opens offline, or a part of a notebook."""
+
+import jinja2
+from markupsafe import Markup
+
+from trainsmith.inspection import Inspection
+from trainsmith.inspection.remedies import Treatment
+from trainsmith.report.inspection_figure import layer_svg
+from trainsmith.report.inspection_table import layer_cells, remedy_cells, treatment_title
+
+MOST_DRAWN = 120
+"""Networks with more layers are shown as a table alone."""
+
+
+def page(inspection: Inspection, treatment: Treatment | None, network: str) -> str:
+    """The whole page. Everything that came from the user is escaped."""
+    drawn = Markup(layer_svg(inspection)) if len(inspection.layers) <= MOST_DRAWN else ""
+    kinds: dict[str, list[str]] = {}
+    for finding in inspection.findings:
+        kinds.setdefault(finding.short, []).append(finding.layer)
+    firsts = {f.short: f for f in reversed(inspection.findings)}
+    return _template("inspection.html").render(
+        network=network,
+        inspection=inspection,
+        findings=[(firsts[short], layers) for short, layers in kinds.items()],
+        rows=[(layer, layer_cells(layer)) for layer in inspection.layers],
+        figure=drawn,
+        remedies=Markup(remedies_html(treatment)) if treatment is not None else "",
+    )
+
+
+def remedies_html(treatment: Treatment | None) -> str:
+    """The remedies as a table."""
+    if treatment is None:
+        return "<p>No remedy of the catalogue is against what was found.</p>"
+    rows = [(row, remedy_cells(row)) for row in (treatment.as_it_is, *treatment.remedies)]
+    title = treatment_title(treatment)
+    return _template("remedies.html").render(rows=rows, title=title, skipped=treatment.skipped)
+
+
+def _template(name: str) -> jinja2.Template:
+    loader = jinja2.PackageLoader("trainsmith.report", ".")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)

@@ -1,0 +1,194 @@
+"""Remedies: what is put where, what it is trained with, and what their effect is said to be."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from inspection.make_network import draws, stack
+from trainsmith.catalogue import find
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import FAULTS, inspect
+from trainsmith.inspection.cures import cured
+from trainsmith.inspection.fault import finding
+from trainsmith.inspection.remedies import AS_IT_IS, _interval, _rule, try_remedies
+
+CLASSES = 3
+
+
+def examples(n=120, width=12):
+    x = draws(n, width)
+    return x, x[:, :CLASSES].argmax(1)
+
+
+def small(std=0.01, activation=nn.Tanh, depth=5):
+    """A narrow stack whose weights are far too small."""
+    network = stack(std, activation, depth=depth, width=12)
+    network[-1] = nn.Linear(12, CLASSES)
+    nn.init.normal_(network[-1].weight, std=0.3, generator=torch.Generator().manual_seed(0))
+    nn.init.zeros_(network[-1].bias)
+    return network
+
+
+def treated(network, data=None, **more):
+    data = examples() if data is None else data
+    return try_remedies(network, data, inspect(network, data), **{"seeds": 3, "steps": 60, "batch_size": 30, **more})
+
+
+@pytest.fixture(scope="module")
+def treatment():
+    return treated(small())
+
+
+def test_better_initializations_are_found_and_ranked(treatment):
+    names = [r.name for r in treatment.remedies]
+    assert {"initialization=he", "initialization=xavier", "initialization=lsuv"} <= set(names)
+    assert [r.loss for r in treatment.remedies] == sorted(r.loss for r in treatment.remedies)
+    best = treatment.remedies[0]
+    assert best.verdict == "better"
+    assert {r.verdict for r in treatment.remedies if r.name.startswith("initialization")} >= {"better"}
+    assert best.loss < 0.7 * treatment.as_it_is.loss
+    assert "signal vanishes" in best.cures
+    assert best.difference == pytest.approx(best.loss - treatment.as_it_is.loss)
+
+
+def test_the_spread_before_and_after_is_that_at_the_findings_last_layer(treatment):
+    he = next(r for r in treatment.remedies if r.name == "initialization=he")
+    network = small()
+    before = {m.name: m.std for m in inspect(network, examples()).layers}
+    assert he.spread_before == pytest.approx(before[he.layer])
+    assert he.spread > 100 * he.spread_before
+
+
+def test_the_same_call_gives_the_same_numbers_and_leaves_the_network(treatment):
+    network = small()
+    before = [p.detach().clone() for p in network.parameters()]
+    assert treated(network).to_dict() == treatment.to_dict()
+    assert all(torch.equal(p, b) for p, b in zip(network.parameters(), before, strict=True))
+    json.dumps(treatment.to_dict(), allow_nan=False)
+
+
+def test_nothing_is_tried_where_nothing_is_found():
+    healthy = small(std=12**-0.5)
+    assert inspect(healthy, examples()).findings == ()
+    assert treated(healthy) is None
+
+
+def test_intervals_are_students():
+    values = np.array([0.3, 0.5, 0.1, 0.9])
+    low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert _interval(values) == pytest.approx((values.mean(), low, high))
+    assert _interval(np.array([0.3, math.inf]))[1:] == (math.inf, math.inf)
+
+
+def test_learning_rates_are_remedies_of_learning_rates():
+    network = small(std=12**-0.5, depth=2)
+    optimizer = torch.optim.SGD(network.parameters(), 1e-5)
+    measured = inspect(network, examples(), optimizer=optimizer)
+    assert [f.short for f in measured.findings] == ["learning rate too low"]
+    done = try_remedies(network, examples(), measured, optimizer=optimizer, seeds=3, steps=60, batch_size=30)
+    assert done.optimizer == "sgd, learning rate 1e-05"
+    assert {r.name for r in done.remedies} >= {"learning rate 0.01", "learning rate 0.001", "optimizer=adam"}
+    assert done.remedies[0].name in ("learning rate 0.01", "optimizer=adam")
+    assert done.remedies[0].verdict == "better"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "numbers"),
+    [(lambda p: torch.optim.SGD(p, 0.3), "sgd", {"lr": 0.3}),
+     (lambda p: torch.optim.SGD(p, 0.3, momentum=0.7), "momentum", {"lr": 0.3, "momentum": 0.7}),
+     (lambda p: torch.optim.Adam(p, 0.2, betas=(0.8, 0.95)), "adam", {"lr": 0.2, "beta1": 0.8, "beta2": 0.95}),
+     (lambda p: torch.optim.Rprop(p, 0.2), "adam", {"lr": 0.001}), (lambda p: None, "adam", {"lr": 0.001})],
+)  # fmt: skip
+def test_the_users_optimizer_is_looked_up_in_the_catalogue(make, name, numbers):
+    found, values = _rule(make(nn.Linear(2, 2).parameters()))
+    assert found == name
+    assert {k: values[k] for k in numbers} == pytest.approx(numbers)
+
+
+def cure(network, name, short="signal vanishes", layer="0", x=None):
+    family, _, technique = name.partition("=")
+    x = examples()[0] if x is None else x
+    against = finding(short, layer, "", 0.0, 0.0, "")
+    return cured(network, find(technique, family), x, examples()[1], 0, against)
+
+
+def test_each_kind_of_remedy_goes_to_its_place():
+    network = small()
+    he = cure(network, "initialization=he")
+    assert float(he[0].weight.detach().std()) == pytest.approx((2 / 12) ** 0.5, rel=0.2)
+    assert float(network[0].weight.detach().std()) < 0.02
+    kinds = [type(m).__name__ for m in cure(network, "activation=leaky-relu").modules()]
+    assert "LeakyReLU" in kinds
+    assert "Tanh" not in kinds
+    kinds = [type(m).__name__ for m in cure(network, "normalization=layer").modules()]
+    assert kinds.count("LayerNorm") + kinds.count("LayerNormalization") == 5
+    x = examples()[0] * 1000 + 5
+    into = []
+    scaled = cure(network, "normalization=standardization", x=x)
+    hook = [m for m in scaled.modules() if isinstance(m, nn.Linear)][0].register_forward_pre_hook(  # noqa: RUF015
+        lambda m, a: into.append(a[0])
+    )
+    scaled(x)
+    hook.remove()
+    assert float(into[0].std()) == pytest.approx(1, rel=0.01)
+
+
+def test_an_activation_goes_between_the_layers_that_lack_one():
+    network = nn.Sequential(nn.Linear(12, 12), nn.Linear(12, CLASSES))
+    mended = cure(network, "activation=relu", "missing non-linearity", "1")
+    x = examples()[0]
+    assert torch.allclose(mended(x), network[1](torch.relu(network[0](x))))
+
+
+def test_batch_norms_are_replaced_where_they_are_the_trouble():
+    network = nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, CLASSES))
+    mended = cure(network, "normalization=layer", "batch norm's batches", "1")
+    assert not any(isinstance(m, nn.BatchNorm1d) for m in mended.modules())
+    assert mended(examples()[0]).shape == (120, CLASSES)
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(12, CLASSES)
+        nn.init.constant_(self.fc.weight, 0.1)
+        self.first = nn.Linear(12, 12)
+        nn.init.constant_(self.first.weight, 0.1)
+        nn.init.zeros_(self.first.bias)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.first(x)) * 1e-9)
+
+
+def test_what_cannot_be_put_in_is_said_with_its_reason():
+    network = Functional()
+    data = examples()
+    measured = inspect(network, data)
+    against = finding("saturated", "first", "saturated", 0.5, 0.3, "")
+    import dataclasses
+
+    done = try_remedies(
+        network, data, dataclasses.replace(measured, findings=(against,)), seeds=2, steps=5, batch_size=30
+    )
+    assert "no weight layer is followed at once by an activation" in done.skipped["normalization=layer"]
+    assert [r.name for r in done.remedies] == ["initialization=xavier"]
+    assert done.as_it_is.name == AS_IT_IS
+
+
+def test_several_inputs_and_no_targets_are_refused_in_a_sentence():
+    network, (x, _) = small(), examples()
+    with pytest.raises(InvalidInput, match="one input tensor, and with targets"):
+        try_remedies(network, x, inspect(network, x))
+
+
+def test_every_fault_has_remedies_of_the_catalogue_or_advice():
+    for fault in FAULTS.values():
+        assert len(fault.remedies) >= 2 or fault.advice or fault.short == "learning rate too high"
+        for name in fault.remedies:
+            family, _, technique = name.partition("=")
+            assert name == "optimizer=lr" or find(technique, family)

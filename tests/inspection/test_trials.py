@@ -1,0 +1,103 @@
+"""Learning rates, labels and splits: found by training copies, and only where the fault is."""
+
+import pytest
+import torch
+from torch import nn
+
+from inspection.make_network import draws
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import inspect
+from trainsmith.inspection.trials import _agreement
+
+CLASSES = 4
+
+
+def examples(n=300, seed=1):
+    x = draws(n, 20, seed=seed)
+    return x, x[:, :CLASSES].argmax(1)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, CLASSES))
+
+
+def found(module, data, loss=None, **more):
+    return {f.short: f for f in inspect(module, data, loss, **more).findings}
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate", "short"),
+    [(torch.optim.Adam, 1e-2, None), (torch.optim.Adam, 2.0, "learning rate too high"),
+     (torch.optim.Adam, 1e-6, "learning rate too low"), (torch.optim.SGD, 0.1, None),
+     (torch.optim.SGD, 100.0, "learning rate too high"), (torch.optim.SGD, 1e-5, "learning rate too low")],
+)  # fmt: skip
+def test_learning_rates_are_judged_by_trying_others(rule, rate, short):
+    module = network()
+    optimizer = rule(module.parameters(), rate)
+    before = [p.detach().clone() for p in module.parameters()]
+    shorts = {s for s in found(module, examples(), optimizer=optimizer, batch_size=32) if s.startswith("learning")}
+    assert shorts == ({short} if short else set())
+    assert all(torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True))
+    assert optimizer.param_groups[0]["lr"] == rate
+    assert not optimizer.state
+    assert optimizer.param_groups[0]["params"][0] is module[0].weight
+
+
+def test_a_sweep_is_the_same_every_time_and_leaves_the_random_state():
+    state = torch.get_rng_state()
+    runs = [found(m := network(), examples(), optimizer=torch.optim.SGD(m.parameters(), 1e-5)) for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert runs[0]["learning rate too low"].value < 3e-4
+    m = network()
+    state = torch.get_rng_state()
+    found(m, examples(), optimizer=torch.optim.SGD(m.parameters(), 1e-5))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_shuffled_labels_are_learned_but_do_not_hold():
+    (x, y), held = examples(), examples(200, seed=2)
+    assert found(network(), (x, y), validation=held) == {}
+    shuffled = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(0))]
+    finding = found(network(), (x, shuffled), validation=held)["labels carry no signal"]
+    assert finding.value < finding.threshold == 3
+
+
+def test_shuffled_numbers_too():
+    x, held = draws(300, 20), draws(200, 20, seed=2)
+    y, truth = x[:, :1] + x[:, 1:2], held[:, :1] + held[:, 1:2]
+    module = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1))
+    assert found(module, (x, y), validation=(held, truth)) == {}
+    assert set(found(module, (x, y.roll(3, 0)), validation=(held, truth))) == {"labels carry no signal"}
+
+
+def test_agreement_is_in_standard_errors_of_random_pairing():
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randint(0, 3, (400,), generator=generator)
+    outputs = torch.randn(400, 3, generator=generator) + 2 * nn.functional.one_hot(torch.zeros(400).long(), 3)
+    scores = torch.tensor([_agreement(outputs, y[torch.randperm(400, generator=generator)]) for _ in range(600)])
+    assert abs(float(scores.mean())) < 0.15
+    assert float(scores.std()) == pytest.approx(1.0, abs=0.15)
+    numbers = torch.randn(400, 1, generator=generator)
+    scores = torch.tensor([_agreement(numbers, numbers[torch.randperm(400, generator=generator)]) for _ in range(600)])
+    assert float(scores.std()) == pytest.approx(1.0, abs=0.15)
+    assert _agreement(numbers, 2 * numbers) == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(("repeated", "leaks"), [(0, False), (2, False), (3, True), (150, True)])
+def test_held_back_examples_that_are_also_trained_on(repeated, leaks):
+    (x, y), (held, truth) = examples(), examples(200, seed=2)
+    held[:repeated], truth[:repeated] = x[:repeated], y[:repeated]
+    assert ("leak between the splits" in found(network(), (x, y), validation=(held, truth))) == leaks
+
+
+def test_data_that_repeat_themselves_anyway_are_no_leak():
+    x = torch.randint(0, 2, (300, 6), generator=torch.Generator().manual_seed(0)).float()
+    y = (x.sum(1) > 3).long()
+    module = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+    assert "leak between the splits" not in found(module, (x[:200], y[:200]), validation=(x[200:], y[200:]))
+
+
+def test_a_batch_size_below_one_is_refused():
+    with pytest.raises(InvalidInput, match="batch_size must be at least 1; got 0"):
+        inspect(network(), examples(), batch_size=0)

@@ -1,0 +1,137 @@
+"""inspect from Python: what it takes, and how what it found is looked at."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+import torch
+from torch import nn
+
+import trainsmith
+from inspection.make_network import draws
+
+
+def sick():
+    torch.manual_seed(0)
+    network = nn.Sequential(*[m for _ in range(4) for m in (nn.Linear(10, 10), nn.Tanh())], nn.Linear(10, 3))
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01)
+    return network
+
+
+def examples():
+    x = draws(100, 10)
+    return x, x[:, :3].argmax(1)
+
+
+@pytest.fixture(scope="module")
+def inspection():
+    found = trainsmith.inspect(sick(), examples())
+    found.remedies(seeds=2, steps=10, batch_size=20)
+    return found
+
+
+def test_the_table_shows_findings_and_remedies(inspection):
+    text = str(inspection.table())
+    text += inspection.remedies(seeds=2, steps=10, batch_size=20)._repr_html_()
+    for word in ("signal vanishes", "Schoenholz", "Remedies: 10 steps of adam", "initialization he", "as it is"):
+        assert word in text, word
+
+
+def test_frames_for_pandas(inspection):
+    layers = inspection.frame()
+    assert list(layers.name) == [str(i) for i in range(9)]
+    assert layers["std"].iloc[0] == pytest.approx(inspection.layers[0].std)
+    findings = inspection.findings_frame()
+    assert set(findings.short) == {f.short for f in inspection.findings}
+    tried = inspection.remedies(seeds=2, steps=10, batch_size=20).frame()
+    assert tried.name.iloc[0] == "as it is"
+    assert {"loss", "low", "high", "verdict"} <= set(tried.columns)
+    healthy = trainsmith.inspect(nn.Sequential(nn.Linear(10, 3)), examples())
+    assert len(healthy.findings_frame()) == 0
+    assert healthy.remedies().frame().empty
+    assert "No remedy" in str(healthy.remedies())
+
+
+def test_json_holds_the_remedies(inspection):
+    whole = json.loads(json.dumps(inspection.to_dict(), allow_nan=False))
+    assert whole["remedies"]["remedies"][0]["verdict"] in ("better", "worse", "cannot tell")
+    assert whole["findings"][0]["remedies"]
+
+
+class Evil(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.add_module("<script>alert(1)</script>$x_{", nn.Linear(10, 3))
+
+    def forward(self, x):
+        return next(self.children())(x * 1000)
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.seen, self.links = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href") and not v.startswith("#")]
+
+
+def test_the_page_opens_offline_and_escapes_what_the_user_named(inspection, tmp_path):
+    network = trainsmith.inspect(Evil(), examples())
+    text = network.report(tmp_path / "new" / "page.html").read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    for page in (text, inspection._repr_html_()):
+        tags = Tags()
+        tags.feed(page)
+        assert not tags.links
+        assert "script" not in tags.seen
+        assert "svg" in tags.seen
+    assert "initialization he" in inspection._repr_html_()
+    assert "unscaled inputs" in text
+
+
+def test_several_inputs_named_arguments_and_structured_outputs():
+    import dataclasses
+
+    @dataclasses.dataclass
+    class Output:
+        hidden: torch.Tensor
+        logits: torch.Tensor
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.last = nn.Linear(10, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, first, second=None):
+            hidden = torch.tanh(self.a(first) + self.b(second))
+            return Output(hidden, self.last(hidden))
+
+    torch.manual_seed(0)
+    network, (x, y), other = Two(), examples(), draws(100, 4, seed=3)
+    expected = float(nn.functional.cross_entropy(network(x, other).logits, y).detach())
+    for inputs in ((x, other), {"first": x, "second": other}):
+        found = trainsmith.inspect(network, (inputs, y))
+        assert found.measured.loss == pytest.approx(expected)
+        assert [m.name for m in found.layers] == ["a", "b", "last"]
+        assert found.findings == ()
+
+
+def test_a_network_that_makes_its_own_loss_of_named_arguments():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(10, 3)
+
+        def forward(self, x, labels):
+            logits = self.fc(x)
+            return type("Output", (), {"logits": logits, "loss": 7 * nn.functional.cross_entropy(logits, labels)})()
+
+    torch.manual_seed(0)
+    network, (x, y) = Own(), examples()
+    expected = 7 * float(nn.functional.cross_entropy(network.fc(x), y).detach())
+    assert trainsmith.inspect(network, {"x": x, "labels": y}).measured.loss == pytest.approx(expected)
