@@ -42,7 +42,7 @@ def asked(
     what: str | None, data: str | None, example: str | None, name: str | None, recipe: Mapping[str, str] | None,
     seed: int, **more: Any,
 ) -> Shown:  # fmt: skip
-    """The experiment `example`; or the network `what` on `data`; or, where data is None, a network on the data `what`."""
+    """The experiment `example`; the network `what` on `data`; or, where data is None, a network on the data `what`."""
     if example is not None:
         return depth(seed)
     assert what is not None

@@ -13,7 +13,7 @@ FOLLOWS: dict[str, set[str]] = {
     "constant inputs": DEPTH | {"unscaled inputs"},
     "disconnected": {"gradient vanishes"},
     "wrong initial loss": {"gradient explodes"},
-    "missing non-linearity": set(),
+    "missing non-linearity": {"wrong initial loss"},
 }
 
 
