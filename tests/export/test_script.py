@@ -1,0 +1,79 @@
+"""The exported script as a whole: run to its end it scores as the study's own loop does."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.data import load
+from trainsmith.data.arrays import from_arrays
+from trainsmith.export.check import imported
+from trainsmith.export.data_source import write_data
+from trainsmith.export.winner import make_export
+from trainsmith.population import Alone, Training, make_member, train
+
+DRAW = np.random.default_rng(5)
+X = DRAW.normal(size=(150, 4)).astype(np.float32)
+CASES = {
+    "early stopping": ("wine", Recipe(normalization="standardization", regularization=("early-stopping",)), 60),
+    "an average": ("wine", Recipe(normalization="robust", optimizer="schedule-free-adamw"), 40),
+    "average and stopping": (
+        from_arrays(X, (X[:, 0] > X[:, 1]).astype(int)),
+        Recipe(normalization="batch", optimizer="schedule-free-sgd", regularization=("early-stopping",)),
+        40,
+    ),
+    "numbers": (from_arrays(X, X[:, :2] * [1, 40] + 7), Recipe(regularization=("l2", "max-norm")), 60),
+    "first weights read": (from_arrays(X, X[:, 0] * 3 + 100), Recipe("lsuv", "weight-norm"), 40),
+    "balanced": (from_arrays(X, (X[:, 0] > 0.8).astype(int), task="balanced"), Recipe(clipping="clip-by-value"), 40),
+}
+
+SLOW = {"schedule-free-sgd": {"schedule-free-sgd.lr": 0.1}}
+"""Where the default learning rate makes rounding grow too fast to compare."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_run_to_its_end_it_scores_as_the_study_does(case, tmp_path, capsys):
+    given, recipe, steps = CASES[case]
+    data = load(given) if isinstance(given, str) else given
+    training, run = (
+        Training(steps=steps, batch_size=16, checks=10),
+        Run(Trial(recipe, SLOW.get(recipe.optimizer, {})), 1002),
+    )
+    export = make_export(run, "mlp", data, training)
+    write_data(data, tmp_path)
+    if not export.replay.draws_weights:
+        from safetensors.torch import save_file
+
+        save_file(export.first, tmp_path / "initial.safetensors")
+    files = {**export.files, "data.py": (tmp_path / "data.py").read_text()}
+    with imported(files, tmp_path) as script:
+        script.main()
+    printed = capsys.readouterr().out
+    member = make_member(run, "mlp", data)
+    (result,) = train(Alone(member), data.x, data.y, training, keep_states=True)
+    first = [float(n) for n in printed.splitlines()[0].removeprefix("first losses ").split()]
+    assert first == pytest.approx(result.first_losses, rel=1e-5)
+    found = dict(re.findall(r"^(validation|test) .* (-?\d+\.\d{6})$", printed, re.MULTILINE))
+    assert float(found["validation"]) == pytest.approx(result.score, abs=2e-3)
+    network = make_member(run, "mlp", data).objective.network
+    network.load_state_dict({name: torch.from_numpy(t) for name, t in result.state.items()})
+    x, y = data.test.open()
+    with torch.no_grad():
+        wanted = member.rules.score(network.eval()(x), member.targets(y))[1]
+    assert float(found["test"]) == pytest.approx(wanted, abs=2e-3)
+
+
+@pytest.mark.parametrize("recipe", [Recipe("orthogonal", "zca-whitening", "prelu"), Recipe("lsuv"), Recipe("rezero")])
+def test_the_first_weights_are_drawn_where_they_can_be_and_else_read(recipe):
+    data = from_arrays(X, np.arange(150) % 3)
+    run = Run(Trial(recipe), 1002)
+    export = make_export(run, "residual", data, Training(steps=2))
+    assert export.replay.draws_weights == (recipe.initialization == "orthogonal")
+    assert ("initial.safetensors" in export.files["train.py"]) != export.replay.draws_weights
+    if export.replay.draws_weights:
+        member = make_member(run, "residual", data)
+        with imported(export.files) as script:
+            drawn = script.initialized(data.x[member.train], data.y[member.train]).state_dict()
+        assert all(torch.equal(drawn[name], t) for name, t in export.first.items())
