@@ -20,7 +20,7 @@ from trainsmith.comparison import compare as run_comparison
 from trainsmith.data import Dataset, as_dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.export import export_winner
-from trainsmith.export.stored import WINNER
+from trainsmith.export.stored import NOT_EXPORTED, WINNER
 from trainsmith.network import Factory
 from trainsmith.population import Training, judged_by, rules_of
 from trainsmith.report import family_tables, report_html, summary, write_report
@@ -61,7 +61,7 @@ class Comparison:
         try:
             self.export(folder / WINNER)
         except InvalidInput as reason:
-            self.study = replace(self.study, notes=(*self.study.notes, f"The winner was not exported: {reason}"))
+            self.study = replace(self.study, notes=(*self.study.notes, f"{NOT_EXPORTED}{reason}"))
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "study.json").write_text(text, encoding="utf-8")
         return self.report(folder / "report.html")

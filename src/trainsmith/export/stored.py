@@ -1,5 +1,6 @@
 """The winner that a stored study carries along."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,12 +10,34 @@ WINNER = "winner"
 """The folder of the exported winner inside a study's folder."""
 
 
+NOT_EXPORTED = "The winner was not exported: "
+"""How a study's note begins that says why it has no exported winner."""
+
+
 def copy_winner(study: Path, folder: Path) -> None:
     """Copy the exported winner of the study in folder `study` to `folder`, which must not hold anything."""
+    check_winner(study)
+    check_empty(folder)
+    shutil.copytree(study / WINNER, folder, dirs_exist_ok=True)
+
+
+def check_empty(folder: Path) -> None:
+    """Raises InvalidInput for a folder that holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInput(f"'{folder}' exists already; choose another folder.")
+
+
+def check_winner(study: Path) -> None:
+    """Raises InvalidInput for a folder without an exported winner, and says why there is none."""
     if not (study / "study.json").is_file():
         raise InvalidInput(f"'{study}' is not a study's folder: it has no study.json.")
     if not (study / WINNER).is_dir():
-        raise InvalidInput(f"the study in '{study}' has no exported winner: its network cannot be written as source.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInput(f"'{folder}' exists already; choose another folder.")
-    shutil.copytree(study / WINNER, folder, dirs_exist_ok=True)
+        raise InvalidInput(f"the study in '{study}' has no exported winner: {_reason(study)}")
+
+
+def _reason(study: Path) -> str:
+    try:
+        notes = json.loads((study / "study.json").read_text(encoding="utf-8"))["notes"]
+        return next(str(note)[len(NOT_EXPORTED) :] for note in notes if str(note).startswith(NOT_EXPORTED))
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return "compare again to have one."
