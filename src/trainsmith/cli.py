@@ -182,19 +182,9 @@ def techniques(name: str | None, as_json: bool) -> None:
 @click.option("--onnx", "as_onnx", is_flag=True, help="Also write model.onnx; this runs the study's model.py.")
 def export(study: Path, folder: Path, as_onnx: bool) -> None:
     """Copy the winner of STUDY, a study's folder, as a training script, source and weights in plain PyTorch."""
-    from trainsmith.export.stored import check_empty, copy_winner
+    from trainsmith.export.stored import copy_winner
 
-    written, deviation = None, 0.0
-    if as_onnx:
-        from trainsmith.export.onnx_file import FILE, onnx_of
-
-        check_empty(folder)
-        written, deviation = onnx_of(study)
-    copy_winner(study, folder)
-    click.echo(f"exported: {folder}")
-    if written is not None:
-        (folder / FILE).write_bytes(written)
-        click.echo(f"{FILE}: its outputs lie within {deviation:.1e} of PyTorch's, relative to the largest")
+    click.echo(f"exported: {folder}{copy_winner(study, folder, as_onnx)}")
 
 
 @main.command()

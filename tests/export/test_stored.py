@@ -88,7 +88,7 @@ def test_the_onnx_file_does_what_the_network_does_for_any_number_of_examples(stu
 
     done = run("export", study, "--to", tmp_path / "to", "--onnx")
     assert done.exit_code == 0, done.output
-    assert "model.onnx: its outputs lie within" in done.output
+    assert "the outputs of model.onnx lie within" in done.output
     names: dict[str, object] = {}
     exec((study / "winner" / "model.py").read_text(), names)
     network = trainsmith.export.onnx_file._network(study / "winner")
@@ -107,5 +107,5 @@ def test_a_network_that_onnx_does_not_know_is_said_in_one_line(study, with_onnx)
     )
     (study / "winner" / "model.py").write_text(source)
     with pytest.raises(InvalidInput, match="cannot be converted to ONNX") as caught:
-        onnx_of(study)
+        onnx_of(study / "winner", X)
     assert "\n" not in str(caught.value)

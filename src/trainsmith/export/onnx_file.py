@@ -9,27 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trainsmith.errors import InvalidInput, shown
-from trainsmith.export.stored import WINNER, check_winner
-from trainsmith.store import data_of
 
-FILE = "model.onnx"
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 FARTHEST = 1e-3
 """Outputs that lie further from PyTorch's, relative to the largest of them, are not rounding."""
 
 
-def onnx_of(study: Path) -> tuple[bytes, float]:
-    """The ONNX file of a study's winner, for any number of examples, and how far its outputs lie from PyTorch's.
+def onnx_of(winner: Path, x: Tensor) -> tuple[bytes, str]:
+    """The ONNX file of an exported network, for any number of examples, and how near its outputs are, in words.
 
-    The deviation is the largest difference relative to the largest output, on up to 64 examples. The study's model.py
-    is run. Raises InvalidInput where a package is missing, or for a network that cannot be converted.
+    winner: the folder of the export, whose model.py is run. x: examples, of which 64 are tried at most. Raises
+    InvalidInput where a package is missing, or for a network that cannot be converted.
     """
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise InvalidInput(f"ONNX needs {', '.join(missing)}, not installed here: pip install 'trainsmith[onnx]'.")
-    check_winner(study)
-    network, x = _network(study / WINNER), data_of(study).x[:64].clone()
+    network, x = _network(winner), x[:64].clone()
     try:
         logging.disable(logging.WARNING)
         with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
@@ -46,7 +43,7 @@ def onnx_of(study: Path) -> tuple[bytes, float]:
         raise InvalidInput(
             f"the network as ONNX gives other outputs than in PyTorch, by {deviation:.1e} of their size."
         )
-    return written, deviation
+    return written, f"; the outputs of model.onnx lie within {deviation:.1e} of PyTorch's, relative to the largest"
 
 
 def _network(winner: Path) -> torch.nn.Module:
@@ -60,7 +57,7 @@ def _network(winner: Path) -> torch.nn.Module:
     return network.eval()
 
 
-def _deviation(written: bytes, network: torch.nn.Module, x: torch.Tensor) -> float:
+def _deviation(written: bytes, network: torch.nn.Module, x: Tensor) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])

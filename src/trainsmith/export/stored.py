@@ -5,26 +5,31 @@ import shutil
 from pathlib import Path
 
 from trainsmith.errors import InvalidInput
+from trainsmith.export.onnx_file import onnx_of
+from trainsmith.store import data_of
 
 WINNER = "winner"
 """The folder of the exported winner inside a study's folder."""
 
 
+ONNX = "model.onnx"
 NOT_EXPORTED = "The winner was not exported: "
 """How a study's note begins that says why it has no exported winner."""
 
 
-def copy_winner(study: Path, folder: Path) -> None:
-    """Copy the exported winner of the study in folder `study` to `folder`, which must not hold anything."""
+def copy_winner(study: Path, folder: Path, as_onnx: bool = False) -> str:
+    """Copy the exported winner of the study in folder `study` to `folder`, which must not hold anything.
+
+    as_onnx: also write the network as an ONNX file; then the result says in words how near it is.
+    """
     check_winner(study)
-    check_empty(folder)
-    shutil.copytree(study / WINNER, folder, dirs_exist_ok=True)
-
-
-def check_empty(folder: Path) -> None:
-    """Raises InvalidInput for a folder that holds something."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInput(f"'{folder}' exists already; choose another folder.")
+    written, words = onnx_of(study / WINNER, data_of(study).x) if as_onnx else (b"", "")
+    shutil.copytree(study / WINNER, folder, dirs_exist_ok=True)
+    if as_onnx:
+        (folder / ONNX).write_bytes(written)
+    return words
 
 
 def check_winner(study: Path) -> None:
