@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types mutants fuzz support bench claims clean
+.PHONY: demo test check lint types mutants fuzz support bench claims zoo clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -28,6 +28,9 @@ fuzz: .venv/ready
 
 support: .venv/ready
 	SUPPORT=write $(BIN)/python -m pytest tests/population/test_support.py
+
+zoo: .venv/ready
+	$(BIN)/python tests/zoo/run.py --jobs $(WORKERS) --json results/zoo.json --page docs/zoo.md
 
 claims: .venv/ready
 	$(BIN)/python results/claims/all.py

@@ -153,6 +153,28 @@ def test_a_gradient_that_is_not_finite_is_found_where_it_begins():
     assert found(network, draws(10, 4))["not finite"] == ["1"]  # the infinite slope at 0 meets it first
 
 
+class Branches(nn.Module):
+    """Blocks x + scale * f(x) behind a layer, and a function at the end, as in ConvNeXt or BERT."""
+
+    def __init__(self, scale, end):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last, self.end, self.scale = nn.Linear(100, 50), nn.Linear(50, 10), end, scale
+        self.branches = nn.ModuleList(nn.Sequential(nn.Linear(50, 50), nn.GELU(), nn.Linear(50, 50)) for _ in range(3))
+
+    def forward(self, x):
+        x = self.first(x)
+        for branch in self.branches:
+            x = x + self.scale * branch(x)
+        return self.last(self.end(x))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize("end", [nn.Tanh(), nn.Identity(), nn.LayerNorm(50)], ids=str)
+def test_branches_that_are_scaled_down_are_no_fault_where_the_data_pass_beside_them(scale, end):
+    assert found(Branches(scale, end)) == {}
+
+
 def test_findings_show_value_threshold_and_source():
     inspection = inspect(stack(0.01, nn.Tanh), batch())
     finding = next(f for f in inspection.findings if f.short == "signal vanishes")

@@ -88,6 +88,14 @@ def test_nan_in_the_optimizers_state_behind_finite_weights():
     assert "still finite" in finding.words
 
 
+def test_infinity_in_a_moving_average_is_found_as_well():
+    network = nn.Sequential(nn.Linear(100, 10))
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    optimizer.state[network[0].bias]["momentum_buffer"] = torch.full((10,), torch.inf)
+    finding = found(network, batch(), optimizer=optimizer, batch_size=16)["optimizer's state not finite"]
+    assert (finding.layer, finding.value) == ("0", 10)
+
+
 def normalized():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(100, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 10))

@@ -1,5 +1,6 @@
 """What shows before the first step: the scale of the inputs, the first loss, a missing non-linearity."""
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -142,15 +143,16 @@ LINEAR = (nn.Flatten, nn.Identity, nn.Dropout, nn.Unflatten, _BatchNorm, *POOLS)
 def of_linear_chains(seen: Pass) -> Iterator[Finding]:
     """Weight layers that take what another gave with nothing but linear layers between them.
 
-    Two such layers can do no more than one. Where what passes between them is narrower than both ends they save
-    weights, which is done on purpose; so is a depthwise convolution beside a pointwise one.
+    Two such layers can do no more than one. What goes elsewhere too, as around a residual branch, is not meant. Where
+    what passes between them is narrower than both ends they save weights, which is done on purpose; so is a depthwise
+    convolution beside a pointwise one.
     """
     for i, first in enumerate(seen.calls):
         if not _dense(first.layer):
             continue
-        left = first.left
+        before = first
         for second in seen.calls[i + 1 :]:
-            if not _same_numbers(left, second.entered):
+            if not _same_numbers(before.left, second.entered) or not _only_there(before, second):
                 break
             if _dense(second.layer):
                 if second.layer is not first.layer and not _narrow(first.layer, second.layer):
@@ -162,7 +164,7 @@ def of_linear_chains(seen: Pass) -> Iterator[Finding]:
                 break
             if not isinstance(second.layer, LINEAR):
                 break
-            left = second.left
+            before = second
 
 
 def _dense(layer: nn.Module) -> bool:
@@ -171,6 +173,22 @@ def _dense(layer: nn.Module) -> bool:
 
 def _same_numbers(left: Tensor, entered: Tensor) -> bool:
     return left.numel() == entered.numel() and torch.equal(left.flatten(), entered.flatten())
+
+
+def _only_there(first: Call, second: Call) -> bool:
+    """Whether the second is the only one that takes what the first gave: then all of its gradient comes from there."""
+    if first.gradient is None or second.gradient is None:
+        return True
+    if isinstance(second.layer, nn.Dropout):
+        came = second.gradient * torch.where(second.entered != 0, second.left / second.entered, 0)
+    else:
+        x = second.entered.clone().requires_grad_()
+        with torch.enable_grad():
+            (came,) = torch.autograd.grad(copy.deepcopy(second.layer)(x), x, second.gradient)
+    there = first.gradient.flatten()
+    return bool(there.isfinite().all()) and torch.allclose(
+        came.flatten(), there, rtol=1e-3, atol=1e-4 * float(there.abs().max())
+    )
 
 
 def _narrow(first: Any, second: Any) -> bool:
