@@ -138,3 +138,19 @@ def test_the_same_seed_makes_the_same_network():
     first, second = member(Recipe(activation="gelu")), member(Recipe(activation="gelu"))
     for a, b in zip(first.objective.network.parameters(), second.objective.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+class Strict(Given):
+    """Has no place for a layer that is more than one module."""
+
+    def __init__(self, input_shape, outputs, activation, normalization, regularization):
+        super().__init__(input_shape, outputs, activation, normalization, regularization)
+        if isinstance(self.drop, nn.Sequential):
+            raise TypeError("one layer, please")
+
+
+def test_regularizers_that_the_factory_cannot_take_are_left_out_too():
+    made = member(Recipe(regularization=("dropout", "k-winners")), Strict)
+    assert set(made.skipped) == {"dropout", "k-winners"}
+    assert "one layer, please" in made.skipped["dropout"]
+    assert not member(Recipe(regularization=("dropout",)), Strict).skipped

@@ -73,6 +73,8 @@ def apply(
     around = layered or norm.role == "parametrization"
     before = feeding_activations(calls) if around and not own else {}
     layers = [] if "regularization" in given else _layers(trial)
+    if given.get("regularization"):
+        skipped |= dict.fromkeys([t.name for t in _layers(trial)], given["regularization"])
     replace: dict[nn.Module, Replacement] = {}
     if any(is_activation(m) for m in root.modules()):
         skipped |= {t.name: reason for t in layers if (reason := _unmet(t, trial))}
