@@ -152,7 +152,8 @@ def of_linear_chains(seen: Pass) -> Iterator[Finding]:
             continue
         before = first
         for second in seen.calls[i + 1 :]:
-            if not _same_numbers(before.left, second.entered) or not _only_there(before, second):
+            linear = _dense(second.layer) or isinstance(second.layer, LINEAR)
+            if not linear or not _same_numbers(before.left, second.entered) or not _only_there(before, second):
                 break
             if _dense(second.layer):
                 if second.layer is not first.layer and not _narrow(first.layer, second.layer):
@@ -161,8 +162,6 @@ def of_linear_chains(seen: Pass) -> Iterator[Finding]:
                         "linear layers in a row can do no more than one."
                     )
                     yield finding("missing non-linearity", second.name, "linear layers in a row", 2.0, 1.0, words)
-                break
-            if not isinstance(second.layer, LINEAR):
                 break
             before = second
 
@@ -184,7 +183,7 @@ def _only_there(first: Call, second: Call) -> bool:
     else:
         x = second.entered.clone().requires_grad_()
         with torch.enable_grad():
-            (came,) = torch.autograd.grad(copy.deepcopy(second.layer)(x), x, second.gradient)
+            (came,) = torch.autograd.grad(copy.deepcopy(second.layer)(x.clone()), x, second.gradient)
     there = first.gradient.flatten()
     return bool(there.isfinite().all()) and torch.allclose(
         came.flatten(), there, rtol=1e-3, atol=1e-4 * float(there.abs().max())
