@@ -2,6 +2,7 @@
 
 from trainsmith.initialization import weight_layers
 from trainsmith.network.factory import build, build_with, families_taken, named_factory
+from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.reading import techniques_of
 from trainsmith.network.reference import NETWORKS, Factory, default_network, mlp
 from trainsmith.network.signature import signature
@@ -19,6 +20,7 @@ __all__ = [
     "mlp",
     "named_factory",
     "signature",
+    "swap_pooling",
     "techniques_of",
     "weight_layers",
 ]
