@@ -47,6 +47,10 @@ class Bar(Announce):
         self.started = self.said = time.monotonic()
         self.task = self.progress.add_task("starting", total=member_steps, done=0, runs=runs)
 
+    def extended(self, runs: int, member_steps: int) -> None:
+        self.runs, self.total = self.runs + runs, self.total + member_steps
+        self.progress.update(self.task, total=self.total, runs=self.runs)
+
     def going_on(self, words: str) -> None:
         self.console.print(words, highlight=False, soft_wrap=True)
 

@@ -10,7 +10,6 @@ from torch import nn
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, find, techniques
 from trainsmith.comparison import Budget, compare, read_study
-from trainsmith.comparison.compare import _tune
 from trainsmith.comparison.plan import (
     FIRST_FRESH_SEED,
     FIRST_LOOK,
@@ -24,6 +23,7 @@ from trainsmith.comparison.plan import (
 )
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
 from trainsmith.comparison.trainings import Trainings
+from trainsmith.comparison.tuning import tune
 from trainsmith.data import load, split
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
@@ -40,10 +40,11 @@ def study():
 
 
 def test_every_technique_and_the_baseline_get_the_same_number_of_trials(study):
-    assert {len(row.attempts) for row in study.rows} == {BUDGET.trials}
+    tried = BUDGET.trials + study.plan["extension"]
+    assert {len(row.attempts) for row in study.rows} == {tried}
     assert {len(row.scores) for row in study.rows} == {BUDGET.fresh_seeds}
-    assert {tuple(sorted(a.seeds for a in row.attempts)) for row in study.rows} == {(1, 2, 2)}
-    assert study.plan["runs"] == 5 * (3 + 2 + 4)
+    assert {tuple(sorted(a.seeds for a in row.attempts)) for row in study.rows} == {(*[1] * (tried - 2), 2, 2)}
+    assert study.plan["runs"] == 5 * (tried + 2 + 4)
 
 
 def test_the_first_trial_is_the_default_and_the_rest_share_their_quantiles():
@@ -101,6 +102,9 @@ def test_the_test_part_is_opened_once_and_only_at_the_end():
 
     class Spy:
         def planned(self, *_):
+            pass
+
+        def extended(self, *_):
             pass
 
         def progress_made(self, what, steps, runs):
@@ -209,7 +213,8 @@ def test_a_lucky_first_seed_does_not_choose_the_setting():
             for run in runs
         ]
 
-    ((best, tried),) = _tune(trainer, trials, Budget(trials=4, finalists=2, final_seeds=2))
+    (tuned,) = tune(trainer, trials, Budget(trials=4, finalists=2, final_seeds=2, extension=0))
+    best, tried = tuned.best, tuned.attempts
     assert best == 0
     assert [a.seeds for a in tried] == [3, 1, 3, 1]
     assert tried[2].score == pytest.approx((0.99 + 0.5 + 0.5) / 3)

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainsmith.catalogue import Recipe, Run, Technique, Trial
+from trainsmith.catalogue import Recipe, Run, Technique
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.plan import Budget, Candidate
 from trainsmith.comparison.prepared import Limit, Prepared, prepare
-from trainsmith.comparison.rows import attempts, best_positions, make_rows, rank
+from trainsmith.comparison.rows import make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference, t_interval
-from trainsmith.comparison.study import Attempt, Estimate, Receipt, Study, TestScore, winner
+from trainsmith.comparison.study import Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
+from trainsmith.comparison.tuning import tune
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.optimizer import Schedule
@@ -38,6 +39,9 @@ class Announce:
 
     def going_on(self, words: str) -> None:
         """Called first, if a study that was interrupted is gone on with: how far it is."""
+
+    def extended(self, runs: int, member_steps: int) -> None:
+        """Called when more is trained than was planned."""
 
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:
         """Called often: what is being trained, member-steps and runs just done."""
@@ -72,16 +76,22 @@ def compare(
         within=within, processes=processes, report=announce.progress_made, store=store,
     )  # fmt: skip
     trainer, candidates, budget, baseline = ready.trainer, ready.candidates, ready.budget, ready.baseline
-    trials, runs, words = ready.trials(), ready.runs, ready.words
+    runs, words = ready.runs, ready.words
     announce.planned(runs, runs * trainer.training.steps, words)
     if store is not None:
         store.note("planned", {"runs": runs, "words": words})
-    chosen = _tune(trainer, trials, budget)
-    fresh = [planning.fresh_runs(t[best], budget) for t, (best, _) in zip(trials, chosen, strict=True)]
+
+    def more(further: int) -> None:
+        announce.extended(further, further * trainer.training.steps)
+        if store is not None:
+            store.note("planned", {"runs": runs + further, "words": words})
+
+    chosen = tune(trainer, ready.trials(), budget, more)
+    fresh = [planning.fresh_runs(t.trial, budget) for t in chosen]
     results = _confirm(trainer, fresh)
     constant = rules_of(dataset).constant(dataset.y)
     delta = _delta(dataset, results[0], constant)
-    rows = make_rows(candidates, chosen, results, constant, delta)
+    rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta)
     deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     return Study(
@@ -95,26 +105,10 @@ def compare(
         notes=ready.notes,
         test=_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
-        plan=_plan(ready, time.perf_counter() - started),
+        plan=_plan(ready, len(chosen[0].trials) - budget.trials, time.perf_counter() - started),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
     )
-
-
-def _tune(
-    trainer: Trainings, trials: Sequence[Sequence[Trial]], budget: Budget
-) -> list[tuple[int, tuple[Attempt, ...]]]:
-    """Each candidate's best trial, as a position, and all its attempts."""
-    first = trainer("tuning", [run for t in trials for run in planning.first_runs(t)])
-    results = [[[r] for r in first[i : i + budget.trials]] for i in range(0, len(first), budget.trials)]
-    leading = [best_positions(of_candidate, budget.finalists) for of_candidate in results]
-    finalists = [(c, position) for c, positions in enumerate(leading) for position in positions]
-    runs = planning.final_runs([trials[c][position] for c, position in finalists], budget)
-    more = trainer("tuning the finalists", runs) if runs else []
-    for n, (c, position) in enumerate(finalists):
-        results[c][position] += more[n * budget.final_seeds : (n + 1) * budget.final_seeds]
-    best = [max(p, key=lambda i, r=r: rank(r[i])) for p, r in zip(leading, results, strict=True)]  # type: ignore[misc]
-    return [(b, attempts(t, r)) for b, t, r in zip(best, trials, results, strict=True)]
 
 
 def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Result]]:
@@ -131,7 +125,7 @@ def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> flo
     return smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
 
 
-def _plan(ready: Prepared, seconds: float) -> dict[str, Any]:
+def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
     trainer, training, budget = ready.trainer, ready.training, ready.budget
     return {
         "words": ready.words,
@@ -140,7 +134,8 @@ def _plan(ready: Prepared, seconds: float) -> dict[str, Any]:
         "trials": budget.trials,
         "finalists": min(budget.finalists, budget.trials),
         "final_seeds": budget.final_seeds,
-        "tuning_runs": len(ready.candidates) * budget.tuning_runs,
+        "extension": extension,
+        "tuning_runs": len(ready.candidates) * (budget.tuning_runs + extension),
         "fresh_seeds": budget.fresh_seeds,
         "seeds": [planning.FIRST_FRESH_SEED + i for i in range(budget.fresh_seeds)],
         "populations": trainer.populations,

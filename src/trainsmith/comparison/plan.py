@@ -41,16 +41,18 @@ class Budget:
 
     trials: settings tried, with one seed. finalists: the best of them, which are tried again with
     `final_seeds` further seeds, so that one lucky split does not choose the setting. fresh_seeds: runs of
-    the chosen setting that are reported.
+    the chosen setting that are reported. extension: further trials of every technique, if the best learning rate of one
+    lies at the end of what was tried.
     """
 
     trials: int = 8
     finalists: int = 3
     final_seeds: int = 2
     fresh_seeds: int = 8
+    extension: int = 2
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("finalists", 1), ("final_seeds", 0), ("fresh_seeds", 2)):
+        for name, least in (("trials", 1), ("finalists", 1), ("final_seeds", 0), ("fresh_seeds", 2), ("extension", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InvalidInput(
@@ -64,8 +66,13 @@ class Budget:
 
     @property
     def runs(self) -> int:
-        """Runs of one technique."""
+        """Runs of one technique, unless the trials are extended."""
         return self.tuning_runs + self.fresh_seeds
+
+    @property
+    def most_runs(self) -> int:
+        """Runs of one technique if the trials are extended."""
+        return self.runs + self.extension
 
 
 @dataclass(frozen=True)

@@ -78,13 +78,19 @@ class Prepared:
         return len(self.candidates) * self.budget.runs
 
     @property
+    def most_runs(self) -> int:
+        """Runs if the trials are extended."""
+        return len(self.candidates) * self.budget.most_runs
+
+    @property
     def training(self) -> Training:
         return self.trainer.training
 
     @property
     def seconds(self) -> float | None:
         kinds = {replace(c.recipe, initialization="zeros") for c in self.candidates}  # others share a population
-        return self.trainer.expected(self.runs, STAGES * len(kinds))
+        stages = STAGES + bool(self.budget.extension)
+        return self.trainer.expected(self.most_runs, stages * len(kinds))
 
     def trials(self) -> list[list[Trial]]:
         """Each candidate's trials."""
@@ -96,9 +102,14 @@ class Prepared:
         b, t = self.budget, self.training
         return (
             f"{self.runs} runs: {len(self.candidates)} recipes x ({b.tuning_runs} to tune + {b.fresh_seeds} fresh "
-            f"seeds), {t.steps} steps of {t.batch_size} examples, {self.trainer.processes} processes, {self.packed}"
+            f"seeds){self._extension()}, {t.steps} steps of {t.batch_size} examples, {self.trainer.processes} "
+            f"processes, {self.packed}"
             f"{_about(self.seconds)}"
         )
+
+    def _extension(self) -> str:
+        n = self.budget.extension
+        return f", {n} more trials each if a best learning rate lies at the end of its range" if n else ""
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as values that JSON knows."""
@@ -163,7 +174,7 @@ def _fitted(ready: Prepared, within: Limit) -> Mapping[str, Any]:
         smaller = {"trials": trials, "seeds": seeds, "steps": max(1, round(steps * share)), "within": str(within)}
         tried = _shortened(ready, smaller)
         seconds = tried.seconds
-        if within.unit == "runs" and tried.runs <= within.amount:
+        if within.unit == "runs" and tried.most_runs <= within.amount:
             return smaller
         if within.unit == "seconds" and seconds is None:
             raise InvalidInput(
@@ -171,7 +182,7 @@ def _fitted(ready: Prepared, within: Limit) -> Mapping[str, Any]:
             )
         if within.unit == "seconds" and seconds is not None and seconds <= within.amount:
             return smaller
-    least = f"{tried.runs} runs" if within.unit == "runs" else _about(seconds).removeprefix(", ")
+    least = f"{tried.most_runs} runs" if within.unit == "runs" else _about(seconds).removeprefix(", ")
     raise InvalidInput(
         f"{len(ready.candidates)} recipes cannot be compared within {within}: the smallest study that can show "
         f"anything takes {least}. Choose fewer techniques with --techniques or --vary, or a larger budget."

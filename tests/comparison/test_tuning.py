@@ -1,0 +1,106 @@
+"""Trials, the wider range where a best value lies at its end, finalists: on made-up scores."""
+
+import math
+
+import pytest
+
+from trainsmith.catalogue import Recipe, Trial, find
+from trainsmith.comparison.plan import Budget, Candidate
+from trainsmith.comparison.tuning import further, tune
+from trainsmith.population import Result
+
+SGD = Recipe(optimizer="sgd")
+
+
+def trials(recipe, count=6):
+    return Candidate(None, recipe).trials(count)
+
+
+def best_at(peaks):
+    """A trainer whose score falls with the distance, in decades, of the learning rate from the optimizer's peak."""
+
+    def train(what, runs):
+        stages.append((what, len(runs)))
+        return [Result(score=-abs(math.log10(rate(r) / peaks[r.trial.recipe.optimizer])), loss=1.0) for r in runs]
+
+    stages = []
+    return train, stages
+
+
+def rate(run):
+    return run.trial.values[f"{run.trial.recipe.optimizer}.lr"]
+
+
+BUDGET = Budget(trials=6, finalists=2, final_seeds=2, extension=2)
+
+
+def test_a_best_rate_inside_what_was_tried_needs_no_further_trials():
+    train, stages = best_at({"adam": 1e-3})
+    told = []
+    (tuned,) = tune(train, [trials(Recipe())], BUDGET, told.append)
+    assert len(tuned.trials) == 6
+    assert stages == [("tuning", 6), ("tuning the finalists", 4)]
+    assert told == []
+
+
+def test_a_best_rate_at_an_end_widens_the_range_and_all_get_as_many_trials():
+    low = min(rate_of(t) for t in trials(SGD))
+    train, stages = best_at({"adam": 1e-3, "sgd": low / 8})
+    told = []
+    adam, sgd = tune(train, [trials(Recipe()), trials(SGD)], BUDGET, told.append)
+    assert (len(adam.trials), len(sgd.trials)) == (8, 8)
+    assert told == [4]
+    assert stages == [("tuning", 12), ("widening the range", 4), ("tuning the finalists", 8)]
+    beyond = [t.values["sgd.lr"] for t in sgd.trials[6:]]
+    assert beyond == pytest.approx([low / math.sqrt(10), low / 10])
+    assert sgd.best == 7, "the peak lies beyond, and it is found there"
+    around = [t.values["adam.lr"] / adam.trials[best_of(adam.trials[:6])].values["adam.lr"] for t in adam.trials[6:]]
+    assert around == pytest.approx([10**-0.25, 10**0.25])
+    assert [a.seeds for a in sgd.attempts].count(3) == 2, "finalists are chosen among all eight"
+
+
+def rate_of(trial):
+    return trial.values[f"{trial.recipe.optimizer}.lr"]
+
+
+def best_of(tried):
+    return min(range(len(tried)), key=lambda i: abs(math.log10(rate_of(tried[i]) / 1e-3)))
+
+
+@pytest.mark.parametrize(("which", "side"), [(min, -1), (max, 1)])
+def test_beyond_an_end_the_rate_goes_on_for_a_decade_and_other_numbers_stay(which, side):
+    tried = trials(Recipe(optimizer="momentum"))
+    best = tried.index(which(tried, key=rate_of))
+    for count in (1, 2, 4):
+        found = further(tried, best, count)
+        steps = [side * math.log10(rate_of(t) / rate_of(tried[best])) for t in found]
+        assert steps == pytest.approx([(i + 1) / count for i in range(count)])
+        assert all({**t.values, "momentum.lr": 0} == {**tried[best].values, "momentum.lr": 0} for t in found)
+
+
+def test_around_a_best_rate_the_best_itself_is_not_tried_again():
+    tried = trials(Recipe())
+    middle = sorted(tried, key=rate_of)[2]
+    for count in (1, 2, 3, 5):
+        factors = [rate_of(t) / rate_of(middle) for t in further(tried, tried.index(middle), count)]
+        assert len(set(factors)) == count
+        assert all(f != 1 and 10**-0.5 <= f <= 10**0.5 for f in factors)
+
+
+def test_without_extension_the_range_stays():
+    train, stages = best_at({"adam": 1e9})
+    (tuned,) = tune(train, [trials(Recipe())], Budget(trials=6, finalists=2, final_seeds=2, extension=0))
+    assert len(tuned.trials) == 6
+    assert [what for what, _ in stages] == ["tuning", "tuning the finalists"]
+
+
+def test_one_default_trial_has_no_end_to_go_beyond():
+    train, _ = best_at({"adam": 1e9})
+    (tuned,) = tune(train, [[Trial(Recipe())]], Budget(trials=1, finalists=1, final_seeds=0))
+    assert (len(tuned.trials), tuned.best) == (1, 0)
+
+
+def test_a_rate_is_not_led_out_of_where_the_technique_is_defined():
+    name, h = next((t, h) for t in ("sgd", "adam") for h in find(t).hyperparameters if h.name == "lr")
+    tried = [Trial(Recipe(optimizer=name), {f"{name}.lr": r}) for r in (1e-3, 1e-2, 1e-1)]
+    assert all(rate_of(t) in h.domain for t in further(tried, 2, 3))
