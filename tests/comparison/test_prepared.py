@@ -5,7 +5,7 @@ import pytest
 from make_runs import blobs
 from trainsmith import api
 from trainsmith.catalogue import find
-from trainsmith.comparison import compare, limit, prepare
+from trainsmith.comparison import Budget, compare, limit, prepare
 from trainsmith.comparison.prepared import SIZES, Limit
 from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, Trainings
 from trainsmith.errors import InvalidInput
@@ -118,3 +118,27 @@ def test_the_python_plan_is_the_studys():
     )
     assert (study.plan["runs"] - 2 * study.plan["extension"], study.metric) == (plan.runs, "log loss")
     assert study.plan["words"].split(", in ")[0] == plan.words.split(", in ")[0]
+
+
+class Notes:
+    """A store that only remembers what was noted."""
+
+    def __init__(self):
+        self.noted = {}
+
+    def about(self, name):
+        return self.noted.get(name)
+
+    def note(self, name, value):
+        self.noted[name] = value
+
+
+def test_a_study_that_goes_on_keeps_the_size_that_was_chosen_at_its_begin(monkeypatch):
+    store, sizes = Notes(), []
+    for seconds in (1e-3, 1e-2):  # the machine is slower the second time
+        packing = Packing("together", 8, seconds)
+        monkeypatch.setattr(Trainings, "prepare", lambda self, *_, p=packing: setattr(self, "packing", p) or "packed")
+        plan = prepare("mlp", blobs(), techniques=TECHNIQUES, within=Limit(30, "seconds"), processes=2, store=store)
+        sizes.append((plan.budget, plan.training))
+    assert sizes[0] == sizes[1]
+    assert sizes[0] != (Budget(), Training())
