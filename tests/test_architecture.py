@@ -15,7 +15,7 @@ LAYERS = [
     {"store"},
     {"inspection", "comparison"},
     {"report", "export"},
-    {"api", "doctor", "progress"},
+    {"api", "doctor", "progress", "watching"},
     {"examine", "studies"},
     {"study_file"},
     {"cli"},

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trainsmith.doctor import inspect
     from trainsmith.errors import InvalidInput
     from trainsmith.population import Population
+    from trainsmith.watching import watch
 
 _HOMES = {
     "Comparison": "trainsmith.api",
@@ -33,9 +34,21 @@ _HOMES = {
     "techniques": "trainsmith.catalogue",
     "InvalidInput": "trainsmith.errors",
     "Population": "trainsmith.population",
+    "watch": "trainsmith.watching",
 }
 
-__all__ = ["Comparison", "InvalidInput", "Population", "Recipe", "compare", "find", "inspect", "plan", "techniques"]
+__all__ = [
+    "Comparison",
+    "InvalidInput",
+    "Population",
+    "Recipe",
+    "compare",
+    "find",
+    "inspect",
+    "plan",
+    "techniques",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

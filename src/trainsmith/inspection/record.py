@@ -60,7 +60,7 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
             if entered is None or left is None or not left.is_floating_point():
                 return
             seen[name] = seen.get(name, 0) + 1
-            label = name if seen[name] == 1 else f"{name} ({_ordinal(seen[name])} call)"
+            label = name if seen[name] == 1 else f"{name} ({ordinal(seen[name])} call)"
             call = Call(label, layer, entered, left.detach().clone())
             calls.append(call)
             if left.requires_grad:
@@ -71,13 +71,15 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
 
     module.train()
     with torch.enable_grad(), contextlib.ExitStack() as hooks:
-        for name, layer in _leaves(module):
+        for name, layer in leaves(module):
             hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_pre_hook(enter, with_kwargs=True))))
             hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_hook(note(name)))))
-        leaves: list[Tensor] = []  # inputs that want a gradient, so that layers before the first weights get one too
-        given = over(x, lambda t: _leaf(t, leaves))
+        given_leaves: list[
+            Tensor
+        ] = []  # inputs that want a gradient, so that layers before the first weights get one too
+        given = over(x, lambda t: _leaf(t, given_leaves))
         value, output = _loss_of(module, over(given, Tensor.clone), y, loss)
-        gradients = _gradients(value, [*leaves, *module.parameters()])
+        gradients = _gradients(value, [*given_leaves, *module.parameters()])
     for call in calls:
         call.weight_gradient = gradients.get(id(call.layer._parameters.get("weight")))
     unused = tuple(n for n, p in module.named_parameters() if p.requires_grad and id(p) not in gradients)
@@ -91,7 +93,7 @@ def _leaf(tensor: Tensor, leaves: list[Tensor]) -> Tensor:
     return tensor
 
 
-def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The layers without sublayers. A parametrization is part of its layer, not one inside it."""
     for name, m in module.named_modules():
         inside = any(child != "parametrizations" for child, _ in m.named_children())
@@ -196,6 +198,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
                 m.training = flag
 
 
-def _ordinal(n: int) -> str:
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th ..."""
     ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"

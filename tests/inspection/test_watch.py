@@ -1,0 +1,317 @@
+"""watch against float64 computations on recorded tensors, on networks of every sort, and what it must not touch."""
+
+import contextlib
+import copy
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import trainsmith
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import watch as watching
+from trainsmith.inspection.live import LiveLayer
+from trainsmith.inspection.watch import FindingWarning
+
+from .make_network import draws
+
+
+def network(act=nn.Tanh):
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Linear(20, 40), nn.ReLU(inplace=True), nn.Linear(40, 30), nn.BatchNorm1d(30), act(), nn.Linear(30, 4)
+    )
+
+
+def train(model, optimizer, steps, watched=None, batch=64, forward=None):
+    for step in range(steps):
+        x, y = draws(batch, 20, seed=step), torch.arange(batch) % 4
+        optimizer.zero_grad()
+        cross_entropy((forward or model)(x), y).backward()
+        optimizer.step()
+        if watched is not None:
+            watched(step)
+
+
+@pytest.fixture
+def forked():
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+def one_step(model, optimizer, **kwargs):
+    """One watched step, and everything float64 that it was made of."""
+    seen, before = {}, copy.deepcopy(model).double()
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 1, **kwargs)
+    handles = []
+    for name, layer in before.named_children():
+
+        def note(m, i, o, name=name):
+            seen[name] = (i[0].detach().numpy().copy(), o.detach().numpy().copy())
+            o.register_hook(lambda g: seen.update({name + "'": g.numpy().copy()}))
+
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+        handles.append(layer.register_forward_hook(note))
+    cross_entropy(before(draws(64, 20, seed=0).double()), torch.arange(64) % 4).backward()
+    return w, seen, before
+
+
+def test_layers_are_what_float64_says_of_the_same_tensors(forked):
+    model = network()
+    w, seen, _ = one_step(model, torch.optim.SGD(model.parameters(), 0.1))
+    variance_before, variance_input = None, seen["0"][0].var()
+    for m in w.layers:
+        out, g = seen[m.name][1], seen[m.name + "'"]
+        assert m.mean == pytest.approx(out.mean(), abs=1e-6)
+        assert m.std == pytest.approx(out.std(), rel=1e-5)
+        assert m.second_moment == pytest.approx((out**2).mean(), rel=1e-5)
+        assert m.signal == pytest.approx(out.var(0).mean(), rel=1e-5)
+        assert m.zeros == pytest.approx((out == 0).mean(), abs=1e-6)
+        assert m.gradient == pytest.approx(g.std(), rel=1e-4)
+        assert m.gradient_ratio == pytest.approx(g.std() / seen["5'"].std(), rel=1e-4)
+        c = np.cov(out, rowvar=False)
+        assert m.effective_rank == pytest.approx(np.trace(c) ** 2 / (c**2).sum(), rel=1e-4)
+        assert m.input_ratio == pytest.approx(out.var() / variance_input, rel=1e-4)
+        if variance_before is not None:
+            assert m.variance_ratio == pytest.approx(out.var() / variance_before, rel=1e-4)
+        variance_before = out.var()
+        used = out[out != 0]
+        assert (m.histogram.low, m.histogram.high) == pytest.approx((used.min(), used.max()), abs=1e-6)
+        expected = np.histogram(used, 30, (used.min(), used.max()))[0]
+        assert sum(m.histogram.counts) == used.size
+        assert np.abs(np.array(m.histogram.counts) - expected).max() <= 2  # float32 at a bin's edge
+    tanh = w.layers[4]
+    slope = 1 - np.tanh(seen["4"][0]) ** 2
+    assert tanh.saturated == pytest.approx((slope < 0.05).mean(), abs=0.003)
+    assert tanh.saturated > 0.01
+    assert [m.saturated for m in w.layers][1] == 0.0
+    entered = seen["3"][0]  # running mean 0 and variance 1 before the first step
+    assert w.layers[3].running_shift == pytest.approx(np.sqrt((entered.mean(0) ** 2).mean()), rel=1e-4)
+
+
+def test_parameters_are_what_float64_says_of_the_same_step(forked):
+    model = network()
+    start = {n: p.detach().double().numpy().copy() for n, p in model.named_parameters()}
+    w, _, twin = one_step(model, torch.optim.SGD(model.parameters(), 0.1, momentum=0.9))
+    gradients = {n: p.grad.numpy() for n, p in twin.named_parameters()}
+    assert [p.name for p in w.parameters] == list(start)
+    for p in w.parameters:
+        assert p.norm == pytest.approx(np.linalg.norm(start[p.name]), rel=1e-5, abs=1e-9)
+        assert p.gradient == pytest.approx(np.linalg.norm(gradients[p.name]), rel=1e-3, abs=1e-7)
+        assert p.update == pytest.approx(0.1 * np.linalg.norm(gradients[p.name]), rel=1e-3, abs=1e-6)
+        assert p.finite
+        assert p.gradient_finite
+        assert p.state_finite
+        assert not p.stuck
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_watched_training_is_the_unwatched_one_bit_for_bit(forked, every):
+    ends = []
+    for watched in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(network(), nn.Dropout(0.5), nn.RReLU())
+        optimizer = torch.optim.Adam(model.parameters(), 0.01)
+        with trainsmith.watch(model, optimizer, every) if watched else contextlib.nullcontext():
+            train(model, optimizer, 7)
+        ends.append([*model.state_dict().values(), torch.get_rng_state()])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_no_hook_hangs_on_the_network_between_measured_steps_and_none_afterwards(forked):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    hooks = []
+
+    def count(step):
+        hooks.append(sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()))
+
+    with trainsmith.watch(model, optimizer, every=4) as w:
+        train(model, optimizer, 9, watched=count)
+    assert [h > 0 for h in hooks] == [False, False, False, True, False, False, False, True, False]
+    count(9)
+    assert hooks[-1] == 0
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    assert [m.step for m in w.measurements] == [0, 4, 8]
+    assert w.steps == 9
+
+
+def test_memory_does_not_grow_and_the_whole_course_stays(forked, monkeypatch):
+    monkeypatch.setattr(watching, "MOST_KEPT", 6)
+    model = nn.Linear(20, 4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    with trainsmith.watch(model, optimizer, every=1) as w:
+        train(model, optimizer, 20, batch=8, watched=lambda s: w.measurements[-1].step == s or pytest.fail("last"))
+    assert [m.step for m in w.measurements] == [0, 4, 8, 12, 16, 19]
+
+
+def test_a_unit_is_dead_after_a_thousand_silent_examples_and_alive_again_at_once(forked):
+    live = LiveLayer("a", nn.ReLU())
+    for step in range(12):
+        x = torch.ones(100, 5)
+        x[:, 0] = 0
+        x[step, 1] = 0  # not always on
+        live.enter(x)
+        live.leave(x, 1)
+        m = live.read(live.vector.tolist(), 0.0, 0.0)
+        assert m.dead == pytest.approx(0.2 if step >= 9 else 0)
+        assert m.examples == 100 * (step + 1)
+        assert m.always_on == pytest.approx(0.6 if step >= 9 else 0)
+    x[3, 0] = 1
+    live.leave(x, 1)
+    assert live.read(live.vector.tolist(), 0.0, 0.0).dead == 0
+
+
+def test_the_effective_rank_of_known_covariances():
+    live = LiveLayer("a", nn.Identity())
+    for x, rank in ((torch.eye(64)[:32], 31.0), (torch.outer(draws(50), draws(7)), 1.0), (1e-15 * torch.eye(9), 8.0)):
+        live.leave(x, 1)
+        assert live.read(live.vector.tolist(), 0.0, 0.0).effective_rank == pytest.approx(rank, rel=1e-4)
+
+
+def test_equal_units_are_seen_and_others_not(forked):
+    model = nn.Sequential(nn.Linear(20, 10), nn.Tanh(), nn.Linear(10, 4))
+    with torch.no_grad():
+        model[0].weight[1] = model[0].weight[4]
+        model[0].bias[1] = model[0].bias[4]
+        model[2].weight[:, 1] = model[2].weight[:, 4]
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 2)
+    assert [m.twins for m in w.layers] == [pytest.approx(0.2), 0, 0]
+    assert [f.short for f in w.findings] == ["symmetric units"]
+
+
+def test_findings_are_told_while_it_trains_once(forked):
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    said = []
+    with trainsmith.watch(model, optimizer, every=2) as w, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+
+        def spoil(step):
+            said.append(len(caught))
+            if step == 3:
+                optimizer.state[model[2].weight]["exp_avg"][0, 0] = float("nan")
+
+        train(model, optimizer, 9, watched=spoil)
+    assert all(c.category is FindingWarning for c in caught)
+    assert len(caught) == len(w.findings)
+    assert said[3] == 0 < said[4]  # step 4 is measured: told there, not at the end
+    told = [str(c.message) for c in caught]
+    assert any(t.startswith("step 4: 2.weight: what the optimizer remembers of it holds NaN") for t in told)
+    assert len(set(told)) == len(told)
+    assert {f.layer for f in w.findings if f.short == "optimizer's state not finite"} >= {"2.weight"}
+
+
+def test_too_fast_is_told_the_second_time_and_a_healthy_training_says_nothing(forked):
+    for rate, expected in ((1e-3, set()), (0.3, {"learning rate too high"})):
+        model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 4))
+        optimizer = torch.optim.Adam(model.parameters(), rate)
+        with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+            train(model, optimizer, 1)
+            assert not w.findings
+            train(model, optimizer, 3)
+        assert {f.short for f in w.findings} & {"learning rate too high"} == expected
+    assert not w.parameters_frame().query("step == 1").empty
+
+
+class Odd(nn.Module):
+    """Shared and twice-called layers, several inputs by name, tuples, whole numbers, convolutions of sequences."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.twice = nn.Embedding(11, 16), nn.Linear(16, 16)
+        self.again = self.twice
+        self.conv, self.act = nn.Conv1d(16, 12, 3, padding=1), nn.ReLU()
+        self.rnn, self.head = nn.GRU(12, 16, batch_first=True), nn.Linear(16, 4)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.never = nn.Linear(3, 3)
+
+    def forward(self, tokens, *, scale):
+        x = self.again(self.twice(self.embed(tokens))) * scale
+        x = self.attention(x, x, x)[0] + x
+        x = self.act(self.conv(x.transpose(1, 2))).transpose(1, 2)
+        return {"logits": self.head(self.rnn(x)[0].mean(1)), "other": None}
+
+
+def test_odd_modules(forked):
+    torch.manual_seed(0)
+    model = Odd()
+    with torch.no_grad():
+        model.conv.weight[:3], model.conv.bias[:3] = 0, -1  # three of twelve channels are dead
+    optimizer = torch.optim.SGD(model.parameters(), 1e-4)
+    with trainsmith.watch(model, optimizer, every=2, warn=False) as w:
+        for step in range(3):
+            for _ in range(2):  # two passes to a step
+                tokens = torch.randint(11, (600, 6), generator=torch.Generator().manual_seed(step))
+                cross_entropy(model(tokens, scale=1.0)["logits"], torch.arange(600) % 4).backward()
+            with torch.no_grad():
+                model(tokens, scale=1.0)
+            model.eval()(tokens, scale=1.0)
+            model.train()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    names = [m.name for m in w.layers]
+    assert names[:3] == ["embed", "twice", "twice (2nd call)"]
+    assert names[-3:] == ["act", "rnn", "head"]
+    assert next(m for m in w.layers if m.name == "act").dead == pytest.approx(0.25)
+    stuck = {p.name for p in w.parameters if p.stuck}
+    assert {"never.weight", "never.bias"} == stuck
+    json.loads(w.json())
+
+
+def test_an_optimizer_with_a_closure_and_a_huggingface_model(forked):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    config = transformers.GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=50, n_positions=16)
+    model = transformers.GPT2LMHeadModel(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    tokens = torch.randint(50, (8, 16), generator=torch.Generator().manual_seed(0))
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        return loss
+
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        for _ in range(2):
+            optimizer.step(closure)
+    assert len(w.layers) > 15
+    assert all(p.gradient > 0 for p in w.parameters)
+    assert all(m.gradient > 0 for m in w.layers)
+
+
+def test_table_frames_json_and_html(forked):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        assert "Nothing is measured yet" in str(w.table())
+        assert "nothing yet" in w._repr_html_()
+        train(model, optimizer, 2)
+    assert "step 1: layers" in str(w.table())
+    assert "2.weight" in str(w.table())
+    assert list(w.frame()["step"]) == [0] * 6 + [1] * 6
+    assert json.loads(w.json())["measurements"][1]["layers"][0]["variance_ratio"] is None
+    assert "<table" in w._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (lambda m: ("mlp", torch.optim.SGD(m.parameters())), "needs a network"),
+        (lambda m: (m, 0.1), "needs the training's torch optimizer"),
+        (lambda m: (m, torch.optim.SGD(m.parameters()), 0), "every must be"),
+        (lambda m: (m, torch.optim.SGD(nn.Linear(2, 2).parameters())), "none of the network's"),
+    ],
+)
+def test_what_cannot_be_watched_is_said(arguments, says):
+    with pytest.raises(InvalidInput, match=says):
+        trainsmith.watch(*arguments(nn.Linear(2, 2)))
