@@ -26,6 +26,7 @@ LAWFUL_ROLES = {
     "constraint": "test_laws_regularization.py",
     "penalty": "test_laws_modules.py",
     "loss": "test_laws_modules.py",
+    "pass": "test_laws_passes.py",
     "optimizer": "test_laws_optimizers.py",
     "clipping": "test_laws_clipping.py",
     "stopping": "test_laws_stopping.py",
@@ -33,7 +34,7 @@ LAWFUL_ROLES = {
 }
 
 
-BARE = ("clipping", "constraint", "network", "stopping")
+BARE = ("clipping", "constraint", "network", "stopping", "pass")
 """Roles whose techniques need nothing but their numbers to be made."""
 
 

@@ -145,13 +145,24 @@ def candidates(
             recipe = replace(baseline, regularization=())
         if recipe == baseline:
             continue
-        if technique.role == "loss" and dataset.task != "classification":
+        if not _for_task(technique, dataset):
             notes.append(f"{technique.name} was left out: it is defined for classification only.")
             continue
+        if technique.gradients > 1:
+            notes.append(
+                f"{technique.name} costs about {technique.gradients} gradients a step where the baseline costs one; "
+                "all train the same number of steps."
+            )
         chosen.append(Candidate(technique, recipe))
     if len(chosen) == 1:
         raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")
     return chosen, notes
+
+
+def _for_task(technique: Technique, dataset: Dataset) -> bool:
+    if technique.role == "loss":
+        return dataset.task == "classification"
+    return dataset.classifies or not getattr(technique.make, "classifies", False)
 
 
 def applicable(

@@ -62,7 +62,9 @@ class Script:
     def _parts(self) -> dict[str, Any]:
         member, training = self.member, self.training
         several = {plural: [self._object(t) for t in self._techniques(role)] for role, plural in SEVERAL.items()}
-        one = {role: next((self._object(t) for t in self._techniques(role)), None) for role in ("mixing", "clipping")}
+        one = {
+            name: next((self._object(t) for t in self._techniques(role)), None) for role, name in AT_MOST_ONE.items()
+        }
         if one["mixing"]:
             self._imported(mixed_loss)
         losses = [self._object(t, "loss_of") for t in self._techniques("loss")]
@@ -105,7 +107,7 @@ class Script:
         return [t for t in self.run.trial.recipe.techniques() if t.role == role and t.name not in self.member.skipped]
 
     def _made(self) -> Iterator[tuple[str, Technique]]:
-        for role in (*SEVERAL, "mixing"):
+        for role in (*SEVERAL, "mixing", "pass"):
             yield from ((_variable(t), t) for t in self._techniques(role))
 
     def _numbers(self, technique: Technique) -> str:
@@ -169,6 +171,10 @@ SEVERAL: dict[Role, str] = {
     "constraint": "constraints",
 }
 """The roles of which a recipe may have several techniques, with their plurals, as the template calls them."""
+
+
+AT_MOST_ONE: dict[Role, str] = {"mixing": "mixing", "clipping": "clipping", "pass": "own_pass"}
+"""The roles of which it has one or none, as the template calls them."""
 
 
 def _variable(technique: Technique) -> str:

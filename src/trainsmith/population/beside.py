@@ -12,7 +12,7 @@ from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import Objective
 
 HOMES = {"penalty": "penalties", "augmentation": "augmentations", "perturbation": "perturbations",
-         "gradient": "gradients", "mixing": "mixing"}  # fmt: skip
+         "gradient": "gradients", "mixing": "mixing", "pass": "passes"}  # fmt: skip
 """Where an objective has the regularizers of a role; constraints act around the optimizer's step instead."""
 ELSEWHERE = {
     "layer": "it is a layer: put it into the network",
@@ -47,12 +47,15 @@ def objective_with(network: nn.Module, loss: nn.Module, regularizers: Sequence[A
     parts: dict[str, Any] = {}
     for technique, regularizer in zip(_known(regularizers), regularizers, strict=True):
         home = HOMES.get(technique.role)
-        if home == "mixing":
+        if home in ("mixing", "passes"):
             if home in parts:
-                raise InvalidInput("two mixings cannot act together; choose one of them.")
+                what = "mixings" if home == "mixing" else "techniques with passes of their own"
+                raise InvalidInput(f"two {what} cannot act together; choose one of them.")
             parts[home] = regularizer
         elif home is not None:
             parts.setdefault(home, []).append(regularizer)
+    if "passes" in parts and parts.keys() & {"mixing", "perturbations"}:
+        raise InvalidInput("a technique with own passes cannot act with a mixing or perturbation; choose one of them.")
     return Objective(network, loss, **parts)
 
 

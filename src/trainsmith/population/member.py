@@ -18,6 +18,9 @@ from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, rules_of
 
+ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
+"""Roles of which a recipe has at most one technique."""
+
 
 @dataclass
 class Learner:
@@ -134,7 +137,8 @@ def _objective(
         return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
 
     plain = rules_of(dataset).loss(y)
-    loss, mixing = (_at_most_one(run, role, made(role)) for role in ("loss", "mixing"))
+    loss, mixing, passes = (_at_most_one(run, role, made(role)) for role in ONE)
+    _alone(run, unfit)
     return Objective(
         network,
         loss or plain,
@@ -143,7 +147,17 @@ def _objective(
         mixing,
         made("perturbation"),
         made("gradient"),
+        passes,
     )
+
+
+def _alone(run: Run, unfit: Mapping[str, str]) -> None:
+    """What has passes of its own cannot be put around those that mix examples or change weights."""
+    chosen = [t for t in run.trial.recipe.techniques() if t.name not in unfit]
+    own = [t.name for t in chosen if t.role == "pass"]
+    others = [t.name for t in chosen if t.role in ("mixing", "perturbation")]
+    if own and others:
+        raise InvalidInput(f"{own[0]} and {others[0]} cannot act together: both want the network's pass; choose one.")
 
 
 def _at_most_one(run: Run, role: str, made: list[nn.Module]) -> nn.Module | None:

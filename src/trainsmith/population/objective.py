@@ -73,12 +73,25 @@ def predictions(output: Any) -> Tensor:
     return output
 
 
+class Predicting(nn.Module):
+    """A network that returns its predictions and nothing else. frozen: the names of the parameters that stay."""
+
+    def __init__(self, network: nn.Module, frozen: frozenset[str]) -> None:
+        super().__init__()
+        self.network = network
+        self.frozen = frozen
+
+    def forward(self, x: Tensor) -> Tensor:
+        return predictions(self.network(x))
+
+
 class Objective(nn.Module):
     """loss(network(x), y) + the sum of penalties on the network's weights (tensors with two axes or more).
 
     In training, in this order: augmentations change x; a mixing mixes examples, and the loss by the same share;
     perturbations change the weights for this pass; what activations cost is added; gradients, terms of the loss that
-    are 0, change the gradients of all parameters.
+    are 0, change the gradients of all parameters. What has passes of its own gets network and loss and gives the value;
+    it stands alone, without mixing and perturbations.
     """
 
     def __init__(
@@ -90,6 +103,7 @@ class Objective(nn.Module):
         mixing: nn.Module | None = None,
         perturbations: Sequence[nn.Module] = (),
         gradients: Sequence[nn.Module] = (),
+        passes: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -99,12 +113,16 @@ class Objective(nn.Module):
         self.mixing = mixing
         self.perturbations = nn.ModuleList(perturbations)
         self.gradients = nn.ModuleList(gradients)
+        self.passes = passes
         self.penalized = True
+        self.frozen = frozenset(f"network.{n}" for n, p in network.named_parameters() if not p.requires_grad)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         for augment in self.augmentations:
             x = augment(x)
-        if self.mixing is None or not self.training:
+        if self.passes is not None and self.training:
+            value = self.passes(Predicting(self.network, self.frozen), self.loss, x, y)
+        elif self.mixing is None or not self.training:
             value = self.loss(self._outputs(x), y)
         else:
             x, *partners = self.mixing(x, y)

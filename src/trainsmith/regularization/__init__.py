@@ -5,6 +5,7 @@ Multitask and semi-supervised learning, sharing and ensembles are here as parts 
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
 from trainsmith.regularization.adversarial import adversarial_loss, fgsm, pgd, robust_accuracy, trades
+from trainsmith.regularization.adversarial_training import TRADES, FGSMTraining, PGDTraining
 from trainsmith.regularization.after_stopping import continue_until, retrain
 from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
@@ -39,14 +40,18 @@ from trainsmith.regularization.semi_supervised import (
     virtual_adversarial,
 )
 from trainsmith.regularization.sharing import TiedAutoencoder, soft_tying
+from trainsmith.regularization.sharpness import SAM
 from trainsmith.regularization.sparse import L1, ElasticNet
 from trainsmith.regularization.stochastic import StochasticDepth, StochasticPool2d, linear_decay, monte_carlo_dropout
 from trainsmith.regularization.structured_dropout import AlphaDropout, DropBlock, SpatialDropout
+from trainsmith.regularization.twice import GradientPenalty, RDrop
 from trainsmith.regularization.weight_sharing import SoftWeightSharing
 
 __all__ = [
     "L1",
     "L2",
+    "SAM",
+    "TRADES",
     "ActivityKL",
     "ActivityL1",
     "ActivityPenalty",
@@ -62,9 +67,11 @@ __all__ = [
     "EarlyStopping",
     "ElasticNet",
     "Ensemble",
+    "FGSMTraining",
     "FeatureDropout",
     "Flip",
     "GradientNoise",
+    "GradientPenalty",
     "InputNoise",
     "KWinners",
     "LabelSmoothing",
@@ -74,6 +81,8 @@ __all__ = [
     "NoRegularization",
     "Orthogonality",
     "OwnAugmentation",
+    "PGDTraining",
+    "RDrop",
     "RandAugment",
     "Rotation",
     "SharedTrunk",

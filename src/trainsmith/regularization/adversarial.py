@@ -8,26 +8,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainsmith.regularization.passes import Run, input_gradient
+
 Norm = Literal["inf", "2"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def fgsm(
-    network: nn.Module, x: Float[Tensor, "n ..."], y: Tensor, eps: float, *, norm: Norm = "inf", within: tuple = (0, 1),
-    loss: Loss = functional.cross_entropy,
+    network: Run | nn.Module, x: Float[Tensor, "n ..."], y: Tensor, eps: float | Tensor, *,
+    norm: Norm = "inf", within: tuple = (0, 1), loss: Loss = functional.cross_entropy,
 ) -> Float[Tensor, "n ..."]:  # fmt: skip
     """The fast gradient sign method: x + eps * sign(dJ/dx), clipped to the range of inputs.
 
     norm "2": x + eps * g / |g|, for each example. within: (least, most) of an input number. Paper: Goodfellow, Shlens
-    & Szegedy 2015, Explaining and harnessing adversarial examples, section 4. The network's parameters get no gradient.
+    & Szegedy 2015, Explaining and harnessing adversarial examples, section 4. The network's
+    parameters get no gradient, and its running statistics stay.
     """
     step = _direction(_gradient(network, x, y, loss), norm)
     return (x + eps * step).clamp(*within).detach()
 
 
 def pgd(
-    network: nn.Module, x: Float[Tensor, "n ..."], y: Tensor, eps: float, *, step: float | None = None, steps: int = 40,
-    norm: Norm = "inf", within: tuple = (0, 1), random_start: bool = True, loss: Loss = functional.cross_entropy,
+    network: Run | nn.Module, x: Float[Tensor, "n ..."], y: Tensor, eps: float | Tensor, *,
+    step: float | None = None, steps: int = 40, norm: Norm = "inf", within: tuple = (0, 1), random_start: bool = True,
+    loss: Loss = functional.cross_entropy,
 ) -> Float[Tensor, "n ..."]:  # fmt: skip
     """Projected gradient descent: steps along the gradient's sign, each projected back into the ball around x.
 
@@ -87,22 +91,21 @@ def robust_accuracy(network: nn.Module, x: Float[Tensor, "n ..."], y: Tensor, at
         network.train(mode)
 
 
-def _gradient(network: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(network(x), y), x)
-    return gradient
+def _gradient(network: Run | nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
+    return input_gradient(network, x, y, loss).detach()
 
 
 def _direction(gradient: Tensor, norm: Norm) -> Tensor:
     return gradient.sign() if norm == "inf" else gradient / _lengths(gradient).clamp_min(1e-12)
 
 
-def _projected(delta: Tensor, eps: float, norm: Norm) -> Tensor:
-    return delta.clamp(-eps, eps) if norm == "inf" else delta * (eps / _lengths(delta).clamp_min(1e-12)).clamp(max=1)
+def _projected(delta: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:
+    if norm == "inf":
+        return delta.clamp(-eps, eps)  # type: ignore[arg-type]  # both numbers, or both tensors
+    return delta * (eps / _lengths(delta).clamp_min(1e-12)).clamp(max=1)
 
 
-def _inside(x: Tensor, eps: float, norm: Norm) -> Tensor:
+def _inside(x: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:
     if norm == "inf":
         return (2 * torch.rand_like(x) - 1) * eps
     direction = torch.randn_like(x)

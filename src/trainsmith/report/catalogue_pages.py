@@ -43,6 +43,8 @@ def page(technique: Technique) -> RenderableType:
         parts.append(table)
     named = (("Paper", p.paper), ("Differs", p.differs), ("Pitfall", p.pitfall), ("Helps", p.helps))
     parts += [Text.assemble((f"{word}: ", "bold"), text) for word, text in named if text]
+    if technique.gradients > 1:
+        parts.append(Text.assemble(("Cost: ", "bold"), f"about {technique.gradients} gradients a step"))
     if p.example:
         parts.append(Padding(Text(p.example, "green"), (1, 4)))
     return Group(*parts)
@@ -63,6 +65,7 @@ def as_dict(technique: Technique) -> dict[str, Any]:
         "pitfall": p.pitfall,
         "helps": p.helps,
         "example": p.example,
+        "gradients_per_step": technique.gradients,
         "hyperparameters": [
             {
                 "name": h.name,

@@ -1,0 +1,85 @@
+"""What holds for every technique with passes of its own: alone, in a population, with batch normalization."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from each_technique import each, settings
+from make_runs import blobs
+from side_by_side import side_by_side
+from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.data import from_arrays
+from trainsmith.errors import InvalidInput
+from trainsmith.population import make_member
+
+each_pass = each("pass")
+
+
+def network_of(norm=True):
+    torch.manual_seed(3)
+    middle = [nn.BatchNorm1d(8)] if norm else []
+    return nn.Sequential(nn.Linear(4, 8), *middle, nn.Tanh(), nn.Linear(8, 3)).double()
+
+
+def batch():
+    draws = torch.Generator().manual_seed(1)
+    return torch.rand(6, 4, generator=draws).double(), torch.randint(0, 3, (6,), generator=draws)
+
+
+@each_pass
+def test_without_strength_it_is_the_ordinary_loss_and_gradient(technique):
+    x, y = batch()
+    network = network_of()
+    weak = {h.name: h.domain.low for h in technique.hyperparameters if h.name != "alpha" or h.tuned}
+    torch.manual_seed(0)
+    own = technique.make(**weak).double()(network, functional.cross_entropy, x, y)
+    expected = functional.cross_entropy(network(x), y)
+    torch.testing.assert_close(own, expected)
+    for a, b in zip(*(torch.autograd.grad(v, list(network.parameters())) for v in (own, expected)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@each_pass
+def test_running_statistics_move_once_and_nothing_else_does(technique):
+    x, y = batch()
+    network = network_of()
+    before = {n: p.detach().clone() for n, p in network.named_parameters()}
+    technique.make().double()(network, functional.cross_entropy, x, y)
+    moved = int(network[1].num_batches_tracked)
+    assert moved == (2 if technique.name in ("fgsm-training", "trades") else 1), "clean and moved examples, or one"
+    assert all(torch.equal(before[n], p) and p.grad is None for n, p in network.named_parameters())
+
+
+@each_pass
+def test_members_with_other_numbers_get_together_what_they_get_alone(technique):
+    data = blobs()
+    recipe = Recipe(normalization="batch", optimizer="sgd", regularization=(technique.name, "dropout"))
+    several = [{f"{technique.name}.{n}": v for n, v in given.items()} for given in settings(technique)]
+
+    def members():
+        return [make_member(Run(Trial(recipe, given), 5), "mlp", data) for given in several]
+
+    together, alone = side_by_side(members, data.x, data.y, steps=3)
+    torch.testing.assert_close(together, alone, rtol=2e-4, atol=1e-5)
+    plain = Recipe(normalization="batch", optimizer="sgd", regularization=("dropout",))
+    ordinary = side_by_side(lambda: [make_member(Run(Trial(plain), 5), "mlp", data)], data.x, data.y, steps=3)[1]
+    assert not torch.allclose(together[1:, 0], ordinary[1:, 0], rtol=1e-3)
+
+
+@each_pass
+def test_the_network_stays_as_it_was_for_who_trains_it(technique):
+    network, (x, y) = network_of(), batch()
+    twin = copy.deepcopy(network)
+    technique.make().double()(network, functional.cross_entropy, x, y)
+    assert list(network.state_dict()) == list(twin.state_dict())
+
+
+@each_pass
+@pytest.mark.parametrize("other", ["cutmix", "weight-noise"])
+def test_it_does_not_share_the_pass(technique, other):
+    images = from_arrays(torch.rand(60, 1, 4, 4).numpy(), (torch.arange(60) % 3).numpy(), "images")
+    with pytest.raises(InvalidInput, match="cannot act together"):
+        make_member(Run(Trial(Recipe(regularization=(technique.name, other))), 0), "mlp", images)
