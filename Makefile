@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types mutants fuzz support bench claims zoo clean
+.PHONY: demo test check lint types mutants fuzz support techniques bench claims zoo clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -25,6 +25,9 @@ mutants: .venv/ready
 
 fuzz: .venv/ready
 	$(BIN)/python tests/fuzz/run.py --jobs $(WORKERS) --json results/fuzz.json
+
+techniques: .venv/ready
+	TECHNIQUES=write $(BIN)/python -m pytest tests/report/test_catalogue_book.py
 
 support: .venv/ready
 	SUPPORT=write $(BIN)/python -m pytest tests/population/test_support.py
