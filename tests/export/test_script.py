@@ -18,7 +18,11 @@ DRAW = np.random.default_rng(5)
 X = DRAW.normal(size=(150, 4)).astype(np.float32)
 CASES = {
     "early stopping": ("wine", Recipe(normalization="standardization", regularization=("early-stopping",)), 60),
-    "an average": ("wine", Recipe(normalization="robust", optimizer="schedule-free-adamw"), 40),
+    "an average": (
+        from_arrays(X, np.sin(2 * X[:, 0]) + X[:, 1]),
+        Recipe(normalization="robust", optimizer="schedule-free-adamw"),
+        40,
+    ),
     "average and stopping": (
         from_arrays(X, (X[:, 0] > X[:, 1]).astype(int)),
         Recipe(normalization="batch", optimizer="schedule-free-sgd", regularization=("early-stopping",)),
