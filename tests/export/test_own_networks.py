@@ -203,3 +203,22 @@ class Tied(nn.Module):
 
     def forward(self, x):
         return self.c(self.act(self.b(self.act(self.a(self.act(self.stem(torch.flatten(x, 1))))))))
+
+
+class Biased(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.flat, self.a, self.act, self.b = nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.b(self.act(self.a(self.flat(x))))
+
+
+@pytest.mark.parametrize(("recipe", "changed"), [
+    (Recipe(normalization="batch"), "nn.Linear(in_features=64, out_features=6, bias=False)"),
+    (Recipe(activation="glu"), "nn.Linear(in_features=64, out_features=12, bias=True)"),
+])  # fmt: skip
+def test_layers_that_lost_a_bias_or_changed_their_width_are_written_anew(recipe, changed):
+    export = make_export(Run(Trial(recipe), 0), Biased, IMAGES, TRAINING)
+    assert changed in export.files["model.py"]
+    assert export.replay.deviation < 1e-5
