@@ -305,7 +305,7 @@ def _off_by_some(module: nn.Module, data: Examples) -> Given:
 
 
 def _leaking(share: float, module: nn.Module, data: Examples) -> Given:
-    count = max(4, round(share * len(data.held[1])))
+    count = min(len(data.x), max(4, round(share * len(data.held[1]))))
     x, y = data.held[0].clone(), data.held[1].clone()
     x[:count], y[:count] = data.x[:count], data.y[:count]
     return whole(module, dataclasses.replace(data, held=(x, y)))
