@@ -238,7 +238,7 @@ def test_a_diverged_run_counts_as_the_best_constant_prediction():
 
     chosen = [Candidate(None, Recipe()), Candidate(find("sgd"), Recipe(optimizer="sgd"))]
     tried = [(0, attempts(c.trials(1), [results(0.9)])) for c in chosen]
-    rows = make_rows(chosen, tried, [results(0.9, 0.8, 0.9), results(0.9, math.nan, 0.7)], 0.25, 0.01)
+    rows = make_rows(chosen, tried, [results(0.9, 0.8, 0.9), results(0.9, math.nan, 0.7)], 0.25, 0.01, 1)
     sgd = next(row for row in rows if row.technique == "sgd")
     assert sgd.scores == (0.9, 0.25, 0.7)
     assert sgd.diverged == 1

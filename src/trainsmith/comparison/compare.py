@@ -91,7 +91,7 @@ def compare(
     results = _confirm(trainer, fresh)
     constant = rules_of(dataset).constant(dataset.y)
     delta = _delta(dataset, results[0], constant)
-    rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta)
+    rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta, budget.trials)
     deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     return Study(

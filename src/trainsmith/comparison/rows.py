@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from trainsmith.catalogue import FAMILIES, Trial
+from trainsmith.comparison.measures import chance_of_better, pace, tuning_curve
 from trainsmith.comparison.plan import Candidate
 from trainsmith.comparison.statistics import (
     max_t_sign_flip,
@@ -59,24 +60,32 @@ def make_rows(
     results: Sequence[Sequence[Result]],
     constant_score: float,
     delta: float,
+    planned: int,
 ) -> tuple[Row, ...]:
     """One row per technique and family, the baseline in each family, best first.
 
     results: of each candidate (the baseline first), its fresh seeds. constant_score: what a diverged run
-    counts: the score of the best constant prediction.
+    counts: the score of the best constant prediction. planned: trials of each before any extension.
     """
     scores = [np.array([constant_score if math.isnan(r.score) else r.score for r in rs]) for rs in results]
+    target = float(np.median(scores[0]))
+    tuning_curves = [tuning_curve(tried, planned, constant_score) for _, tried in chosen]
+
+    def measured(i: int, row: Row) -> Row:
+        chance = None if row.is_baseline else chance_of_better(scores[i], scores[0])
+        return replace(row, chance=chance, tuning_curve=tuning_curves[i], pace=pace(results[i], target))
+
     rows = []
     for family in FAMILIES:
         members = [i for i, c in enumerate(candidates) if c.technique is not None and c.technique.family == family]
         if not members:
             continue
         adjusted = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in members]))
-        family_rows = [_row(family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan)]
+        baseline = _row(family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan)
+        family_rows = [measured(0, baseline)]
         for i, p in zip(members, adjusted, strict=True):
-            family_rows.append(
-                _row(family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p))
-            )
+            row = _row(family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p))
+            family_rows.append(measured(i, row))
         rows += sorted(family_rows, key=lambda r: -r.score.mean)
     return tuple(rows)
 

@@ -44,6 +44,19 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How soon runs reach `target`, the median of the baseline's final validation scores (both as in Row.scores).
+
+    steps: median over the seeds of the first check at which it was reached, None where half of the runs or more missed
+    it. reached: how many runs did. Checks before the last look at 1,000 validation examples at most.
+    """
+
+    target: float
+    steps: float | None
+    reached: int
+
+
+@dataclass(frozen=True)
 class Row:
     """What a study says about one technique.
 
@@ -52,6 +65,9 @@ class Row:
     validation score of each fresh seed; a diverged run counts as the constant prediction's score.
     difference: from the baseline, paired by seed (None for the baseline itself). p: adjusted for all
     techniques of the family (max-T). correlation: of the paired scores. attempts: the tuning.
+    chance: the share of seeds in which it is better than the baseline, with Wilson's interval. tuning_curve: the
+    expected best validation score of 1, 2, ... trials, by the trials' own splits; its first value is that of an
+    arbitrary setting from the ranges. pace: steps to the baseline's score. Empty in studies made before there were any.
     """
 
     family: str
@@ -70,6 +86,9 @@ class Row:
     words: str
     attempts: tuple[Attempt, ...]
     curve: Curve
+    chance: Estimate | None = None
+    tuning_curve: tuple[float, ...] = ()
+    pace: Pace | None = None
 
     @property
     def is_baseline(self) -> bool:
