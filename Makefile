@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types mutants fuzz support techniques bench claims zoo clean
+.PHONY: demo test check lint types mutants fuzz support techniques bench claims protocol zoo clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -37,6 +37,10 @@ zoo: .venv/ready
 
 claims: .venv/ready
 	$(BIN)/python results/claims/all.py
+
+protocol: .venv/ready
+	$(BIN)/python results/protocol/aa.py
+	$(BIN)/python results/protocol/coverage.py
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/startup.py
