@@ -176,6 +176,19 @@ def test_the_effective_rank_of_known_covariances():
         assert live.read(live.vector.tolist(), 0.0, 0.0).effective_rank == pytest.approx(rank, rel=1e-4)
 
 
+def test_one_example_has_no_variance_over_examples_and_infinity_is_seen():
+    live = LiveLayer("a", nn.Identity())
+    live.leave(draws(1, 7), 1)
+    m = live.read(live.vector.tolist(), 0.0, 0.0)
+    assert np.isnan(m.signal)
+    assert m.std == pytest.approx(draws(1, 7).std(correction=0).item(), rel=1e-5)
+    assert m.finite
+    live.leave(torch.tensor([[1.0, np.inf], [0.0, 2.0]]), 1)
+    m = live.read(live.vector.tolist(), 0.0, 0.0)
+    assert not m.finite
+    assert sum(m.histogram.counts) == 2
+
+
 def test_equal_units_are_seen_and_others_not(forked):
     model = nn.Sequential(nn.Linear(20, 10), nn.Tanh(), nn.Linear(10, 4))
     with torch.no_grad():

@@ -16,7 +16,7 @@ from torch.nn.modules.conv import _ConvNd
 from trainsmith.inspection.histogram import BINS, Histogram
 from trainsmith.inspection.layers import FLAT_SLOPE, LayerStatistics, is_elementwise
 
-SAMPLE = 8192
+SAMPLE = 4096
 """Histogram and saturation look at so many evenly spaced values of a layer; all else looks at every value."""
 ROWS, COLUMNS = 128, 512
 """The effective rank looks at so many examples, and at so many evenly spaced values of each."""
@@ -25,8 +25,8 @@ DEAD_AFTER = 1000
 _REACH, _POINTS = 16.0, 8000
 _NUMBERS = (
     "mean",
-    "variance",
-    "signal",
+    "between",
+    "within",
     "zeros",
     "dead",
     "always_on",
@@ -43,7 +43,7 @@ _NUMBERS = (
 class WatchedLayer(LayerStatistics):
     """One layer at one measured step of a training: what `LayerStatistics` holds, except `predicted`, and more.
 
-    histogram: of the values that are not exactly 0, of at most 8,192 of them. dead, always_on: share of units that
+    histogram: of the values that are not exactly 0, of at most 4,096 of them. dead, always_on: share of units that
     were 0, or above 0, on the last 1,000 measured examples or more; 0 before there were so many. variance_ratio:
     variance of the outputs over that of the layer before, NaN for the first; input_ratio: over that of the network's
     input, NaN where it holds whole numbers. gradient_ratio: spread of the gradient over that of the last layer.
@@ -67,6 +67,7 @@ class LiveLayer:
     def __init__(self, name: str, layer: nn.Module) -> None:
         self.name, self.layer = name, layer
         self.shape: tuple[int, ...] = ()
+        self._several = False
         self.vector: Tensor | None = None
         self.gradient: Tensor | None = None
         self._flat = _flat_places(layer)
@@ -94,10 +95,9 @@ class LiveLayer:
         """After the layer ran. channels: the axis of its units."""
         x = left.detach()
         x = x if x.dtype == torch.float64 else x.float()
-        self.shape = tuple(x.shape[1:])
-        variance, mean = torch.var_mean(x, 0, correction=0)
-        centre = mean.mean()
-        signal = variance.mean()
+        self.shape, self._several = tuple(x.shape[1:]), len(x) > 1
+        mean = x.mean(0)
+        centre, within = mean.mean(), _size(x - mean)  # several times faster on a CPU than var_mean over axis 0
         dead, always, seen, zeros = self._count(x, channels)
         sample = _sample(x)
         used = (sample != 0) & sample.isfinite()
@@ -106,8 +106,8 @@ class LiveLayer:
         nothing = torch.full_like(centre, math.nan)
         numbers = [
             centre,
-            signal + (mean - centre).square().mean(),
-            signal,
+            _size(mean - centre),
+            within,
             zeros,
             dead,
             always,
@@ -126,21 +126,23 @@ class LiveLayer:
         """The loss's gradient for what left the layer."""
         g = gradient.detach()
         assert self.vector is not None
-        self.gradient = torch.std(g.to(self.vector.dtype), correction=0).reshape(1)
+        g = g.to(self.vector.dtype)
+        self.gradient = _size(g - g.mean()).reshape(1)
 
     def _count(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
         """Shares of dead and always-on units, the examples they were counted over, and the share of zeros."""
-        units = x.movedim(channels, 0).flatten(1) if x.ndim > 1 else x[None]
-        zero = (units == 0).sum(1)
+        others = [i for i in range(x.ndim) if i != channels] if x.ndim > 1 else [0]
+        lowest, highest = x.amin(others), x.amax(others)
         examples = len(x)
-        if self._silent is None or self._on is None or self._silent.shape != zero.shape:
-            self._silent, self._on = torch.zeros_like(zero), torch.zeros_like(zero)
+        if self._silent is None or self._on is None or self._silent.shape != lowest.shape:
+            self._silent, self._on = torch.zeros_like(lowest), torch.zeros_like(lowest)
             self._seen = 0
         self._seen += examples
-        self._silent = (self._silent + examples) * (zero == units.shape[1])
-        self._on = (self._on + examples) * (units.amin(1) > 0)
+        self._silent = (self._silent + examples) * ((lowest == 0) & (highest == 0))
+        self._on = (self._on + examples) * (lowest > 0)
         dead, always = ((c >= DEAD_AFTER).to(x.dtype).mean() for c in (self._silent, self._on))
-        return dead, always, torch.full_like(dead, min(self._seen, 2**24)), zero.sum().to(x.dtype) / max(1, x.numel())
+        zeros = 1 - torch.count_nonzero(x).to(x.dtype) / x.numel()
+        return dead, always, torch.full_like(dead, min(self._seen, 2**24)), zeros
 
     def _saturated(self, left: Tensor, nothing: Tensor) -> Tensor:
         if self._flat is None or self._entered is None or self._entered.shape != left.shape:
@@ -156,14 +158,15 @@ class LiveLayer:
         counts = tuple(int(c) for c in numbers[len(_NUMBERS) :])
         low, high = (v["low"], v["high"]) if v["high"] >= v["low"] else (0.0, 0.0)
         saturated = v["saturated"]
+        variance = v["between"] ** 2 + v["within"] ** 2
         return WatchedLayer(
             name=self.name,
             kind=type(self.layer).__name__,
             shape=self.shape,
             mean=v["mean"],
-            std=math.sqrt(v["variance"]) if v["variance"] >= 0 else math.nan,
-            second_moment=v["variance"] + v["mean"] ** 2,
-            signal=v["signal"],
+            std=math.sqrt(variance),
+            second_moment=variance + v["mean"] ** 2,
+            signal=v["within"] ** 2 if self._several else math.nan,
             zeros=v["zeros"],
             dead=v["dead"],
             always_on=v["always_on"],
@@ -200,6 +203,11 @@ def _flat_places(layer: nn.Module) -> Tensor | None:
     with torch.enable_grad():
         slope = torch.autograd.grad(alone(x * 1).sum(), x)[0].abs()
     return slope < FLAT_SLOPE * slope.max()
+
+
+def _size(x: Tensor) -> Tensor:
+    """The root of the mean square."""
+    return torch.linalg.vector_norm(x) / math.sqrt(x.numel())
 
 
 def _sample(x: Tensor) -> Tensor:
