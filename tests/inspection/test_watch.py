@@ -202,6 +202,17 @@ def test_equal_units_are_seen_and_others_not(forked):
     assert [f.short for f in w.findings] == ["symmetric units"]
 
 
+def test_units_that_start_alike_and_learn_different_things_are_not_equal(forked):
+    model = nn.Sequential(nn.Linear(20, 10), nn.Tanh(), nn.Linear(10, 4))
+    with torch.no_grad():
+        model[0].weight[1] = model[0].weight[4]
+        model[0].bias[1] = model[0].bias[4]
+    optimizer = torch.optim.SGD(model.parameters(), 1e-12)  # so that the weights stay equal for this step
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 1)
+    assert [m.twins for m in w.layers] == [0, 0, 0], "their outgoing weights differ, so their gradients do"
+
+
 def test_findings_are_told_while_it_trains_once(forked):
     model = network()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
