@@ -4,7 +4,7 @@ import math
 
 from trainsmith.catalogue import FAMILIES, Recipe, techniques
 from trainsmith.comparison import Row, Study
-from trainsmith.comparison.study import Attempt, Curve, Estimate, Receipt, TestScore
+from trainsmith.comparison.study import Attempt, Curve, Estimate, Pace, Receipt, TestScore
 
 VERDICTS = [
     ("better", "better", 0.02),
@@ -38,6 +38,9 @@ def row(family, technique, recipe, number, baseline=False):
         words=words,
         attempts=tuple(Attempt({f"{recipe.optimizer}.lr": r}, math.nan if r > 1e-2 else 0.9, 0.3, 1) for r in rates),
         curve=Curve(steps, curve, tuple(c - 0.01 for c in curve), tuple(c + 0.01 for c in curve)),
+        chance=None if baseline else Estimate(0.75, 0.41, 0.93),
+        tuning_curve=tuple(0.9 - 0.1 / k for k in range(1, 9)),
+        pace=Pace(0.95, 330.0 if number % 2 else None, 5 if number % 2 else 2),
     )
 
 

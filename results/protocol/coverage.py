@@ -1,6 +1,6 @@
 """Do the intervals hold the true difference, and how large must one be to be found? With differences that are known.
 
-python results/protocol/coverage.py [--seeds 1024]
+python results/protocol/coverage.py [--seeds 1024] [--steps 100 400]
 
 Each arm is one recipe at fixed settings, trained with so many fresh seeds on scikit-learn's digits as a study confirms
 its choice; an arm's true difference from the baseline is the mean over all of them. Then every 8 consecutive seeds are
@@ -9,7 +9,6 @@ truth. Settings are fixed, so what tuning adds is not in it (see aa.py).
 """
 
 import argparse
-import itertools
 import json
 import time
 from collections import Counter
@@ -26,7 +25,8 @@ from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import load
 from trainsmith.population import Training
 
-SEEDS, STEPS = 8, 100
+SEEDS, STEPS = 8, (100, 400)
+"""Seeds of a study; lengths of the trainings: short ones differ most, and in the least normal way, between seeds."""
 RATE = {"adam.lr": 1e-2}
 ARMS = {
     "baseline": Trial(Recipe(), RATE),
@@ -46,10 +46,10 @@ ARMS = {
 RECORD = Path(__file__).with_suffix(".json")
 
 
-def scores(seeds):
+def scores(seeds, steps):
     """(arms, seeds): the validation score of every run, as a study's fresh runs get it."""
     dataset = load("digits")
-    trainer = Trainings(network, dataset, Training(STEPS, checks=1), 2, lambda *told: None)
+    trainer = Trainings(network, dataset, Training(steps, checks=1), 2, lambda *told: None)
     trainer.prepare(Recipe(), len(ARMS) * seeds)
     runs = [Run(trial, 1000 + i) for trial in ARMS.values() for i in range(seeds)]
     return np.array([r.score for r in trainer("confirming", runs)]).reshape(len(ARMS), seeds), dataset
@@ -79,43 +79,54 @@ def judged(arm, baseline, delta):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=1024)
-    options = parser.parse_args()
-    began = time.perf_counter()
-    found, dataset = scores(options.seeds)
+def measured(seeds, steps):
+    """Everything about trainings of one length."""
+    found, dataset = scores(seeds, steps)
     delta = smallest_difference("classification", dataset.test.size, float(found[0].mean()))
     arms = {name: judged(row, found[0], delta) for name, row in zip(ARMS, found, strict=True) if name != "baseline"}
     groups = found.reshape(len(ARMS), -1, SEEDS).mean(2)
-    tau = [kendalltau(groups[:, a], groups[:, a + 1]).statistic for a in range(0, groups.shape[1] - 1, 2)]
+    pairs = range(0, groups.shape[1] - 1, 2)
+    tau = [kendalltau(groups[:, a], groups[:, a + 1]).statistic for a in pairs]
     truth = [kendalltau(groups[:, a], found.mean(1)).statistic for a in range(groups.shape[1])]
-    covered = [a["covered"]["count"] for a in arms.values()]
-    record = {
-        "question": "do intervals of 8 seeds hold the true difference, and which differences are found?",
+    return {
         "baseline": {"mean": float(found[0].mean()), "sd over seeds": float(found[0].std(ddof=1))},
         "delta": delta,
-        "intervals that hold the truth": share(sum(covered), sum(a["covered"]["of"] for a in arms.values())),
+        "intervals that hold the truth": share(
+            sum(a["covered"]["count"] for a in arms.values()), sum(a["covered"]["of"] for a in arms.values())
+        ),
         "arms": arms,
         "ranking": {
             "Kendall's tau between two groups of 8 seeds": float(np.mean(tau)),
             "Kendall's tau of 8 seeds with the truth": float(np.mean(truth)),
-            "the same best arm in two groups": float(np.mean([
-                a.argmax() == b.argmax() for a, b in itertools.pairwise(groups.T[: len(tau) * 2])
-            ])),
+            "the same best arm in two groups": float(
+                np.mean([groups[:, a].argmax() == groups[:, a + 1].argmax() for a in pairs])
+            ),
         },
-        "setup": f"64-16-10, digits, {STEPS} steps of 16, {options.seeds} seeds an arm in groups of {SEEDS}",
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1024)
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    record = {
+        "question": "do intervals of 8 seeds hold the true difference, and which differences are found?",
+        "by steps": {str(steps): measured(options.seeds, steps) for steps in options.steps},
+        "setup": f"64-16-10, digits, batches of 16, {options.seeds} seeds an arm in groups of {SEEDS}",
         "seconds": round(time.perf_counter() - began),
         "environment": {**describe_environment(), "command": "python results/protocol/coverage.py"},
-    }  # fmt: skip
+    }
     RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    print(json.dumps({k: v for k, v in record.items() if k not in ("environment", "arms")}, indent=1))
-    for name, arm in arms.items():
-        print(
-            f"{name:22} {100 * arm['true difference']:+.2f} points, {arm['over the smallest worth having']:+.2f} delta: "
-            f"covered {arm['covered']['share']:.1%}, right {arm['called the right way']['share']:.0%}, "
-            f"wrong {arm['called the wrong way']['share']:.0%}"
-        )
+    for steps, found in record["by steps"].items():
+        print(steps, "steps:", found["intervals that hold the truth"], found["ranking"], found["baseline"])
+        for name, arm in found["arms"].items():
+            print(
+                f"  {name:20} {100 * arm['true difference']:+.2f} points, {arm['over the smallest worth having']:+.2f} "
+                f"delta: covered {arm['covered']['share']:.1%}, right {arm['called the right way']['share']:.0%}, "
+                f"wrong {arm['called the wrong way']['share']:.0%}"
+            )
 
 
 if __name__ == "__main__":

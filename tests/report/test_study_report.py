@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -56,9 +57,9 @@ def page():
     return Page(report_html(make_study()))
 
 
-def test_every_family_has_a_table_and_three_figures(page):
-    assert page.tags.count("table") == len(FAMILIES)
-    assert page.tags.count("svg") == 3 * len(FAMILIES)
+def test_every_family_has_two_tables_and_four_figures(page):
+    assert page.tags.count("table") == 2 * len(FAMILIES)
+    assert page.tags.count("svg") == 4 * len(FAMILIES)
     for section in (*FAMILIES, "answer", "protocol", "receipt", "repeat"):
         assert section in page.ids
 
@@ -93,6 +94,9 @@ def test_every_row_verdict_and_setting_is_on_the_page():
     assert "lr 0.013*" in text
     assert "97.0 % [96.0, 98.0]" in text
     assert "+2.0 [+1.5, +2.5]" in text
+    assert "75 % [41, 93]" in text, "how often it beats the baseline"
+    assert "330 (5 of 8 seeds)" in text, "the steps to the baseline's score"
+    assert "not reached (2 of 8 seeds)" in text
 
 
 def test_a_broken_receipt_is_shown_as_broken():
@@ -104,7 +108,23 @@ def test_a_broken_receipt_is_shown_as_broken():
 def test_r_squared_is_not_shown_in_per_cent():
     text = report_html(make_study(metric="R²"))
     assert "0.970 [0.960, 0.980]" in text
-    assert " % [" not in text
+    assert "97.0 %" not in text
+
+
+def test_a_study_from_before_these_were_measured_has_a_page_without_them():
+    study = make_study()
+    old = replace(study, rows=tuple(replace(r, chance=None, tuning_curve=(), pace=None) for r in study.rows))
+    page = Page(report_html(old))
+    assert (page.tags.count("table"), page.tags.count("svg")) == (len(FAMILIES), 3 * len(FAMILIES))
+
+
+def test_of_a_cost_less_is_shown_as_better():
+    study = make_study(metric="log loss")
+    words_ = report_html(study)
+    first = next(r for r in study.rows if not r.is_baseline and r.difference.mean > 0)
+    assert first.difference.mean == 0.02
+    assert "-0.020 [-0.025, -0.015]" in words_, "a gain of 0.02 is a log loss lower by 0.02"
+    assert "less is better" in words_
 
 
 def test_the_answer_says_so_when_nothing_beat_the_baseline():

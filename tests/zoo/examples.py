@@ -62,7 +62,7 @@ def _drawn(name: str, raw: bool, draw: int) -> Examples:
     return Examples(name, x[first], y[first], (x[rest], y[rest]), set_.outputs)
 
 
-_loaded = functools.cache(load)
+_loaded = functools.cache(functools.partial(load, data_dir=DATA))
 
 
 @functools.cache

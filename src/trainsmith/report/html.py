@@ -9,6 +9,11 @@ from trainsmith.comparison import Study
 from trainsmith.report import study_figure, words
 
 
+def _measured(study: Study, family: str) -> bool:
+    """Whether the study is from a version that measures tuning curves, chance and pace."""
+    return any(row.tuning_curve for row in study.family(family))
+
+
 def report_html(study: Study) -> str:
     """The page as text. Everything that came from the user is escaped."""
     environment = jinja2.Environment(
@@ -25,6 +30,7 @@ def report_html(study: Study) -> str:
             "differences": study_figure.differences(study, family),
             "curves": study_figure.curves(study, family),
             "tuning": study_figure.tuning(study, family),
+            "tuning_curves": _measured(study, family) and study_figure.tuning_curves(study, family),
         }
         for family in study.families()
     ]

@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from trainsmith.comparison import Row, Study
 from trainsmith.report import words
@@ -83,6 +84,24 @@ def tuning(study: Study, family: str) -> str:
     return svg(figure, f"Validation {study.metric} of every tuning trial against the learning rate, for each {family}")
 
 
+def tuning_curves(study: Study, family: str) -> str:
+    """The score to be expected of the best of k trials, for each k: what tuning is worth to each technique."""
+    rows = [r for r in study.family(family) if r.tuning_curve]
+    figure, ax = _figure(6.4, _beside_legend(3.2, len(rows)))
+    factor = _factor(study)
+    for i, row in enumerate(rows):
+        k = range(1, len(row.tuning_curve) + 1)
+        ax.plot(k, [factor * v for v in row.tuning_curve], color=PALETTE[i % len(PALETTE)], marker="o", markersize=3,
+                linestyle=STYLES[i % len(STYLES)], linewidth=1, label=_plain(words.name(row)))  # fmt: skip
+    if study.metric != "accuracy" and not study.lower_is_better:
+        ax.set_ylim(bottom=-0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("trials")
+    ax.set_ylabel(_axis(study, "expected best"))
+    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return svg(figure, f"Expected best validation {study.metric} against the number of tuning trials, each {family}")
+
+
 def _rates(row: Row) -> list[tuple[float, float]]:
     name = next((n for n in row.values if n.endswith(".lr")), None)
     return [(a.values[name], a.score) for a in row.attempts if name is not None and math.isfinite(a.score)]
@@ -130,4 +149,4 @@ def svg(figure: Figure, title: str) -> str:
     return text.replace("<svg ", '<svg role="img" ', 1)
 
 
-__all__: Sequence[str] = ["curves", "differences", "svg", "tuning"]
+__all__: Sequence[str] = ["curves", "differences", "svg", "tuning", "tuning_curves"]

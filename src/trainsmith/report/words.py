@@ -45,6 +45,27 @@ def verdict(row: Row) -> str:
     return row.words
 
 
+def chance(row: Row) -> str:
+    """In how many of the seeds it beats the baseline, in per cent with Wilson's interval."""
+    if row.chance is None:
+        return ""
+    c = row.chance
+    return f"{100 * c.mean:.0f} % [{100 * c.low:.0f}, {100 * c.high:.0f}]"
+
+
+def pace(row: Row) -> str:
+    """The median step at which a run reached the baseline's score, and how many runs did."""
+    if row.pace is None:
+        return ""
+    reached = f"{row.pace.reached} of {len(row.scores)} seeds"
+    return f"{row.pace.steps:g} ({reached})" if row.pace.steps is not None else f"not reached ({reached})"
+
+
+def correlation(row: Row) -> str:
+    """Of the scores with the baseline's by seed."""
+    return "" if math.isnan(row.correlation) else f"{row.correlation:+.2f}"
+
+
 def answer(study: Study) -> str:
     """The answer in two sentences."""
     best, test = study.best(), study.test
