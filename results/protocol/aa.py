@@ -1,6 +1,6 @@
 """A technique against itself under other names: how often does a study call it better or worse?
 
-python results/protocol/aa.py [--studies 300] [--jobs 2]
+python results/protocol/aa.py [--studies 100] [--jobs 2]
 
 Each study is a whole one, tuning and the test part included, as `trainsmith compare` runs it, of He initialization
 against four twins: He initialization that draws its weights further along the same stream, so that equal seeds have the
@@ -88,7 +88,7 @@ def share(count, of):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=300)
+    parser.add_argument("--studies", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     began = time.perf_counter()
