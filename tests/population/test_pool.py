@@ -1,5 +1,8 @@
 """Jobs in other processes give what they give here, and progress adds up."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 from make_runs import blobs, runs_of
@@ -19,3 +22,20 @@ def test_two_processes_give_the_results_of_one_and_all_progress_is_reported():
             np.testing.assert_allclose(a.first_losses, b.first_losses, rtol=1e-6)
             assert a.score == b.score
             assert a.state.keys() == b.state.keys()
+
+
+def write_where_it_stands(position, job, record, started):
+    Path(f"kept-{position}").write_text(str(os.getpid()))
+
+
+def test_workers_that_have_served_before_stand_in_the_folder_the_parent_stands_in(tmp_path, monkeypatch):
+    data, training = blobs(), Training(steps=2, batch_size=16, checks=1)
+    runs = runs_of(Recipe(), 2)
+    jobs = [Job("mlp", training, (run,), True) for run in runs]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        list(run_jobs(jobs, data, 2, lambda n: None, write_where_it_stands))
+        written = {p.name: p.read_text() for p in (tmp_path / name).iterdir()}
+        assert set(written) == {"kept-0", "kept-1"}, name
+        assert str(os.getpid()) not in written.values()

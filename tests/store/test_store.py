@@ -2,10 +2,12 @@
 
 import json
 import math
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
 from trainsmith.store import DATABASE, Store, data_of, digest, hold
 from trainsmith.store.jobs import job_id, job_of, job_text
-from trainsmith.store.schema import VERSION
+from trainsmith.store.schema import VERSION, connected
 
 JOB = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {"adam.lr": 0.1 + 0.2}), 4)), True)
 
@@ -173,6 +175,13 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="cannot be written: Not a directory"):
         Store.create(tmp_path / "file" / "study", {}, table())
+
+
+@pytest.mark.parametrize(("free", "said"), [(4096, "is full; what was finished is kept"), (2**30, "cannot be written")])
+def test_a_failed_write_is_a_full_disk_where_nothing_is_free(store, monkeypatch, free, said):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    with pytest.raises(InvalidInput, match=said), connected(store.folder):
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_a_worker_needs_nothing_but_the_store(store):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import os
 import sys
 import tempfile
 import threading
@@ -51,7 +52,7 @@ def run_jobs(
         own = own_techniques()
         parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
         yield from parallel(
-            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, sys.path, own, keep)
+            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, (os.getcwd(), sys.path), own, keep)
             for i, job in enumerate(jobs)
         )
 
@@ -62,11 +63,12 @@ def _work_elsewhere(
     kind: type[Dataset],
     fields: dict[str, Any],
     progress: Path,
-    search: list[str],
+    where: tuple[str, list[str]],
     own: tuple[Technique, ...],
     keep: Keep | None,
 ) -> tuple[int, Record]:
-    sys.path[:] = search  # a factory is found here as it was there, also by a worker that has served before
+    folder, sys.path[:] = where  # files and factories are found here as there, also by a worker that has served before
+    os.chdir(folder)
     for technique in own:
         enter(technique)
     torch.set_num_threads(1)

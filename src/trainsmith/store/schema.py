@@ -1,6 +1,7 @@
 """The store's database: its tables, its version, and plain words for what SQLite says when something is wrong."""
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ DATABASE = "study.sqlite"
 VERSION = 1
 """Of the tables below. A store of a newer version is refused, an older one would be brought up to date here."""
 BUSY_SECONDS = 60.0
+FULL_BYTES = 2**20
+"""With less free than this a failed write is a full disk: SQLite says "disk I/O error" where its side files cannot
+grow."""
 TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE jobs (
@@ -83,7 +87,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
 
 def _words(error: Exception, path: Path) -> str:
     said = str(error)
-    if "full" in said:
+    if "full" in said or ("disk I/O" in said and shutil.disk_usage(path.parent).free < FULL_BYTES):
         return (
             f"the disk of '{path.parent}' is full; what was finished is kept. Free some space and give the same "
             "command again to go on."
