@@ -83,7 +83,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 @click.option("--metric", help="What is judged: log-loss or calibration-error [default: the task's, as accuracy].")
 @click.option("--budget", help="What the study may take, such as 2min or 300runs, instead of trials and seeds.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it would take, and stop.")
-@click.option("--processes", type=int, help="Processes to train in [default: one a core].")
+@click.option("--processes", type=int, help="Processes to train in [default: one a core where that pays].")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the study [default: {STUDIES}/DATA-N].")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the interrupted study in this folder.")
 @data_options

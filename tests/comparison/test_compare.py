@@ -293,6 +293,17 @@ def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, mon
     assert list(tmp_path.iterdir()), "what was measured is remembered"
 
 
+def test_other_processes_are_started_only_where_they_pay(monkeypatch):
+    monkeypatch.setattr("trainsmith.comparison.trainings.processes_available", lambda: 4)
+    for runs, chosen in ((2, 1), (1_000_000, 4)):
+        trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), None, lambda *told: None)
+        trainer.prepare(Recipe(), runs)
+        assert trainer.workers == chosen
+    trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), 3, lambda *told: None)
+    trainer.prepare(Recipe(), 2)
+    assert trainer.workers == 3, "as many as were asked for"
+
+
 def test_a_study_whose_network_cannot_be_batched_says_so_before_it_starts():
     def recurrent(shape, outputs):
         return Recurrent(shape[0], outputs)

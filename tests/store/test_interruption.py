@@ -66,7 +66,7 @@ def whole(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("kill_at", [0, 2, 12])
+@pytest.mark.parametrize("kill_at", [0, 7])
 def test_killed_when_so_many_runs_are_done_it_goes_on_to_the_same_numbers(tmp_path, whole, kill_at):
     folder = tmp_path / "s"
     process = start(folder)
@@ -93,15 +93,13 @@ def rows(folder):
 
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, whole):
-    """With two processes: the whole group is killed somewhere, twice."""
-    folder, luck = tmp_path / "s", random.Random(0)
-    for _ in range(2):
-        process = start(folder, 2)
-        before = finished(folder)
-        until(lambda b=before: finished(folder) > b, process)
-        time.sleep(luck.random() * 0.2)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    """With two processes: the whole group is killed somewhere."""
+    folder = tmp_path / "s"
+    process = start(folder, 2)
+    until(lambda: finished(folder) > 0, process)
+    time.sleep(random.Random(0).random() * 0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
     last = start(folder, 2)
     out, err = last.communicate(timeout=300)
     assert last.returncode == 0, err

@@ -139,7 +139,7 @@ def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
         "fresh_seeds": budget.fresh_seeds,
         "seeds": [planning.FIRST_FRESH_SEED + i for i in range(budget.fresh_seeds)],
         "populations": trainer.populations,
-        "processes": trainer.processes,
+        "processes": trainer.workers,
         "expected": ready.seconds,
         "megabytes": trainer.megabytes,
         "seconds": seconds,

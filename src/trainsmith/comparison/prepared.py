@@ -17,7 +17,7 @@ from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory
-from trainsmith.population import Training, processes_available
+from trainsmith.population import Training
 from trainsmith.store import Store
 
 
@@ -88,9 +88,7 @@ class Prepared:
 
     @property
     def seconds(self) -> float | None:
-        kinds = {replace(c.recipe, initialization="zeros") for c in self.candidates}  # others share a population
-        stages = STAGES + bool(self.budget.extension)
-        return self.trainer.expected(self.most_runs, stages * len(kinds))
+        return self.trainer.expected(self.most_runs, _populations(self.candidates, self.budget))
 
     def trials(self) -> list[list[Trial]]:
         """Each candidate's trials."""
@@ -102,8 +100,8 @@ class Prepared:
         b, t = self.budget, self.training
         return (
             f"{self.runs} runs: {len(self.candidates)} recipes x ({b.tuning_runs} to tune + {b.fresh_seeds} fresh "
-            f"seeds){self._extension()}, {t.steps} steps of {t.batch_size} examples, {self.trainer.processes} "
-            f"processes, {self.packed}"
+            f"seeds){self._extension()}, {t.steps} steps of {t.batch_size} examples, {_many(self.trainer.workers)}, "
+            f"{self.packed}"
             f"{_about(self.seconds)}"
         )
 
@@ -121,7 +119,7 @@ class Prepared:
             "runs": self.runs,
             "budget": asdict(self.budget),
             "training": asdict(self.training),
-            "processes": self.trainer.processes,
+            "processes": self.trainer.workers,
             "seconds": self.seconds,
             "megabytes": self.trainer.megabytes,
             "words": self.words,
@@ -154,8 +152,8 @@ def prepare(
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
     candidates, skipped = planning.applicable(candidates, network, dataset)
     notes += [*skipped, *planning.warnings(candidates, training.batch_size)]
-    trainer = Trainings(network, dataset, training, processes or processes_available(), report, store=store)
-    packed = trainer.prepare(baseline, len(candidates) * budget.runs)
+    trainer = Trainings(network, dataset, training, processes, report, store=store)
+    packed = trainer.prepare(baseline, len(candidates) * budget.runs, _populations(candidates, budget))
     ready = Prepared(network, dataset, baseline, tuple(candidates), budget, trainer, packed, tuple(notes))
     if within is None:
         return ready
@@ -165,6 +163,16 @@ def prepare(
         if store is not None:
             store.note("fitted", chosen)
     return _shortened(ready, chosen)
+
+
+def _populations(candidates: Sequence[Candidate], budget: Budget) -> int:
+    """In how many populations they are trained, at least; recipes that differ in initialization alone share one."""
+    kinds = {replace(c.recipe, initialization="zeros") for c in candidates}
+    return (STAGES + bool(budget.extension)) * len(kinds)
+
+
+def _many(processes: int) -> str:
+    return "1 process" if processes == 1 else f"{processes} processes"
 
 
 def _fitted(ready: Prepared, within: Limit) -> Mapping[str, Any]:

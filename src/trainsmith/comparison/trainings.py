@@ -24,6 +24,7 @@ from trainsmith.population import (
     make_member,
     members_at_once,
     pack,
+    processes_available,
     run_jobs,
     seconds_alone,
 )
@@ -34,8 +35,15 @@ HEAVIER = 1.6
 noise, batches gathered, caches and memory shared with the other processes."""
 SECONDS_A_POPULATION = 0.6
 """Making its members, tracing its program, replaying a member."""
+SECONDS_A_PROCESS = 4.0
+"""Starting it, importing torch, handing it the data."""
 Report = Callable[[str, int, int], None]
 """Told of progress: (what is being trained, member-steps just done, runs just finished)."""
+
+
+def worth_processes(processes: int) -> float:
+    """Seconds in one process from which so many processes are done sooner, their start included."""
+    return SECONDS_A_PROCESS * processes / (processes - 1) if processes > 1 else float("inf")
 
 
 @dataclass
@@ -45,7 +53,7 @@ class Trainings:
     network: str | Factory
     dataset: Dataset
     training: Training
-    processes: int
+    processes: int | None
     report: Report
     deviations: list[float] = field(default_factory=list)
     tolerances: list[float] = field(default_factory=list)
@@ -57,9 +65,11 @@ class Trainings:
     seconds_alone: float | None = None
     store: Store | None = None
 
-    def prepare(self, baseline: Recipe, runs: int) -> str:
+    def prepare(self, baseline: Recipe, runs: int, populations: int = 1) -> str:
         """Choose by measurement on the baseline's network how the runs of a study are packed; in words.
 
+        Where the number of processes was left open, one a core train, or this one alone where starting others would
+        take longer than they save.
         A study that goes on keeps the packing it began with, so that its numbers stay the same.
         """
         noted = self.store.about("packing") if self.store is not None else None
@@ -68,7 +78,7 @@ class Trainings:
             self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
             self.megabytes = noted.get("megabytes")
             return str(noted["words"])
-        words = self._measured(baseline, runs)
+        words = self._measured(baseline, runs, populations)
         if self.store is not None:
             packing = asdict(self.packing) if self.packing is not None else None
             self.store.note(
@@ -77,7 +87,7 @@ class Trainings:
             )
         return words
 
-    def _measured(self, baseline: Recipe, runs: int) -> str:
+    def _measured(self, baseline: Recipe, runs: int, populations: int) -> str:
         seeded = (make_member(Run(Trial(baseline), i), self.network, self.dataset) for i in itertools.count())
         first = next(seeded)
         parameters = sum(p.numel() for p in first.objective.network.parameters())
@@ -85,31 +95,39 @@ class Trainings:
         x, y = self.dataset.x, self.dataset.y
         members = [m for m in members if bucket_key(m, x, y) == bucket_key(first, x, y)]
         batch = torch.from_numpy(first.train[: self.training.batch_size])
-        steps = -(-runs * self.training.steps // (len(members) * self.processes))
+        processes = self.processes or processes_available()
+        steps = -(-runs * self.training.steps // (len(members) * processes))
+        refused = None
         try:
             self.packing = choose(members, x[batch], y[batch], steps, threads=1)
         except Unbatchable as reason:
-            self.seconds_alone = seconds_alone(first, x[batch], y[batch])
-            return f"by the loop, one after another: {reason}"
-        self.megabytes = self.processes * 20 * self.packing.members * parameters / 2**20
+            refused, self.seconds_alone = reason, seconds_alone(first, x[batch], y[batch])
+        if self.processes is None:
+            self.processes = processes if self._seconds(runs, populations) > worth_processes(processes) else 1
+        if self.packing is None:
+            return f"by the loop, one after another: {refused}"
+        self.megabytes = self.workers * 20 * self.packing.members * parameters / 2**20
         way = f"in populations of up to {self.packing.members}, members {self.packing.way}"
         return f"{way}, {max(1, self.megabytes):,.0f} MB for them"
 
     def expected(self, runs: int, populations: int) -> float | None:
         """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
-        each = self.seconds_alone if self.packing is None else self.packing.seconds
-        if each is None:
+        if self.packing is None and self.seconds_alone is None:
             return None
+        return self._seconds(runs, populations) / self.workers
+
+    def _seconds(self, runs: int, populations: int) -> float:
+        """What they take in one process."""
+        each = (self.packing.seconds if self.packing is not None else self.seconds_alone) or 0.0
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
-        training = runs * steps * each * HEAVIER
-        return (training + populations * SECONDS_A_POPULATION) / self.processes
+        return runs * steps * each * HEAVIER + populations * SECONDS_A_POPULATION
 
     def __call__(self, what: str, runs: Sequence[Run], keep_states: bool = False) -> list[Result]:
         """Results in the order of `runs`."""
         packing = self.packing or Packing("together", MOST)
-        parts = pack(runs, packing.members, self.processes)
+        parts = pack(runs, packing.members, self.workers)
         jobs = [
             Job(self.network, self.training, tuple(runs[i] for i in part), keep_states, (n % len(part),), packing.way)
             for n, part in enumerate(parts)
@@ -133,7 +151,7 @@ class Trainings:
             self.report(what, member_steps, 0)
 
         if self.store is None:
-            yield from run_jobs(jobs, self.dataset, self.processes, advance)
+            yield from run_jobs(jobs, self.dataset, self.workers, advance)
             return
         ids = self.store.ask(what, jobs)
         missing = []
@@ -144,8 +162,13 @@ class Trainings:
             advance(len(job.runs) * job.training.steps)
             yield position, record
         keep = Keeper(self.store.folder, tuple(ids[p] for p in missing))
-        for i, record in run_jobs([jobs[p] for p in missing], self.dataset, self.processes, advance, keep):
+        for i, record in run_jobs([jobs[p] for p in missing], self.dataset, self.workers, advance, keep):
             yield missing[i], record
+
+    @property
+    def workers(self) -> int:
+        """Processes to train in."""
+        return self.processes or processes_available()
 
     @property
     def worst(self) -> tuple[float, float]:

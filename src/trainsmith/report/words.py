@@ -110,7 +110,8 @@ def plan_line(study: Study) -> str:
     p = study.plan
     expected = f" (expected: {p['expected']:.0f} s)" if p.get("expected") else ""
     took = f"{p['seconds']:.0f} s{expected}"
-    return f"{p['runs']} runs in {p['populations']} populations on {p['processes']} processes: {took}"
+    processes = "1 process" if p["processes"] == 1 else f"{p['processes']} processes"
+    return f"{p['runs']} runs in {p['populations']} populations on {processes}: {took}"
 
 
 def _bound(value: float) -> str:
