@@ -15,7 +15,18 @@ from rich.console import Group
 
 from trainsmith import __version__
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
-from trainsmith.comparison import Announce, Budget, Prepared, Row, Study, default_baseline, limit, prepare
+from trainsmith.comparison import (
+    ONE_AT_A_TIME,
+    Announce,
+    Budget,
+    Prepared,
+    Row,
+    Study,
+    check_design,
+    default_baseline,
+    limit,
+    prepare,
+)
 from trainsmith.comparison import compare as run_comparison
 from trainsmith.data import Dataset, as_dataset
 from trainsmith.errors import InvalidInput, unknown_name
@@ -91,6 +102,7 @@ def compare(
     batch_size: int = Training.batch_size,
     schedule: str = Training.schedule,
     budget: str | None = None,
+    design: str = ONE_AT_A_TIME,
     metric: str | None = None,
     processes: int | None = None,
     announce: Announce | None = None,
@@ -106,8 +118,10 @@ def compare(
     He, Adam and what the network has of normalization and activation. vary: the families to vary (default all).
     techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
     budget: what the study may take, such as "2min" or "300runs", in place of trials and seeds, and of steps where
-    fewer fit. metric: what is judged, "log loss" or "calibration error" in place of accuracy. schedule: the learning
-    rate's course in every run, a name of trainsmith.optimizer.SCHEDULES.
+    fewer fit. design: "one-at-a-time", "pairs" (also every two techniques of different families together) or "grid"
+    (every choice of one from each family); both of the latter give main effects and interactions. metric: what is
+    judged, "log loss" or "calibration error" in place of accuracy. schedule: the learning rate's course in every run, a
+    name of trainsmith.optimizer.SCHEDULES.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.
@@ -115,7 +129,7 @@ def compare(
     dataset = _judged(as_dataset(data), metric)
     _check_processes(processes)
     asked = _understood(
-        network, dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule, budget
+        network, dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule, budget, design
     )
 
     def run(store: Store | None) -> Comparison:
@@ -160,7 +174,18 @@ def question(
     return _question(network, _judged(dataset, metric), _understood(network, dataset, **_with_defaults(asked)))
 
 
-UNDERSTOOD = ("baseline", "vary", "techniques", "trials", "seeds", "steps", "batch_size", "schedule", "budget")
+UNDERSTOOD = (
+    "baseline",
+    "vary",
+    "techniques",
+    "trials",
+    "seeds",
+    "steps",
+    "batch_size",
+    "schedule",
+    "budget",
+    "design",
+)
 """The arguments of compare that say what is asked."""
 
 
@@ -176,6 +201,7 @@ def _understood(
     batch_size: int,
     schedule: str,
     budget: str | None,
+    design: str,
 ) -> dict[str, Any]:
     if budget is not None and (trials, seeds) != (Budget.trials, Budget.fresh_seeds):
         raise InvalidInput("a budget chooses trials and seeds itself; give either the budget or them.")
@@ -187,6 +213,7 @@ def _understood(
         "budget": Budget(trials=trials, fresh_seeds=seeds),
         "training": Training(steps=steps, batch_size=batch_size, schedule=schedule),
         "within": None if budget is None else limit(budget),
+        "design": check_design(design),
     }
 
 
@@ -203,6 +230,7 @@ def _question(network: str | Factory, dataset: Dataset, asked: Mapping[str, Any]
         "budget": asdict(asked["budget"]),
         "training": asdict(asked["training"]),
         "within": None if asked["within"] is None else str(asked["within"]),
+        "design": asked["design"],
         "versions": {"trainsmith": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
     return json.loads(json.dumps(content))
@@ -226,6 +254,7 @@ def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
             batch_size=asked["training"]["batch_size"],
             schedule=asked["training"]["schedule"],
             budget=asked["within"],
+            design=asked["design"],
             announce=announce,
             folder=folder,
         )

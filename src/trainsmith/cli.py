@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainsmith.studies import Asked
 
 STUDIES = Path("trainsmith-studies")
+DESIGNS = ["one-at-a-time", "pairs", "grid"]
 TASKS = ["classification", "balanced", "regression", "multilabel", "autoencoding", "language"]
 
 
@@ -82,6 +83,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 @click.option("--schedule", help="Course of the learning rate: cosine, linear, constant, ... [default: cosine].")
 @click.option("--metric", help="What is judged: log-loss or calibration-error [default: the task's, as accuracy].")
 @click.option("--budget", help="What the study may take, such as 2min or 300runs, instead of trials and seeds.")
+@click.option("--design", type=click.Choice(DESIGNS), help="Also combine techniques of different families.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it would take, and stop.")
 @click.option("--processes", type=int, help="Processes to train in [default: one a core where that pays].")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the study [default: {STUDIES}/DATA-N].")
@@ -276,7 +278,7 @@ def _asked(data: str, options: dict[str, Any]) -> Asked:
 
 def _question(options: dict[str, Any]) -> dict[str, Any]:
     """What compare was asked besides data and network."""
-    counts = ("trials", "seeds", "steps", "batch_size", "schedule", "budget", "metric", "processes")
+    counts = ("trials", "seeds", "steps", "batch_size", "schedule", "budget", "design", "metric", "processes")
     given = {k: options[k] for k in counts if options[k] is not None}
     names = {"vary": _names(options["vary"]), "techniques": _names(options["names"])}
     return {**given, "baseline": _pairs(options["baseline"]), **names}

@@ -48,7 +48,7 @@ def test_every_technique_and_the_baseline_get_the_same_number_of_trials(study):
 
 
 def test_the_first_trial_is_the_default_and_the_rest_share_their_quantiles():
-    sgd, adam = (Candidate(find(n), Recipe(optimizer=n)).trials(6) for n in ("sgd", "adam"))
+    sgd, adam = (Candidate((find(n),), Recipe(optimizer=n)).trials(6) for n in ("sgd", "adam"))
     assert sgd[0].values["sgd.lr"] == find("sgd").defaults["lr"]
 
     def quantiles(trials, name):
@@ -66,7 +66,7 @@ def test_tuning_points_cover_every_range_evenly():
 
 
 def test_fresh_seeds_were_not_seen_in_tuning_and_each_draws_its_own_split():
-    trial = Candidate(None, Recipe()).trials(1)[0]
+    trial = Candidate((), Recipe()).trials(1)[0]
     tuned = {run.seed for run in (*first_runs([trial]), *final_runs([trial], Budget(final_seeds=5)))}
     assert len(tuned) == 6
     fresh = [run.seed for run in fresh_runs(trial, Budget())]
@@ -163,7 +163,7 @@ def test_the_baseline_has_what_the_network_has():
 def test_every_technique_of_the_catalogue_is_a_candidate():
     found, notes = candidates(Recipe(), load("digits"), None, None)
     assert not notes
-    assert found[0].technique is None
+    assert found[0].techniques == ()
     assert len({c.recipe for c in found}) == len(found) >= 22
 
 
@@ -206,7 +206,7 @@ def test_the_best_trial_wins_ties_by_loss_and_never_after_diverging():
 
 def test_a_lucky_first_seed_does_not_choose_the_setting():
     """The trial that leads on the first seed falls back on the further ones: another one is chosen."""
-    trials = [Candidate(None, Recipe()).trials(4)]
+    trials = [Candidate((), Recipe()).trials(4)]
 
     def trainer(what, runs):
         lucky = trials[0][2].values
@@ -223,7 +223,7 @@ def test_a_lucky_first_seed_does_not_choose_the_setting():
 
 
 def test_a_best_value_at_the_edge_of_what_was_tried_is_marked():
-    candidate = Candidate(None, Recipe())
+    candidate = Candidate((), Recipe())
     trials = candidate.trials(5)
     tried = attempts(trials, [[Result(score=0.5, loss=1.0)]] * 5)
     values = [a.values["adam.lr"] for a in tried]
@@ -238,7 +238,7 @@ def test_a_diverged_run_counts_as_the_best_constant_prediction():
             for s in scores
         ]
 
-    chosen = [Candidate(None, Recipe()), Candidate(find("sgd"), Recipe(optimizer="sgd"))]
+    chosen = [Candidate((), Recipe()), Candidate((find("sgd"),), Recipe(optimizer="sgd"))]
     tried = [(0, attempts(c.trials(1), [results(0.9)])) for c in chosen]
     rows = make_rows(chosen, tried, [results(0.9, 0.8, 0.9), results(0.9, math.nan, 0.7)], 0.25, 0.01, 1)
     sgd = next(row for row in rows if row.technique == "sgd")

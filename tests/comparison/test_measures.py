@@ -89,7 +89,7 @@ def test_misses_are_infinite_and_so_is_a_run_that_diverged_later():
 
 
 def test_a_row_has_them_and_the_target_is_the_baselines_median():
-    chosen = [Candidate(None, Recipe()), Candidate(find("sgd"), Recipe(optimizer="sgd"))]
+    chosen = [Candidate((), Recipe()), Candidate((find("sgd"),), Recipe(optimizer="sgd"))]
     tuned = [(0, attempts(c.trials(2), [[run((1, 0.9))], [run((1, 0.5))]])) for c in chosen]
     base = [run((1, 0.5), (2, s)) for s in (0.6, 0.7, 0.9)]
     fast = [run((1, 0.7), (2, s)) for s in (0.8, 0.6, 0.9)]

@@ -13,7 +13,7 @@ SGD = Recipe(optimizer="sgd")
 
 
 def trials(recipe, count=6):
-    return Candidate(None, recipe).trials(count)
+    return Candidate((), recipe).trials(count)
 
 
 def best_at(peaks):

@@ -10,10 +10,12 @@ import torch
 
 from trainsmith.catalogue import Recipe, Run, Technique
 from trainsmith.comparison import plan as planning
+from trainsmith.comparison.designs import ONE_AT_A_TIME
+from trainsmith.comparison.effects import interactions, main_effects, scores_of, shares
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.plan import Budget, Candidate
 from trainsmith.comparison.prepared import Limit, Prepared, prepare
-from trainsmith.comparison.rows import make_rows
+from trainsmith.comparison.rows import fresh_scores, make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference, t_interval
 from trainsmith.comparison.study import Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
@@ -57,6 +59,7 @@ def compare(
     budget: Budget | None = None,
     training: Training | None = None,
     within: Limit | None = None,
+    design: str = ONE_AT_A_TIME,
     processes: int | None = None,
     announce: Announce | None = None,
     store: Store | None = None,
@@ -67,13 +70,14 @@ def compare(
     best by validation score is trained again on fresh seeds, each with its own split; only those runs are
     reported, as differences from the baseline paired by seed. The test data are opened once, at the end,
     for the winning recipe and the baseline. See docs/protocol.md. within: trials, seeds and steps are chosen so that
-    it takes no more. store: keeps what is finished, and gives what was finished before; the numbers are the same.
+    it takes no more. design: which combinations are trained besides (see DESIGNS). store: keeps what is finished, and
+    gives what was finished before; the numbers are the same.
     """
     started = time.perf_counter()
     announce = announce or Announce()
     ready = prepare(
         network, dataset, baseline=baseline, vary=vary, techniques=techniques, budget=budget, training=training,
-        within=within, processes=processes, report=announce.progress_made, store=store,
+        within=within, design=design, processes=processes, report=announce.progress_made, store=store,
     )  # fmt: skip
     trainer, candidates, budget, baseline = ready.trainer, ready.candidates, ready.budget, ready.baseline
     runs, words = ready.runs, ready.words
@@ -92,6 +96,7 @@ def compare(
     constant = rules_of(dataset).constant(dataset.y)
     delta = _delta(dataset, results[0], constant)
     rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta, budget.trials)
+    factorial = scores_of(candidates, fresh_scores(results, constant)) if design != ONE_AT_A_TIME else {}
     deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     return Study(
@@ -108,6 +113,10 @@ def compare(
         plan=_plan(ready, len(chosen[0].trials) - budget.trials, time.perf_counter() - started),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
+        design=design,
+        effects=main_effects(factorial, delta),
+        interactions=interactions(factorial, delta),
+        shares=shares(factorial),
     )
 
 
@@ -171,9 +180,7 @@ def _test(
     won = estimate(best)
     accuracy = rules_of(trainer.dataset).metric == "accuracy"
     error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if accuracy else math.nan
-    technique = candidates[best].technique
-    name = technique.name if technique else "baseline"
-    return TestScore(name, won, estimate(0) if best else won, len(y), error)
+    return TestScore(candidates[best].name, won, estimate(0) if best else won, len(y), error)
 
 
 @torch.no_grad()

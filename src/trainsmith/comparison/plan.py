@@ -23,6 +23,8 @@ from trainsmith.network import Factory, techniques_of
 from trainsmith.population import Training, make_member
 
 MOST_TUNED = 8
+COMBINATIONS = "combinations"
+"""In place of a family, where techniques of several families stand together."""
 FIRST_LOOK = frozenset(
     """
     zeros constant normal xavier he glorot-normal glorot-uniform orthogonal none standardization batch layer
@@ -77,10 +79,21 @@ class Budget:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One technique in the place of the baseline's choice; technique None is the baseline itself."""
+    """Techniques in the places of the baseline's choices, one of a family; the baseline itself has none."""
 
-    technique: Technique | None
+    techniques: tuple[Technique, ...]
     recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        return " + ".join(t.name for t in self.techniques) or "baseline"
+
+    @property
+    def family(self) -> str | None:
+        """The family whose table it stands in: COMBINATIONS for several techniques, None for the baseline."""
+        if not self.techniques:
+            return None
+        return self.techniques[0].family if len(self.techniques) == 1 else COMBINATIONS
 
     def tuned(self) -> list[tuple[str, Hyperparameter]]:
         """The hyper-parameters a study searches, the optimizer's learning rate first."""
@@ -133,16 +146,14 @@ def candidates(
     """
     families = _families(vary)
     usual = vary is None and only is None
-    chosen = [Candidate(None, baseline)]
+    chosen = [Candidate((), baseline)]
     notes = []
     for technique in techniques():
         if technique.family not in families or (only is not None and technique not in only):
             continue
         if usual and technique.name not in FIRST_LOOK:
             continue
-        recipe = baseline.having(technique)
-        if technique.role == "nothing" and technique.family == "regularization":
-            recipe = replace(baseline, regularization=())
+        recipe = having(baseline, technique)
         if recipe == baseline:
             continue
         if not _for_task(technique, dataset):
@@ -153,10 +164,17 @@ def candidates(
                 f"{technique.name} costs about {technique.gradients} gradients a step where the baseline costs one; "
                 "all train the same number of steps."
             )
-        chosen.append(Candidate(technique, recipe))
+        chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
         raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")
     return chosen, notes
+
+
+def having(recipe: Recipe, technique: Technique) -> Recipe:
+    """The recipe with `technique` in place of its family's choice; "no regularization" empties that family."""
+    if technique.role == "nothing" and technique.family == "regularization":
+        return replace(recipe, regularization=())
+    return recipe.having(technique)
 
 
 def _for_task(technique: Technique, dataset: Dataset) -> bool:
@@ -168,23 +186,21 @@ def _for_task(technique: Technique, dataset: Dataset) -> bool:
 def applicable(
     chosen: Sequence[Candidate], network: str | Factory, dataset: Dataset
 ) -> tuple[list[Candidate], list[str]]:
-    """The candidates whose technique can be put into the network, and notes on the others and the baseline."""
+    """The candidates whose techniques can be put into the network, and notes on the others and the baseline."""
     kept, notes = [], []
     for candidate in chosen:
         member = make_member(Run(Trial(candidate.recipe), 0), network, dataset)
         skipped = member.skipped
-        if candidate.technique is None:
+        if not candidate.techniques:
             notes += [f"the network has {left}." for left in member.unchanged]
             notes += [
                 f"the baseline's {name} could not be put into the network: {why}." for name, why in skipped.items()
             ]
-            kept.append(candidate)
-        elif candidate.technique.name in skipped:
-            notes.append(f"{candidate.technique.name} was left out: {skipped[candidate.technique.name]}.")
+        missing = [t.name for t in candidate.techniques if t.name in skipped]
+        if missing:
+            notes.append(f"{candidate.name} was left out: {skipped[missing[0]]}.")
         else:
             kept.append(candidate)
-    if len(kept) == 1:
-        raise InvalidInput(f"nothing to compare: {notes[-1]}")
     return kept, notes
 
 
@@ -194,8 +210,7 @@ def warnings(chosen: Sequence[Candidate], batch_size: int) -> list[str]:
     notes = [f"the baseline works against itself: {said}." for said in of_baseline]
     for candidate in chosen[1:]:
         own = [said for said in contradictions(candidate.recipe, batch_size) if said not in of_baseline]
-        name = candidate.technique.name if candidate.technique else ""
-        notes += [f"{name}, in this recipe, works against itself: {said}." for said in own]
+        notes += [f"{candidate.name}, in this recipe, works against itself: {said}." for said in own]
     return notes
 
 

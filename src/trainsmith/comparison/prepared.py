@@ -12,6 +12,7 @@ import numpy as np
 
 from trainsmith.catalogue import Recipe, Technique, Trial
 from trainsmith.comparison import plan as planning
+from trainsmith.comparison.designs import ONE_AT_A_TIME, applicable_combinations, combination_warnings, combined
 from trainsmith.comparison.plan import Budget, Candidate
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
@@ -111,11 +112,12 @@ class Prepared:
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as values that JSON knows."""
-        named = [c.technique for c in self.candidates if c.technique is not None]
+        named = [c.techniques[0] for c in self.candidates if len(c.techniques) == 1]
         return {
             "data": self.dataset.describe(),
             "baseline": asdict(self.baseline),
             "techniques": {f: [t.name for t in ts] for f, ts in itertools.groupby(named, lambda t: t.family)},
+            "combinations": sum(len(c.techniques) > 1 for c in self.candidates),
             "runs": self.runs,
             "budget": asdict(self.budget),
             "training": asdict(self.training),
@@ -137,6 +139,7 @@ def prepare(
     budget: Budget | None = None,
     training: Training | None = None,
     within: Limit | None = None,
+    design: str = ONE_AT_A_TIME,
     processes: int | None = None,
     report: Any = lambda what, member_steps, runs: None,
     store: Store | None = None,
@@ -151,7 +154,12 @@ def prepare(
     planning.check_training(training, dataset)
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
     candidates, skipped = planning.applicable(candidates, network, dataset)
-    notes += [*skipped, *planning.warnings(candidates, training.batch_size)]
+    if len(candidates) == 1:
+        raise InvalidInput(f"nothing to compare: {skipped[-1]}")
+    combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
+    notes += [*skipped, *left_out, *planning.warnings(candidates, training.batch_size)]
+    notes += combination_warnings(candidates, combinations, training.batch_size)
+    candidates += combinations
     trainer = Trainings(network, dataset, training, processes, report, store=store)
     packed = trainer.prepare(baseline, len(candidates) * budget.runs, _populations(candidates, budget))
     ready = Prepared(network, dataset, baseline, tuple(candidates), budget, trainer, packed, tuple(notes))

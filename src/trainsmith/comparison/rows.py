@@ -8,7 +8,7 @@ import numpy as np
 
 from trainsmith.catalogue import FAMILIES, Trial
 from trainsmith.comparison.measures import chance_of_better, pace, tuning_curve
-from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.plan import COMBINATIONS, Candidate
 from trainsmith.comparison.statistics import (
     max_t_sign_flip,
     paired_difference,
@@ -67,7 +67,7 @@ def make_rows(
     results: of each candidate (the baseline first), its fresh seeds. constant_score: what a diverged run
     counts: the score of the best constant prediction. planned: trials of each before any extension.
     """
-    scores = [np.array([constant_score if math.isnan(r.score) else r.score for r in rs]) for rs in results]
+    scores = fresh_scores(results, constant_score)
     target = float(np.median(scores[0]))
     tuning_curves = [tuning_curve(tried, planned, constant_score) for _, tried in chosen]
 
@@ -76,8 +76,8 @@ def make_rows(
         return replace(row, chance=chance, tuning_curve=tuning_curves[i], pace=pace(results[i], target))
 
     rows = []
-    for family in FAMILIES:
-        members = [i for i, c in enumerate(candidates) if c.technique is not None and c.technique.family == family]
+    for family in (*FAMILIES, COMBINATIONS):
+        members = [i for i, c in enumerate(candidates) if c.family == family]
         if not members:
             continue
         adjusted = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in members]))
@@ -88,6 +88,11 @@ def make_rows(
             family_rows.append(measured(i, row))
         rows += sorted(family_rows, key=lambda r: -r.score.mean)
     return tuple(rows)
+
+
+def fresh_scores(results: Sequence[Sequence[Result]], constant_score: float) -> list[np.ndarray]:
+    """The scores (seeds,) of each candidate's fresh runs; a diverged one counts as the constant prediction."""
+    return [np.array([constant_score if math.isnan(r.score) else r.score for r in rs]) for rs in results]
 
 
 def _row(
@@ -101,12 +106,7 @@ def _row(
     p: float,
 ) -> Row:
     best, tried = tuning
-    technique = candidate.technique
-    if technique is None:
-        named = [t for t in candidate.recipe.techniques() if t.family == family]
-        name, title = (named[0].name, named[0].page.title) if named else ("none", "no regularization")
-    else:
-        name, title = technique.name, technique.page.title
+    name, title = _named(candidate, family)
     difference, correlation, kind, words = None, math.nan, "baseline", "baseline"
     if baseline is not None:
         paired = paired_difference(scores, baseline)
@@ -132,6 +132,16 @@ def _row(
         attempts=tuple(replace(a, values={n: a.values[n] for n, _ in candidate.tuned()}) for a in tried),
         curve=curve(results),
     )
+
+
+def _named(candidate: Candidate, family: str) -> tuple[str, str]:
+    """Name and title of a candidate in a family's table; the baseline goes by what it has of the family."""
+    if candidate.techniques:
+        return candidate.name, " + ".join(t.page.title for t in candidate.techniques)
+    if family == COMBINATIONS:
+        return "as it is", str(candidate.recipe)
+    named = [t for t in candidate.recipe.techniques() if t.family == family]
+    return (named[0].name, named[0].page.title) if named else ("none", "no regularization")
 
 
 def curve(results: Sequence[Result]) -> Curve:

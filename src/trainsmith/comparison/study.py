@@ -100,6 +100,32 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What one technique adds (a main effect), or two add together beyond their sum (an interaction).
+
+    difference: of the score, averaged over `recipes` recipes that it was added to, by seed, with its 95 % t interval.
+    p: adjusted over the family, or over all interactions (max-T). verdict, words: as in Row, for interactions in words
+    of their own.
+    """
+
+    families: tuple[str, ...]
+    techniques: tuple[str, ...]
+    difference: Estimate
+    p: float
+    verdict: str
+    words: str
+    recipes: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """A family's share, in [0, 1], of the variance between a grid's recipes; two families': their interaction's."""
+
+    families: tuple[str, ...]
+    share: Estimate
+
+
+@dataclass(frozen=True)
 class Receipt:
     """How far replayed members lie from themselves trained alone.
 
@@ -139,7 +165,8 @@ class Study:
     """A whole comparison. `rows` holds each family's techniques, the baseline among them, best first.
 
     metric: "accuracy", "R²", ...; of a metric in COSTS, of which less is better, every score is the negative, so that
-    more is better in all. delta: the smallest difference worth having.
+    more is better in all. delta: the smallest difference worth having. design, effects, interactions, shares: what
+    combinations were trained, and what they say of techniques and families (see designs.py and effects.py).
     """
 
     data: str
@@ -156,6 +183,10 @@ class Study:
     environment: Mapping[str, Any]
     states: Mapping[int, Mapping[str, np.ndarray]] = dataclasses.field(repr=False)
     """The weights of the winning recipe's runs, by seed."""
+    design: str = "one-at-a-time"
+    effects: tuple[Effect, ...] = ()
+    interactions: tuple[Effect, ...] = ()
+    shares: tuple[Share, ...] = ()
 
     @property
     def lower_is_better(self) -> bool:

@@ -6,7 +6,7 @@ import jinja2
 
 from trainsmith.catalogue import Trial
 from trainsmith.comparison import Study
-from trainsmith.report import study_figure, words
+from trainsmith.report import effects_figure, study_figure, words
 
 
 def _measured(study: Study, family: str) -> bool:
@@ -38,6 +38,8 @@ def report_html(study: Study) -> str:
         study=study,
         words=words,
         families=families,
+        interaction_map=effects_figure.interaction_map(study) if study.interactions else "",
+        drawn=study_figure.MOST_DRAWN,
         baseline_values=Trial(study.baseline).values,
         unit="points" if study.metric == "accuracy" else study.metric,
         delta=f"{100 * study.delta:.1f} points" if study.metric == "accuracy" else f"{study.delta:.2g}",

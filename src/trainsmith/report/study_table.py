@@ -6,6 +6,7 @@ from rich.text import Text
 
 from trainsmith.comparison import Prepared, Study
 from trainsmith.report import words
+from trainsmith.report.effects_table import effects_tables
 
 COLOURS = {"better": "bold green", "worse": "red", "baseline": "dim"}
 
@@ -33,7 +34,7 @@ def family_tables(study: Study) -> list[RenderableType]:
         tables.append(table)
     if any(row.edges for row in study.rows):
         tables.append(Text("* at the edge of what was tried: a better value may lie beyond", "dim"))
-    return tables
+    return [*tables, *effects_tables(study)]
 
 
 def plan_table(plan: Prepared) -> RenderableType:
@@ -44,6 +45,8 @@ def plan_table(plan: Prepared) -> RenderableType:
     table.add_column("compared with the baseline", overflow="fold")
     for family, names in said["techniques"].items():
         table.add_row(family, Text(", ".join(names)))
+    if said["combinations"]:
+        table.add_row("combinations", f"{said['combinations']:,} of techniques of different families")
     lines: list[RenderableType] = [Text(said["data"]), Text(f"baseline: {plan.baseline}"), table]
     lines.append(Text(said["words"], "bold"))
     notes = [Text(f"note: {note}", "dim") for note in plan.notes]

@@ -1,6 +1,7 @@
 """A study's numbers as words: scores, differences, settings, the answer in two sentences."""
 
 import math
+from collections.abc import Sequence
 
 from trainsmith.comparison import Row, Study
 from trainsmith.comparison.study import Estimate
@@ -49,8 +50,7 @@ def chance(row: Row) -> str:
     """In how many of the seeds it beats the baseline, in per cent with Wilson's interval."""
     if row.chance is None:
         return ""
-    c = row.chance
-    return f"{100 * c.mean:.0f} % [{100 * c.low:.0f}, {100 * c.high:.0f}]"
+    return share(row.chance)
 
 
 def pace(row: Row) -> str:
@@ -64,6 +64,16 @@ def pace(row: Row) -> str:
 def correlation(row: Row) -> str:
     """Of the scores with the baseline's by seed."""
     return "" if math.isnan(row.correlation) else f"{row.correlation:+.2f}"
+
+
+def crossed(names: Sequence[str]) -> str:
+    """Several techniques or families, taken together."""
+    return " x ".join(names)
+
+
+def share(estimate: Estimate) -> str:
+    """A share of a whole in per cent, with its interval."""
+    return f"{100 * estimate.mean:.0f} % [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
 
 
 def answer(study: Study) -> str:

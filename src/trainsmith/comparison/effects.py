@@ -1,0 +1,163 @@
+"""What designs of several families say: main effects, interactions, and each family's share of the variance."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from trainsmith.catalogue import FAMILIES
+from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_difference, t_interval, verdict
+from trainsmith.comparison.study import Effect, Estimate, Share
+
+Techniques = frozenset[tuple[str, str]]
+"""(family, name) of each technique that stands in a recipe in the baseline's place; empty for the baseline."""
+Scores = Mapping[Techniques, Floats]
+"""The scores (n,) of a recipe's fresh seeds, the same n seeds for all recipes."""
+INTERACTION = {
+    "better": "better together than the sum of both",
+    "worse": "worse together than the sum of both",
+    "no difference worth having": "they add up",
+}
+
+
+def scores_of(candidates: Sequence[Candidate], scores: Sequence[Floats]) -> dict[Techniques, Floats]:
+    """The scores by what each recipe has of its own."""
+    return {frozenset((t.family, t.name) for t in c.techniques): s for c, s in zip(candidates, scores, strict=True)}
+
+
+def main_effects(scores: Scores, delta: float) -> tuple[Effect, ...]:
+    """Of each technique, in the order of the families: what it adds on average over the recipes it was added to.
+
+    mean over C of y(C + a) − y(C), by seed, where C goes through the recipes without a technique of a's family, if both
+    were trained. p-values are adjusted within a family (max-T), as those of its table are.
+    """
+    found: list[Effect] = []
+    for family in FAMILIES:
+        techniques = [t for t in _techniques(scores) if t[0] == family]
+        averages = [_average(_additions(scores, t)) for t in techniques]
+        found += _judged([(t,) for t in techniques], averages, delta)
+    return tuple(found)
+
+
+def interactions(scores: Scores, delta: float) -> tuple[Effect, ...]:
+    """Of each two techniques of different families: what they add together beyond the sum of what each adds.
+
+    mean over C of y(C + a + b) − y(C + a) − y(C + b) + y(C), by seed, where C goes through the recipes without either
+    family for which all four were trained. p-values are adjusted over all pairs (max-T). Largest first.
+    """
+    pairs, averages = [], []
+    for a, b in itertools.combinations(_techniques(scores), 2):
+        excess = list(_excesses(scores, a, b))
+        if a[0] != b[0] and excess:
+            pairs.append((a, b))
+            averages.append(_average(excess))
+    found = _judged(pairs, averages, delta)
+    return tuple(sorted(found, key=lambda e: -abs(e.difference.mean)))
+
+
+def shares(scores: Scores) -> tuple[Share, ...]:
+    """How much of the variance between the recipes of a complete grid each family, and each two, account for.
+
+    ω² of the analysis of variance with seeds as blocks (Fisher; Olejnik & Algina 2003 on ω²): (SS_f − df_f · MSE) over
+    the same of all recipes, MSE from recipe x seed, so that luck counts for nothing. Two families' share is their
+    interaction's alone. Intervals: jackknife over seeds, Student's t. Largest first; empty if the grid is not complete
+    or the recipes differ by no more than luck.
+    """
+    levels: dict[str, list[tuple[str, str] | None]] = {}
+    for technique in _techniques(scores):
+        levels.setdefault(technique[0], [None]).append(technique)
+    cells = [frozenset(t for t in cell if t is not None) for cell in itertools.product(*levels.values())]
+    n = len(next(iter(scores.values()), ()))
+    if len(levels) < 2 or n < 3:
+        return ()
+    if any(cell not in scores for cell in cells):
+        return ()
+    y = np.stack([scores[cell] for cell in cells]).reshape(*map(len, levels.values()), n)
+    whole = _omega_squared(y)
+    without = [_omega_squared(np.delete(y, seed, axis=-1)) for seed in range(n)]
+    if whole is None or any(w is None for w in without):
+        return ()
+    families = tuple(levels)
+    found = []
+    for group, value in whole.items():
+        pseudo = [n * value - (n - 1) * w[group] for w in without if w is not None]
+        interval = t_interval(pseudo)
+        estimate = Estimate(*(min(1.0, max(0.0, v)) for v in (value, interval.low, interval.high)))
+        found.append(Share(tuple(families[axis] for axis in group), estimate))
+    return tuple(sorted(found, key=lambda s: -s.share.mean))
+
+
+def _omega_squared(y: Floats) -> dict[tuple[int, ...], float] | None:
+    """The share of each axis and of each two axes of y (levels ..., seeds); None if nothing is left to share."""
+    *sizes, n = y.shape
+    cells = math.prod(sizes)
+    mean = y.mean()
+    of_cells = y.mean(axis=-1)
+    residual = y - of_cells[..., None] - (y.mean(axis=tuple(range(len(sizes)))) - mean)
+    error = float((residual**2).sum()) / ((cells - 1) * (n - 1))
+    total = n * float(((of_cells - mean) ** 2).sum()) - (cells - 1) * error
+    if total <= TINY * n * cells * max(1.0, float(mean**2)):
+        return None
+    found: dict[tuple[int, ...], float] = {}
+    axes = range(len(sizes))
+    alone = {a: of_cells.mean(axis=tuple(b for b in axes if b != a)) - mean for a in axes}
+    for a in axes:
+        squares = n * cells / sizes[a] * float((alone[a] ** 2).sum())
+        found[(a,)] = (squares - (sizes[a] - 1) * error) / total
+    for a, b in itertools.combinations(axes, 2):
+        both = of_cells.mean(axis=tuple(c for c in axes if c not in (a, b))) - mean
+        excess = both - alone[a][:, None] - alone[b][None]
+        squares = n * cells / (sizes[a] * sizes[b]) * float((excess**2).sum())
+        found[(a, b)] = (squares - (sizes[a] - 1) * (sizes[b] - 1) * error) / total
+    return found
+
+
+TINY = 1e-12
+"""Squared differences of this size, relative to the scores', are rounding."""
+
+
+def _techniques(scores: Scores) -> list[tuple[str, str]]:
+    """Every technique that stands in a recipe alone, in the order of the families."""
+    met = dict.fromkeys(t for cell in scores if len(cell) == 1 for t in cell)
+    return sorted(met, key=lambda t: FAMILIES.index(t[0]))
+
+
+def _additions(scores: Scores, a: tuple[str, str]) -> Iterator[Floats]:
+    for cell, y in scores.items():
+        if a in cell and cell - {a} in scores:
+            yield y - scores[cell - {a}]
+
+
+def _excesses(scores: Scores, a: tuple[str, str], b: tuple[str, str]) -> Iterator[Floats]:
+    for cell, y in scores.items():
+        parts = [cell - {a}, cell - {b}, cell - {a, b}]
+        if {a, b} <= cell and all(part in scores for part in parts):
+            with_b, with_a, neither = (scores[part] for part in parts)
+            yield y - with_a - with_b + neither
+
+
+def _average(differences: Iterator[Floats] | Sequence[Floats]) -> tuple[Floats, int]:
+    rows = list(differences)
+    return np.mean(rows, axis=0), len(rows)
+
+
+def _judged(
+    groups: Sequence[tuple[tuple[str, str], ...]], averages: Sequence[tuple[Floats, int]], delta: float
+) -> list[Effect]:
+    """An effect of each group of techniques, p-values adjusted over all of them."""
+    if not groups:
+        return []
+    adjusted = max_t_sign_flip(np.stack([d for d, _ in averages]))
+    found = []
+    for group, (d, recipes), p in zip(groups, averages, adjusted, strict=True):
+        paired = paired_difference(d, np.zeros(len(d)))
+        judged = verdict(paired, float(p), delta)
+        words = judged.words if len(group) == 1 else INTERACTION.get(judged.kind, judged.words)
+        families, names = (tuple(part) for part in zip(*group, strict=True))
+        estimate = Estimate(paired.mean, paired.low, paired.high)
+        found.append(Effect(families, names, estimate, float(p), judged.kind, words, recipes))
+    return found
