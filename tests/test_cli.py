@@ -37,6 +37,17 @@ def test_compare_prints_tables_and_writes_a_study_that_can_be_reported_and_expor
     assert {"model.py", "weights.safetensors", "evaluate.py"} <= {p.name for p in (tmp_path / "won").iterdir()}
 
 
+def test_a_design_prints_what_each_technique_adds_and_which_belong_together(run):
+    done = run("compare", "wine", "--techniques", "tanh,sgd", "--design", "grid", *SMALL)
+    assert done.exit_code == 0, done.output
+    for said in ("tanh + sgd", "main effects", "interactions"):
+        assert said in done.output
+    refused = run("compare", "wine", "--techniques", "tanh,elu", "--design", "pairs", *SMALL)
+    assert refused.exit_code == 2
+    assert "all of these are of one" in refused.output
+    assert run("compare", "wine", "--design", "latin-square").exit_code == 2
+
+
 def test_compare_prints_json_for_machines(run):
     done = run("compare", "diabetes", "--techniques", "momentum", "--json", *SMALL)
     assert done.exit_code == 0, done.output
