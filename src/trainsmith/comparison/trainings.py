@@ -103,7 +103,8 @@ class Trainings:
         except Unbatchable as reason:
             refused, self.seconds_alone = reason, seconds_alone(first, x[batch], y[batch])
         if self.processes is None:
-            self.processes = processes if self._seconds(runs, populations) > worth_processes(processes) else 1
+            seconds = self._seconds(runs, populations)
+            self.processes = 1 if seconds is not None and seconds < worth_processes(processes) else processes
         if self.packing is None:
             return f"by the loop, one after another: {refused}"
         self.megabytes = self.workers * 20 * self.packing.members * parameters / 2**20
@@ -112,13 +113,14 @@ class Trainings:
 
     def expected(self, runs: int, populations: int) -> float | None:
         """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
-        if self.packing is None and self.seconds_alone is None:
-            return None
-        return self._seconds(runs, populations) / self.workers
+        seconds = self._seconds(runs, populations)
+        return None if seconds is None else seconds / self.workers
 
-    def _seconds(self, runs: int, populations: int) -> float:
+    def _seconds(self, runs: int, populations: int) -> float | None:
         """What they take in one process."""
-        each = (self.packing.seconds if self.packing is not None else self.seconds_alone) or 0.0
+        each = self.packing.seconds if self.packing is not None else self.seconds_alone
+        if each is None:
+            return None
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
