@@ -103,8 +103,8 @@ class Trainings:
         except Unbatchable as reason:
             refused, self.seconds_alone = reason, seconds_alone(first, x[batch], y[batch])
         if self.processes is None:
-            seconds = self._seconds(runs, populations)
-            self.processes = 1 if seconds is not None and seconds < worth_processes(processes) else processes
+            each = self._each if self._each is not None else seconds_alone(first, x[batch], y[batch])
+            self.processes = processes if self._seconds(runs, populations, each) > worth_processes(processes) else 1
         if self.packing is None:
             return f"by the loop, one after another: {refused}"
         self.megabytes = self.workers * 20 * self.packing.members * parameters / 2**20
@@ -113,14 +113,15 @@ class Trainings:
 
     def expected(self, runs: int, populations: int) -> float | None:
         """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
-        seconds = self._seconds(runs, populations)
-        return None if seconds is None else seconds / self.workers
+        return None if self._each is None else self._seconds(runs, populations, self._each) / self.workers
 
-    def _seconds(self, runs: int, populations: int) -> float | None:
-        """What they take in one process."""
-        each = self.packing.seconds if self.packing is not None else self.seconds_alone
-        if each is None:
-            return None
+    @property
+    def _each(self) -> float | None:
+        """Seconds of a step of one member, where they were measured."""
+        return self.packing.seconds if self.packing is not None else self.seconds_alone
+
+    def _seconds(self, runs: int, populations: int, each: float) -> float:
+        """What they take in one process, each step of a member so many seconds."""
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
