@@ -96,7 +96,7 @@ def test_another_encoding_is_refused(tmp_path):
 
 
 def test_its_keys_are_the_commands_options():
-    from trainsmith.cli import compare
+    from trainsmith.cli.compare import compare
 
     options = {p.name for p in compare.params} - {"as_json", "out", "resume", "dry_run", "names"} | {"techniques"}
     assert options == set(KEYS)

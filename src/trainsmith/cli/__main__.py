@@ -1,0 +1,5 @@
+"""python -m trainsmith.cli"""
+
+from trainsmith.cli import main
+
+main()

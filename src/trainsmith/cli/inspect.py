@@ -1,0 +1,48 @@
+"""trainsmith inspect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainsmith.cli.door import main
+from trainsmith.cli.options import data_options, json_option, pairs, reading
+
+
+@main.command()
+@click.argument("what", metavar="DATA", required=False)
+@click.option("--data", help="Data for a network of your own, which is then given in place of DATA.")
+@click.option("--example", type=click.Choice(["depth"]), help="A classic experiment instead of data.")
+@click.option("--network", help="A name, package.module:factory or file.py:factory [default: mlp; gpt for a text].")
+@click.option("--recipe", help="Techniques to put in first, such as initialization=normal,activation=tanh.")
+@click.option("--lr", type=float, help="The learning rate to judge [default: that of the recipe's optimizer].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws weights and batch.")
+@click.option("--remedies/--no-remedies", default=True, help="Try what may help against the findings [default: try].")
+@click.option("--out", type=click.Path(path_type=Path), help="A .png or .html [default: inspect-DATA.png].")
+@data_options
+@json_option
+def inspect(what: str | None, data: str | None, example: str | None, as_json: bool, **options: Any) -> None:
+    """Say why a network trains badly, and what helps: every layer on DATA at its start, findings, remedies tried.
+
+    A network of your own, as it is: trainsmith inspect net.py:build --data my.npz, or package.module:build.
+    """
+    if (what is None) == (example is None) or (data is not None and what is None):
+        raise click.UsageError("say either DATA, such as digits, or NETWORK --data DATA, or --example depth.")
+    if data is not None and (options["network"] or options["recipe"]):
+        raise click.UsageError("with --data the network is inspected as it is; leave out --network and --recipe.")
+    from trainsmith import examine
+    from trainsmith.report.terminal import show
+
+    more = {"rate": options["lr"], "remedies": options["remedies"], **reading(options)}
+    recipe = pairs(options["recipe"])
+    result = examine.asked(what, data, example, options["network"], recipe, options["seed"], **more)
+    name = Path(data or what or example or "").stem
+    picture = result.draw(options["out"] or Path(f"inspect-{name}.png"))
+    if as_json:
+        click.echo(json.dumps({**result.numbers, "picture": str(picture)}, indent=1, ensure_ascii=False))
+        return
+    show(result.table)
+    click.echo(f"{'page' if picture.suffix == '.html' else 'picture'}: {picture}")

@@ -1,0 +1,56 @@
+"""Options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainsmith.errors import InvalidInput
+
+TASKS = ["classification", "balanced", "regression", "multilabel", "autoencoding", "language"]
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where data come from and how a table is read."""
+    for option in (
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path),
+            help="Where the files of named data are.",
+        ),
+        click.option("--target", help="The column of a table to predict."),
+        click.option("--task", type=click.Choice(TASKS), help="What is predicted [default: by the targets]."),
+        click.option("--image-size", type=int, help="Scale and crop pictures to so many pixels on each side."),
+        click.option("--context", type=int, help="Characters in a piece of a text [default: 32]."),
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of tables.")
+
+
+def names(text: str | None) -> list[str] | None:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text is not None else None
+
+
+def reading(options: dict[str, Any]) -> dict[str, Any]:
+    """What data_options took, for load."""
+    return {name: options[name] for name in ("data_dir", "target", "task", "image_size", "context")}
+
+
+def pairs(text: str | None) -> dict[str, str] | None:
+    """family=technique pairs separated by commas."""
+    if text is None:
+        return None
+    parts = [part.partition("=") for part in text.split(",")]
+    for family, sign, name in parts:
+        if not (family and sign and name):
+            raise InvalidInput(
+                f"expected family=technique pairs separated by commas, such as optimizer=sgd; got '{text}'."
+            )
+    return {family.strip(): name.strip() for family, _, name in parts}
