@@ -1,6 +1,6 @@
 """A technique against itself under other names: how often does a study call it better or worse?
 
-python results/protocol/aa.py [--studies 100] [--jobs 2]
+python results/protocol/aa.py [--studies 300] [--jobs 2]
 
 Each study is a whole one, tuning and the test part included, as `trainsmith compare` runs it, of He initialization
 against four twins: He initialization that draws its weights further along the same stream, so that equal seeds have the
@@ -88,7 +88,7 @@ def share(count, of):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=100)
+    parser.add_argument("--studies", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     began = time.perf_counter()
@@ -109,7 +109,7 @@ def main():
         "delta, mean": float(np.mean([f["delta"] for f in found])),
         "setup": f"64-16-10 ReLU, {EXAMPLES} digits a study, {STEPS} steps of 16, default budget {Budget()}",
         "seconds": round(time.perf_counter() - began),
-        "environment": {**describe_environment(), "command": "python results/protocol/aa.py"},
+        "environment": {**describe_environment(), "command": f"python results/protocol/aa.py --studies {options.studies}"},
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps({k: v for k, v in record.items() if k != "environment"}, indent=1))
