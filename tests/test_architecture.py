@@ -14,7 +14,7 @@ LAYERS = [
     {"population"},
     {"store"},
     {"inspection", "comparison"},
-    {"report", "export"},
+    {"report", "export", "question"},
     {"api", "doctor", "progress", "watching"},
     {"examine", "studies"},
     {"study_file"},

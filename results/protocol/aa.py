@@ -109,7 +109,10 @@ def main():
         "delta, mean": float(np.mean([f["delta"] for f in found])),
         "setup": f"64-16-10 ReLU, {EXAMPLES} digits a study, {STEPS} steps of 16, default budget {Budget()}",
         "seconds": round(time.perf_counter() - began),
-        "environment": {**describe_environment(), "command": f"python results/protocol/aa.py --studies {options.studies}"},
+        "environment": {
+            **describe_environment(),
+            "command": f"python results/protocol/aa.py --studies {options.studies}",
+        },
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps({k: v for k, v in record.items() if k != "environment"}, indent=1))

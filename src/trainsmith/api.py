@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from inspect import signature
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from rich.console import Group
 
-from trainsmith import __version__
-from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
-from trainsmith.comparison import (
-    ONE_AT_A_TIME,
-    Announce,
-    Budget,
-    Prepared,
-    Row,
-    Study,
-    check_design,
-    default_baseline,
-    limit,
-    prepare,
-)
+from trainsmith.catalogue import Recipe, Technique
+from trainsmith.comparison import Announce, Prepared, Row, Study, prepare
 from trainsmith.comparison import compare as run_comparison
-from trainsmith.data import Dataset, as_dataset
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.data import Dataset
+from trainsmith.errors import InvalidInput
 from trainsmith.export import export_winner
 from trainsmith.export.stored import NOT_EXPORTED, WINNER
 from trainsmith.network import Factory
-from trainsmith.population import Training, judged_by, rules_of
+from trainsmith.population import Training
+from trainsmith.question import Question
 from trainsmith.report import family_tables, report_html, summary, write_report
 from trainsmith.report.terminal import Printable
-from trainsmith.store import Store, data_of, digest, network_name, opened, recipe_of, source_digest
+from trainsmith.store import Store, data_of, opened
 
 
 class Comparison:
@@ -93,17 +79,17 @@ def compare(
     network: str | Factory,
     data: Any,
     *,
-    baseline: Recipe | Mapping[str, str] | None = None,
-    vary: Sequence[str] | None = None,
-    techniques: Sequence[str | Technique] | None = None,
-    trials: int = Budget.trials,
-    seeds: int = Budget.fresh_seeds,
-    steps: int = Training.steps,
-    batch_size: int = Training.batch_size,
-    schedule: str = Training.schedule,
-    budget: str | None = None,
-    design: str = ONE_AT_A_TIME,
-    metric: str | None = None,
+    baseline: Recipe | Mapping[str, str] | None = Question.baseline,
+    vary: Sequence[str] | None = Question.vary,
+    techniques: Sequence[str | Technique] | None = Question.techniques,
+    trials: int = Question.trials,
+    seeds: int = Question.seeds,
+    steps: int = Question.steps,
+    batch_size: int = Question.batch_size,
+    schedule: str = Question.schedule,
+    budget: str | None = Question.budget,
+    design: str = Question.design,
+    metric: str | None = Question.metric,
     processes: int | None = None,
     announce: Announce | None = None,
     folder: str | Path | None = None,
@@ -126,11 +112,22 @@ def compare(
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.
     """
-    dataset = _judged(as_dataset(data), metric)
+    given = locals()
+    question = Question(**{field.name: given[field.name] for field in fields(Question)})
+    return _compare(network, data, question, processes, announce, None if folder is None else Path(folder))
+
+
+def _compare(
+    network: str | Factory,
+    data: Any,
+    question: Question,
+    processes: int | None,
+    announce: Announce | None,
+    folder: Path | None,
+) -> Comparison:
+    dataset = question.dataset(data)
     _check_processes(processes)
-    asked = _understood(
-        network, dataset, baseline, vary, techniques, trials, seeds, steps, batch_size, schedule, budget, design
-    )
+    asked = question.understood(network, dataset)
 
     def run(store: Store | None) -> Comparison:
         study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
@@ -138,24 +135,19 @@ def compare(
 
     if folder is None:
         return run(None)
-    with opened(Path(folder), _question(network, dataset, asked), dataset) as store:
+    with opened(folder, question.record(network, dataset), dataset) as store:
         comparison = run(store)
         comparison.save(folder)
         store.note("result", comparison.to_dict())
     return comparison
 
 
-def _judged(dataset: Dataset, metric: str | None) -> Dataset:
-    return dataset if metric is None else judged_by(dataset, metric)
-
-
-def plan(
-    network: str | Factory, data: Any, *, metric: str | None = None, processes: int | None = None, **asked: Any
-) -> Prepared:
+def plan(network: str | Factory, data: Any, *, processes: int | None = None, **asked: Any) -> Prepared:
     """What `compare` with these arguments would train and about how long it would take; nothing is trained."""
-    dataset = _judged(as_dataset(data), metric)
+    question = Question(**asked)
+    dataset = question.dataset(data)
     _check_processes(processes)
-    return prepare(network, dataset, **_understood(network, dataset, **_with_defaults(asked)), processes=processes)
+    return prepare(network, dataset, **question.understood(network, dataset), processes=processes)
 
 
 def _check_processes(processes: int | None) -> None:
@@ -163,113 +155,12 @@ def _check_processes(processes: int | None) -> None:
         raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
 
 
-def _with_defaults(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: p.default for name, p in signature(compare).parameters.items() if name in UNDERSTOOD}, **asked}
-
-
-def question(
-    network: str | Factory, dataset: Dataset, *, metric: str | None = None, processes: int | None = None, **asked: Any
-) -> dict[str, Any]:
-    """What `compare` with these arguments asks, as values that JSON knows: equal questions have equal numbers."""
-    return _question(network, _judged(dataset, metric), _understood(network, dataset, **_with_defaults(asked)))
-
-
-UNDERSTOOD = (
-    "baseline",
-    "vary",
-    "techniques",
-    "trials",
-    "seeds",
-    "steps",
-    "batch_size",
-    "schedule",
-    "budget",
-    "design",
-)
-"""The arguments of compare that say what is asked."""
-
-
-def _understood(
-    network: str | Factory,
-    dataset: Dataset,
-    baseline: Any,
-    vary: Any,
-    techniques: Any,
-    trials: int,
-    seeds: int,
-    steps: int,
-    batch_size: int,
-    schedule: str,
-    budget: str | None,
-    design: str,
-) -> dict[str, Any]:
-    if budget is not None and (trials, seeds) != (Budget.trials, Budget.fresh_seeds):
-        raise InvalidInput("a budget chooses trials and seeds itself; give either the budget or them.")
-    chosen = None if techniques is None else [t if isinstance(t, Technique) else find(t) for t in techniques]
-    return {
-        "baseline": make_baseline(baseline, dataset, network),
-        "vary": vary,
-        "techniques": chosen,
-        "budget": Budget(trials=trials, fresh_seeds=seeds),
-        "training": Training(steps=steps, batch_size=batch_size, schedule=schedule),
-        "within": None if budget is None else limit(budget),
-        "design": check_design(design),
-    }
-
-
-def _question(network: str | Factory, dataset: Dataset, asked: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = asked["techniques"]
-    content = {
-        "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
-        "metric": rules_of(dataset).metric,
-        "network": network_name(network),
-        "network's source": source_digest(network),
-        "baseline": asdict(asked["baseline"]),
-        "vary": None if asked["vary"] is None else list(asked["vary"]),
-        "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],
-        "budget": asdict(asked["budget"]),
-        "training": asdict(asked["training"]),
-        "within": None if asked["within"] is None else str(asked["within"]),
-        "design": asked["design"],
-        "versions": {"trainsmith": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
-    return json.loads(json.dumps(content))
-
-
 def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
     """Go on with the study in `folder`, whose data and question are there. Raises InvalidInput if it cannot."""
     folder = Path(folder)
     asked = Store(folder).about("question")
     try:
-        techniques = asked["techniques"]
-        return compare(
-            asked["network"],
-            data_of(folder),
-            baseline=recipe_of(asked["baseline"]),
-            vary=asked["vary"],
-            techniques=None if techniques is None else [find(name, family) for family, name in techniques],
-            trials=asked["budget"]["trials"],
-            seeds=asked["budget"]["fresh_seeds"],
-            steps=asked["training"]["steps"],
-            batch_size=asked["training"]["batch_size"],
-            schedule=asked["training"]["schedule"],
-            budget=asked["within"],
-            design=asked["design"],
-            announce=announce,
-            folder=folder,
-        )
+        network, question = asked["network"], Question.of(asked)
+        return _compare(network, data_of(folder), question, None, announce, folder)
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the question of the study in '{folder}' is damaged: {error}.") from error
-
-
-def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, network: str | Factory) -> Recipe:
-    """The default baseline for data and network with the families in `given` replaced."""
-    if isinstance(given, Recipe):
-        return given
-    recipe = default_baseline(dataset, network)
-    for family, names in (given or {}).items():
-        if family not in FAMILIES:
-            raise unknown_name("family", family, FAMILIES)
-        for name in names.split("+"):
-            recipe = recipe.having(find(name, family))
-    return recipe

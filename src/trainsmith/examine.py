@@ -12,7 +12,6 @@ import torch
 from rich.console import RenderableType
 from torch import Tensor, nn
 
-from trainsmith.api import make_baseline
 from trainsmith.catalogue import Run, Trial
 from trainsmith.data import Dataset, load
 from trainsmith.doctor import Inspection, inspect
@@ -21,6 +20,7 @@ from trainsmith.inspection import depth_experiment
 from trainsmith.network import build, default_network
 from trainsmith.population import Member, Training, make_member
 from trainsmith.population.luck import key
+from trainsmith.question import make_baseline
 from trainsmith.report.inspection_figure import depth_figure
 from trainsmith.report.inspection_table import depth_table
 

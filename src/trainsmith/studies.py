@@ -14,6 +14,7 @@ from trainsmith.comparison import Announce, Prepared, Study, read_study
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
 from trainsmith.network import default_network
+from trainsmith.question import Question
 from trainsmith.report.partial import Progress, write_partial
 from trainsmith.store import DATABASE, Store, studies, unfinished
 from trainsmith.store.jobs import recipe_of
@@ -28,13 +29,18 @@ class Asked:
     reading: Mapping[str, Any]
     options: Mapping[str, Any]
 
+    @property
+    def question(self) -> Question:
+        """What is asked besides."""
+        return Question(**{key: value for key, value in self.options.items() if key != "processes"})
+
 
 def begin(asked: Asked, out: Path | None, root: Path, announce: Announce) -> tuple[api.Comparison, Path]:
     """The comparison and its folder: `out`, else the unfinished study in `root` that asks the same, else a new one."""
     dataset = load(asked.data, **asked.reading)
     network = asked.network or default_network(dataset.kind)
-    question = api.question(network, dataset, **asked.options)
-    folder = out or unfinished(root, question)
+    question = asked.question
+    folder = out or unfinished(root, question.record(network, question.dataset(dataset)))
     if folder is None:
         folder = _new_folder(root, dataset.name)
     elif (folder / DATABASE).is_file():

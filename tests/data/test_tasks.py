@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainsmith import api
 from trainsmith.data import from_arrays, load
 from trainsmith.errors import InvalidInput
+from trainsmith.question import Question
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -87,6 +87,6 @@ def test_parts_of_different_widths_are_refused(tmp_path):
 
 
 def test_another_task_is_another_question_to_a_study():
-    usual, balanced = (api.question("mlp", load("wine", task=task)) for task in (None, "balanced"))
+    usual, balanced = (Question().record("mlp", load("wine", task=task)) for task in (None, "balanced"))
     assert usual != balanced
     assert usual["data"]["digest"] == balanced["data"]["digest"]

@@ -93,7 +93,8 @@ def _asked(data: str, options: dict[str, Any]) -> Asked:
 
 def _question(options: dict[str, Any]) -> dict[str, Any]:
     """What compare was asked besides data and network."""
-    counts = ("trials", "seeds", "steps", "batch_size", "schedule", "budget", "design", "metric", "processes")
-    given = {k: options[k] for k in counts if options[k] is not None}
+    from trainsmith.study_file import OPTIONS
+
+    given = {k: options[k] for k in OPTIONS if options.get(k) is not None}
     chosen = {"vary": names(options["vary"]), "techniques": names(options["names"])}
     return {**given, "baseline": pairs(options["baseline"]), **chosen}

@@ -1,0 +1,110 @@
+"""What a study is asked besides its network and data: the arguments of compare, understood and written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainsmith import __version__
+from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
+from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
+from trainsmith.data import Dataset, as_dataset
+from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.network import Factory
+from trainsmith.population import Training, judged_by, rules_of
+from trainsmith.store import digest, network_name, recipe_of, source_digest
+
+
+@dataclass(frozen=True)
+class Question:
+    """The arguments of `trainsmith.compare` of the same names, whose docstring says what they mean, and their defaults.
+
+    A further argument is a field here, and stands in that signature, in study_file.py and among the command's options.
+    """
+
+    baseline: Recipe | Mapping[str, str] | None = None
+    vary: Sequence[str] | None = None
+    techniques: Sequence[str | Technique] | None = None
+    trials: int = Budget.trials
+    seeds: int = Budget.fresh_seeds
+    steps: int = Training.steps
+    batch_size: int = Training.batch_size
+    schedule: str = Training.schedule
+    budget: str | None = None
+    design: str = ONE_AT_A_TIME
+    metric: str | None = None
+
+    def dataset(self, data: Any) -> Dataset:
+        """The data as they are judged."""
+        dataset = as_dataset(data)
+        return dataset if self.metric is None else judged_by(dataset, self.metric)
+
+    def understood(self, network: str | Factory, dataset: Dataset) -> dict[str, Any]:
+        """The arguments of comparison's compare and prepare. Raises InvalidInput for what cannot be asked."""
+        if self.budget is not None and (self.trials, self.seeds) != (Budget.trials, Budget.fresh_seeds):
+            raise InvalidInput("a budget chooses trials and seeds itself; give either the budget or them.")
+        names = self.techniques
+        return {
+            "baseline": make_baseline(self.baseline, dataset, network),
+            "vary": self.vary,
+            "techniques": None if names is None else [t if isinstance(t, Technique) else find(t) for t in names],
+            "budget": Budget(trials=self.trials, fresh_seeds=self.seeds),
+            "training": Training(steps=self.steps, batch_size=self.batch_size, schedule=self.schedule),
+            "within": None if self.budget is None else limit(self.budget),
+            "design": check_design(self.design),
+        }
+
+    def record(self, network: str | Factory, dataset: Dataset) -> dict[str, Any]:
+        """What is asked, as values that JSON knows: equal questions have equal records. dataset: as they are judged."""
+        asked = self.understood(network, dataset)
+        chosen = asked["techniques"]
+        content = {
+            "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
+            "metric": rules_of(dataset).metric,
+            "network": network_name(network),
+            "network's source": source_digest(network),
+            "baseline": asdict(asked["baseline"]),
+            "vary": None if asked["vary"] is None else list(asked["vary"]),
+            "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],
+            "budget": asdict(asked["budget"]),
+            "training": asdict(asked["training"]),
+            "within": None if asked["within"] is None else str(asked["within"]),
+            "design": asked["design"],
+            "versions": {"trainsmith": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        }
+        return json.loads(json.dumps(content))
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> Question:
+        """The question that has this record; the metric is the data's own. Raises KeyError, TypeError if damaged."""
+        techniques = record["techniques"]
+        return Question(
+            baseline=recipe_of(record["baseline"]),
+            vary=record["vary"],
+            techniques=None if techniques is None else [find(name, family) for family, name in techniques],
+            trials=record["budget"]["trials"],
+            seeds=record["budget"]["fresh_seeds"],
+            steps=record["training"]["steps"],
+            batch_size=record["training"]["batch_size"],
+            schedule=record["training"]["schedule"],
+            budget=record["within"],
+            design=record["design"],
+        )
+
+
+def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, network: str | Factory) -> Recipe:
+    """The default baseline for data and network with the families in `given` replaced."""
+    if isinstance(given, Recipe):
+        return given
+    recipe = default_baseline(dataset, network)
+    for family, names in (given or {}).items():
+        if family not in FAMILIES:
+            raise unknown_name("family", family, FAMILIES)
+        for name in names.split("+"):
+            recipe = recipe.having(find(name, family))
+    return recipe
