@@ -187,7 +187,7 @@ def verdict(difference: Paired, adjusted_p: float, delta: float) -> Verdict:
     no difference worth having: the whole interval lies inside ±delta, even if it excludes zero. better, worse:
     the interval lies on one side of zero and adjusted_p < 0.05. cannot tell yet: neither, with the number of
     seeds at which an interval around the same mean with the same sd would be one of them: of half-width
-    min(delta, max(|mean|, delta − |mean|)), and not fewer than 6, below which no p-value is small enough.
+    max(|mean|, delta − |mean|), and not fewer than 6, below which no p-value is small enough.
     """
     if not delta > 0:
         raise InvalidInput(f"delta, the smallest difference worth having, must be above 0; got {delta!r}.")
@@ -200,7 +200,7 @@ def verdict(difference: Paired, adjusted_p: float, delta: float) -> Verdict:
     if math.isnan(difference.sd):
         return Verdict("cannot tell yet", f"cannot tell yet: at least {LEAST_SEEDS} seeds are needed")
     size = abs(difference.mean)
-    needed = seeds_needed(difference.sd, min(delta, max(size, delta - size)))
+    needed = seeds_needed(difference.sd, max(size, delta - size))
     needed = max(needed, LEAST_SEEDS, difference.n + 1)
     return Verdict("cannot tell yet", f"cannot tell yet: about {needed} seeds would")
 
