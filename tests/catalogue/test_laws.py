@@ -24,6 +24,7 @@ LAWFUL_ROLES = {
     "perturbation": "test_laws_augmentation.py",
     "gradient": "test_laws_augmentation.py",
     "constraint": "test_laws_regularization.py",
+    "average": "test_laws_averages.py",
     "penalty": "test_laws_modules.py",
     "loss": "test_laws_modules.py",
     "pass": "test_laws_passes.py",
@@ -34,7 +35,7 @@ LAWFUL_ROLES = {
 }
 
 
-BARE = ("clipping", "constraint", "network", "stopping", "pass")
+BARE = ("average", "clipping", "constraint", "network", "stopping", "pass")
 """Roles whose techniques need nothing but their numbers to be made."""
 
 

@@ -18,7 +18,7 @@ from trainsmith.export.data_source import write_data
 from trainsmith.export.winner import make_export
 from trainsmith.network import build
 from trainsmith.optimizer import SCHEDULES
-from trainsmith.population import Training, judged_by, make_member, rules_of
+from trainsmith.population import Alone, Training, judged_by, make_member, rules_of, train
 
 MOST_LINES = 150
 DRAW = np.random.default_rng(0)
@@ -67,12 +67,31 @@ def test_it_trains_as_the_study_did_in_a_short_script_without_trainsmith(techniq
         assert any(repr(value)[:6] in text for text in export.files.values()), f"{number.name} is nowhere"
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", [*SCHEDULES, "plateau"])
 def test_every_schedule_is_exported(schedule):
     training = Training(steps=20, batch_size=8, schedule=schedule, warmup=0.25)
     recipe = Recipe(optimizer="sgd")
     export = make_export(Run(Trial(recipe, {"sgd.lr": 0.5}), 7), dense, TABLE, training)
     assert export.replay.deviation < 1e-5
+
+
+@pytest.mark.parametrize("recipe", [("weight-ema",), ("swa",), ("polyak-averaging", "early-stopping"), ()], ids=str)
+def test_the_script_ends_with_the_averages_and_statistics_of_the_study(recipe):
+    """Without an average, those of a rule that averages."""
+    run = Run(Trial(Recipe("he", "batch", "relu", "adam" if recipe else "schedule-free-adamw", recipe)), 5)
+    training = Training(steps=10, batch_size=8, checks=5)
+    export = make_export(run, dense, TABLE, training)
+    member = make_member(run, dense, TABLE)
+    x, y = TABLE.x[member.train], TABLE.y[member.train]
+    with imported(export.files) as script:
+        network = script.build()
+        network.load_state_dict(export.first)
+        watched = (TABLE.x[member.watch], TABLE.y[member.watch]) if "early-stopping" in recipe else ()
+        script.train(network, x, y, *watched)
+    (result,) = train(Alone(member), TABLE.x, TABLE.y, training, keep_states=True)
+    study = make_member(run, dense, TABLE).objective.network
+    study.load_state_dict({n: torch.from_numpy(t) for n, t in result.state.items()})
+    torch.testing.assert_close(network.eval()(TABLE.x), study.eval()(TABLE.x), rtol=1e-3, atol=1e-4)
 
 
 def targets(task):
@@ -95,10 +114,10 @@ def test_every_task_has_its_loss_and_its_score(task):
     member = make_member(run, dense, data)
     y = member.targets(data.y[member.validation])
     outputs = torch.randn(len(y), data.outputs, generator=torch.Generator().manual_seed(1))
-    with imported(export.files) as train:
-        assert train.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
+    with imported(export.files) as script:
+        assert script.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
         if task != "balanced" and task != "multilabel":
-            torch.testing.assert_close((data.y[:3] - train.CENTRE) / train.SCALE, member.targets(data.y[:3]))
+            torch.testing.assert_close((data.y[:3] - script.CENTRE) / script.SCALE, member.targets(data.y[:3]))
 
 
 @pytest.mark.parametrize("metric", ["log loss", "calibration error"])
@@ -107,8 +126,8 @@ def test_another_metric_is_the_scripts_score_too(metric):
     export = make_export(Run(Trial(Recipe()), 5), dense, data, TRAINING)
     y = data.y[:60]
     outputs = 3 * torch.randn(60, 3, generator=torch.Generator().manual_seed(1))
-    with imported(export.files) as train:
-        assert train.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
+    with imported(export.files) as script:
+        assert script.score(outputs, y) == pytest.approx(rules_of(data).score(outputs, y), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +158,9 @@ def test_the_script_draws_the_same_split_and_watch():
     run = Run(Trial(recipe), 5)
     member = make_member(run, dense, TABLE)
     export = make_export(run, dense, TABLE, TRAINING)
-    with imported(export.files) as train:
+    with imported(export.files) as script:
         rest, _ = split(TABLE, 5)
-        order = np.random.Generator(np.random.Philox(key=train.luck("watch"))).permutation(rest)
-        count = max(1, round(len(rest) * train.WATCHED))
+        order = np.random.Generator(np.random.Philox(key=script.luck("watch"))).permutation(rest)
+        count = max(1, round(len(rest) * script.WATCHED))
     assert np.array_equal(order[:count], member.watch)
     assert np.array_equal(order[count:], member.train)

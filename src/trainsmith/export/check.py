@@ -85,11 +85,14 @@ def _starts_at(first: Mapping[str, Tensor], train: Any, x: Tensor, y: Tensor) ->
 def _by_the_loop(alone: Alone, dataset: Dataset, training: Training, steps: int) -> list[float]:
     """The first losses of a run trained as a study trains it."""
     member: Any = alone.members[0]
-    losses = []
+    losses: list[float] = []
+    rates = training.rates([member])
     order = batches(member.seed, member.train, training.batch_size, training.steps)[:steps]
     for number, chosen in enumerate(order, 1):
         x, y = dataset.x[chosen], member.targets(dataset.y[chosen])
-        losses.append(alone.step(number, training.rate(number), x[None], y[None]).item())
+        losses.append(alone.step(number, rates(number), x[None], y[None]).item())
+        if rates.looks:
+            rates.note(number, losses[-1:])
     return losses
 
 

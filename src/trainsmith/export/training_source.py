@@ -17,8 +17,10 @@ from trainsmith.export.optimizers import of_torch
 from trainsmith.export.readable import readable
 from trainsmith.export.scores import loss_source, metric_of, score_source
 from trainsmith.export.template import filled
-from trainsmith.optimizer import SCHEDULES, Optimizer
+from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, recompute_statistics
+from trainsmith.optimizer.schedule import PATIENCE, PLATEAU, warm_up
 from trainsmith.population import FIRST_LOSSES, Member, Training
+from trainsmith.population.course import statistics_on
 from trainsmith.regularization import mixed_loss
 
 OWN = ("data", "model", "techniques", "train")
@@ -67,6 +69,9 @@ class Script:
         }
         if one["mixing"]:
             self._imported(mixed_loss)
+        restated = statistics_on(member).shape if member.restated else None
+        if restated:
+            self._imported(recompute_statistics)
         losses = [self._object(t, "loss_of") for t in self._techniques("loss")]
         standard = [v.tolist() if isinstance(v, torch.Tensor) else v for v in (member.centre, member.scale)]
         wrapped = any(isinstance(v, list) for v in standard)
@@ -75,14 +80,15 @@ class Script:
             **several,
             **one,
             **self._start(),
-            **self._stopping(),
+            **self._watching(),
+            "restated": restated,
             "seed": self.run.seed,
             "steps": training.steps,
             "batch_size": training.batch_size,
             "optimizer": self._optimizer(),
             "lr": repr(member.numbers["lr"]),
             "factor": self._factor(),
-            "averages": member.rule.evaluated is not None,
+            "averages": one["average"] or ("optimizer" if member.rule.evaluated is not None else None),
             "standardized": regresses,
             "centre": f"torch.tensor({standard[0]})" if wrapped else standard[0],
             "scale": f"torch.tensor({standard[1]})" if wrapped else standard[1],
@@ -132,12 +138,19 @@ class Script:
     def _factor(self) -> str:
         """The schedule's factor at a step, as a call."""
         rule: type[Optimizer] = self.member.rule
-        if not rule.scheduled or self.training.schedule == "constant":
-            return ""
-        schedule = SCHEDULES[self.training.schedule]
-        takes = "warmup" in inspect.signature(schedule).parameters
-        rise = f", warmup={self.training.warmup!r}" if takes else ""
-        return f"{self._imported(schedule)}(step, STEPS{rise})"
+        factor = ""
+        if rule.scheduled and self.training.schedule != "constant":
+            schedule = SCHEDULES.get(self.training.schedule, warm_up)
+            takes = "warmup" in inspect.signature(schedule).parameters
+            rise = f", warmup={self.training.warmup!r}" if takes else ""
+            factor = f"{self._imported(schedule)}(step, STEPS{rise})"
+        for average in self._techniques("average") if self.member.pace is not None else ():
+            factor = f"{_variable(average)}.pace(step, STEPS, {factor or 1.0}, **{_variable(average)}.numbers)"
+        return f"{factor} * plateau.factor" if self._watches else factor
+
+    @property
+    def _watches(self) -> bool:
+        return self.training.schedule == PLATEAU and self.member.rule.scheduled
 
     def _start(self) -> dict[str, Any]:
         """How the first weights come about."""
@@ -155,12 +168,18 @@ class Script:
             kept = _kept(self.member.objective.network[0])  # type: ignore[index]
         return {"stored": False, "fill": fill, "fill_numbers": numbers, "input": fitted, "kept": kept}
 
-    def _stopping(self) -> dict[str, Any]:
+    def _watching(self) -> dict[str, Any]:
+        """What looks at the losses on the way."""
         stopping = self._techniques("stopping")
-        if not stopping:
-            return {"watch_share": None, "checks": None}
-        self._object(stopping[0], "stopping")
-        return {"watch_share": self.member.stopping.fraction, "checks": self.training.checks}
+        for technique in stopping:
+            self._object(technique, "stopping")
+        if self._watches:
+            self.objects.append(("plateau", f"{self._imported(Plateau)}(patience={PATIENCE})"))
+        return {
+            "watch_share": self.member.stopping.fraction if stopping else None,
+            "checks": self.training.checks if stopping or self._watches else None,
+            "plateau": self._watches,
+        }
 
 
 SEVERAL: dict[Role, str] = {
@@ -173,7 +192,9 @@ SEVERAL: dict[Role, str] = {
 """The roles of which a recipe may have several techniques, with their plurals, as the template calls them."""
 
 
-AT_MOST_ONE: dict[Role, str] = {"mixing": "mixing", "clipping": "clipping", "pass": "own_pass"}
+AT_MOST_ONE: dict[Role, str] = {
+    "mixing": "mixing", "clipping": "clipping", "pass": "own_pass", "average": "average",
+}  # fmt: skip
 """The roles of which it has one or none, as the template calls them."""
 
 

@@ -127,13 +127,15 @@ class WeightAverage:
 def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Running statistics as plain means over `batches` of inputs, for weights they were not taken at.
 
-    For every layer that has a `running_mean` and a `momentum`, torch's or ours. Weights and modes stay.
+    For every layer that has a `running_mean` and a `momentum`, torch's or ours. Weights and modes stay. A module in
+    evaluation mode trains as a whole meanwhile; in one in training mode layers that their owner froze stay as they are.
     """
     layers = [m for m in module.modules() if isinstance(getattr(m, "running_mean", None), Tensor)]
     modes = {m: m.training for m in module.modules()}
     momenta = [m.momentum.clone() if isinstance(m.momentum, Tensor) else m.momentum for m in layers]
-    module.train()
-    for i, x in enumerate(batches, 1):
+    if not module.training:
+        module.train()
+    for i, x in enumerate(batches if layers else (), 1):
         for layer in layers:
             _set_momentum(layer, 1 / i)
         module(x)

@@ -99,30 +99,38 @@ WORDS = {
     "warm-up": "a constant learning rate",
     "stable-decay": "a constant learning rate, linear to 0 over the last 20%",
     "one-cycle": "one cycle: up by a cosine over the first 30%, then down to 0",
+    "plateau": "a tenth of the learning rate whenever the training loss has not fallen for 3 checks",
 }
 """What each does with its default numbers, after its warm-up, for the plan of a study."""
+PLATEAU, PATIENCE = "plateau", 2
+"""The schedule that hangs on the losses, and for how many looks it waits in a training that has few."""
 
 
 class Schedule:
     """The schedule of SCHEDULES called `name` over a training of `steps` steps: step, from 1, -> factor.
 
     warmup: the share of the steps in which the factor first rises, for the schedules that have such a rise. The other
-    numbers are the schedule's defaults. Raises InvalidInput for a name that is none, with the nearest one.
+    numbers are the schedule's defaults. Raises InvalidInput for a name that is none, with the nearest one. "plateau"
+    is a warm-up, and then hangs on the losses: it `watches`, and who trains multiplies by the factor of a `plateau()`.
 
     >>> [round(Schedule("linear", 4, warmup=0.25)(step), 2) for step in (1, 2, 3, 4)]
     [1.0, 0.75, 0.5, 0.25]
     """
 
     def __init__(self, name: str, steps: int, warmup: float = 0.05) -> None:
-        if name not in SCHEDULES:
-            raise unknown_name("schedule", str(name), tuple(SCHEDULES))
-        self.name, self.steps = name, steps
-        self._factor = SCHEDULES[name]
+        if name not in (*SCHEDULES, PLATEAU):
+            raise unknown_name("schedule", str(name), (*SCHEDULES, PLATEAU))
+        self.name, self.steps, self.watches = name, steps, name == PLATEAU
+        self._factor = SCHEDULES.get(name, warm_up)
         self._numbers = {"warmup": warmup} if "warmup" in inspect.signature(self._factor).parameters else {}
         self(1)
 
     def __call__(self, step: int) -> float:
         return self._factor(step, self.steps, **self._numbers)
+
+    def plateau(self) -> "Plateau":
+        """What watches the losses of one training."""
+        return Plateau(patience=PATIENCE)
 
     def __str__(self) -> str:
         rise = f"{self._numbers['warmup']:.0%} linear warm-up, then " if self._numbers else ""

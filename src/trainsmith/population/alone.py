@@ -1,13 +1,17 @@
 """One member trained alone by the plain PyTorch loop: the slow, obvious twin of a population."""
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from trainsmith.optimizer import recompute_statistics
 from trainsmith.population.luck import Luck, Silence, counting, noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
+from trainsmith.population.update import Rate
+from trainsmith.regularization import Averaging
 
 
 class Alone:
@@ -22,10 +26,17 @@ class Alone:
         self.module = in_training(member.objective)
         self.trained = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = member.rule(self.trained, **member.numbers)
+        self.average: Averaging | None = None
+        self.refreshed: dict[str, Tensor] = {}
 
-    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+    def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """One step on x (1, n, ...), y (1, n), as a population's; the loss (1,) before it."""
         member = self.members[0]
+        (rate,) = rate if isinstance(rate, list) else [rate]
+        if number == 1 and member.average is not None:
+            self.average = type(member.average)(**member.average.numbers)
+            self.average.attach(self.optimizer, member.length)
+        self.refreshed = {}
         with self._luck(number, x[0], y[0]):
             loss = self.module(x[0], y[0])
         self.optimizer.zero_grad()
@@ -50,11 +61,36 @@ class Alone:
             return contextlib.nullcontext()
         return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device), self.host)
 
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """The network has the weights and running statistics to evaluate meanwhile."""
+        buffers = dict(self.module.network.named_buffers())
+        before = {name: buffers[name].clone() for name in self.refreshed}
+        averaged = self.average.evaluating() if self.average is not None else self.optimizer.evaluating()
+        with averaged:
+            for name, b in self.refreshed.items():
+                buffers[name].copy_(b)
+            yield
+        for name, b in before.items():
+            buffers[name].copy_(b)
+
+    def refresh(self, x: Tensor) -> None:
+        """Take the running statistics of the weights to evaluate from x (1, batches, n, ...), until the next step."""
+        network = self.module.network
+        before = {name: b.clone() for name, b in network.named_buffers()}
+        self.refreshed = {}
+        with self._evaluating(), Luck(noise_keys([self.members[0].seed], 0, self.places)[0].to(x.device), self.host):
+            recompute_statistics(network, x[0])
+        for name, b in network.named_buffers():
+            if name.rpartition(".")[2].startswith("running_"):
+                self.refreshed[name] = b.clone()
+            b.copy_(before[name])
+
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (1, n, outputs) for x (1, n, ...)."""
         modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
-        with torch.no_grad(), Silence(), self.optimizer.evaluating():
+        with torch.no_grad(), Silence(), self._evaluating():
             outputs = predictions(self.module.network(x[0]))[None]
         for module, mode in modes.items():
             module.training = mode
@@ -62,7 +98,7 @@ class Alone:
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the network's state_dict."""
-        with self.optimizer.evaluating():
+        with self._evaluating():
             return {name: t.detach().clone() for name, t in self.module.network.state_dict().items()}
 
     def keep(self, which: list[int]) -> None:

@@ -10,6 +10,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import Objective
+from trainsmith.regularization import Averaging
 
 HOMES = {"penalty": "penalties", "augmentation": "augmentations", "perturbation": "perturbations",
          "gradient": "gradients", "mixing": "mixing", "pass": "passes"}  # fmt: skip
@@ -69,6 +70,16 @@ def rule_with(rule: type[Optimizer], regularizers: Sequence[Any]) -> tuple[type[
         raise InvalidInput("; ".join(f"{name} cannot be used: {reason}" for name, reason in clash.items()) + ".")
     hashable: Any = rule  # which a type checker cannot know of a subclass of torch.optim.Optimizer
     return constrained(hashable, chosen), {f"{t.name}.{n}": float(v) for t, r in found for n, v in r.numbers.items()}
+
+
+def average_among(rule: type[Optimizer], regularizers: Sequence[Any]) -> Averaging | None:
+    """The one among the regularizers that averages the weights."""
+    found = [(t, r) for t, r in zip(_known(regularizers), regularizers, strict=True) if t.role == "average"]
+    if len(found) > 1:
+        raise InvalidInput("two averages of the weights cannot act together; choose one of them.")
+    if clash := clashing(rule, [t for t, _ in found]):
+        raise InvalidInput("; ".join(f"{name} cannot be used: {reason}" for name, reason in clash.items()) + ".")
+    return found[0][1] if found else None
 
 
 def _known(regularizers: Sequence[Any]) -> list[Technique]:

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from trainsmith.network import signature
-from trainsmith.optimizer import Clipping
 from trainsmith.population.luck import noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import Objective, in_training
 from trainsmith.population.program import Program, Unbatchable, stack
-from trainsmith.population.update import Numbers, Update, select
+from trainsmith.population.update import Beside, Numbers, Rate, Update, select
 
 COMPACT_BELOW = 0.75
 """Members that ended are taken out of the tensors once the share still training falls to this."""
@@ -37,6 +36,7 @@ class Chunk:
         self.places = self.program.places(x[:2], first.targets(y[:2]))
         self._rows = list(range(len(self.members)))
         self._seeds = [m.seed for m in self.members]
+        self._refreshed: list[Tensor] | None = None
         self._lay_out(x[:2], y[:2])
 
     def _lay_out(self, x: Tensor, y: Tensor) -> None:
@@ -51,7 +51,7 @@ class Chunk:
         inputs = x.expand(len(self.members), *x.shape)
         self.gradients = self.program.laid(self.program.preflight(parameters, self.buffers, keys, inputs, targets))
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
-        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients, self._clipping())
+        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients, *self._beside())
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Make the program for batches like x (K, n, ...), y (K, n, ...); nothing is trained."""
@@ -63,6 +63,17 @@ class Chunk:
         if len(self._rows) == len(self._seeds):
             return x, y
         return _spread(x, self._rows, len(self._seeds)), _spread(y, self._rows, len(self._seeds))
+
+    def _rates(self, rate: Rate) -> Rate:
+        """Each active member's rate in its row; what all have alike stays one number."""
+        if not isinstance(rate, list):
+            return rate
+        if len(set(rate)) == 1:
+            return rate[0]
+        rates = [0.0] * len(self._seeds)
+        for row, own in zip(self._rows, rate, strict=True):
+            rates[row] = own
+        return rates
 
     def _keys(self, number: int, x: Tensor) -> Tensor:
         return noise_keys(self._seeds, number, self.places).to(x.device)
@@ -81,18 +92,22 @@ class Chunk:
     def _numbers(self) -> Numbers:
         return {n: [m.numbers[n] for m in self.members] for n in self.members[0].numbers}
 
-    def _clipping(self) -> tuple[type[Clipping], Numbers] | None:
-        first = self.members[0]
-        limits = {n: [m.limits[n] for m in self.members] for n in first.limits}
-        return (first.clipping, limits) if first.clipping is not None else None
+    def _beside(self) -> tuple[Beside, Beside]:
+        """What clips the gradients and what averages the weights, each with its numbers."""
+        clipping, average = self.members[0].clipping, self.members[0].average
+        limits = {n: [m.limits[n] for m in self.members] for n in self.members[0].limits}
+        averages = [m.average.numbers for m in self.members if m.average is not None]
+        numbers = {n: [own[n] for own in averages] for n in averages[0]} if averages else {}
+        return (clipping, limits) if clipping else None, (type(average), numbers) if average else None
 
-    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+    def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """One optimizer step of every member on its examples x (K, n, ...), y (K, n); the losses (K,) before it.
 
-        number: the step, from 1. rate: the schedule's factor on the learning rate.
+        number: the step, from 1. rate: the schedule's factor on the learning rate, for all or for each member.
         """
         x, y = self._filled(x, y)
         keys = self._keys(number, x)
+        self._refreshed = None
         before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
         with torch.no_grad():
             try:
@@ -101,27 +116,40 @@ class Chunk:
                 for b, was in zip(self.buffers, before or [], strict=bool(before)):
                     b.copy_(was)
                 raise
-            self._update(number, rate)
+            self._update(number, self._rates(rate), self.members[0].length)
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
 
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (K, n, outputs) for each member's own examples x (K, n, ...)."""
         rows = torch.tensor(self._rows)
-        parameters, buffers = ([t[rows] for t in tensors] for tensors in (self._update.evaluated(), self.buffers))
+        parameters, buffers = ([t[rows] for t in tensors] for tensors in self._evaluated())
         with torch.no_grad():
             return self.program.outputs(parameters, buffers, x)
+
+    def _evaluated(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Weights and buffers to evaluate and export."""
+        return self._update.evaluated(), self.buffers if self._refreshed is None else self._refreshed
+
+    def refresh(self, x: Tensor) -> None:
+        """Take the running statistics of the weights to evaluate from x (K, batches, n, ...), until the next step."""
+        if len(self._rows) < len(self._seeds):
+            x = _spread(x, self._rows, len(self._seeds))
+        with torch.no_grad():
+            weights = self._update.evaluated()
+            self._refreshed = self.program.statistics(weights, self.buffers, self._keys(0, x), x)
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the state_dict of member k's network, for an ordinary nn.Module."""
         row = self._rows[k]
         names = self.program.parameter_names + self.program.buffer_names
-        tensors = zip(names, [*self._update.evaluated(), *self.buffers], strict=True)
+        weights, buffers = self._evaluated()
+        tensors = zip(names, [*weights, *buffers], strict=True)
         return {n.removeprefix("network."): t[row].clone().contiguous() for n, t in tensors if n.startswith("network.")}
 
     @property
     def bytes(self) -> int:
         """Memory of what stays from step to step: weights, buffers, gradients, what the rule keeps."""
-        kept = [t for tensors in self._update.kept for t in tensors]
+        kept = [t for tensors in (*self._update.kept, self._update.averages) for t in tensors]
         return sum(t.numel() * t.element_size() for t in (*self.parameters, *self.buffers, *self.gradients, *kept))
 
     def keep(self, which: list[int]) -> None:
@@ -136,9 +164,10 @@ class Chunk:
         rows = torch.tensor(self._rows)
         self.parameters, self.gradients = ([select(t, rows) for t in ts] for ts in (self.parameters, self.gradients))
         self.buffers = [b[rows] for b in self.buffers]
+        self._refreshed = [b[rows] for b in self._refreshed] if self._refreshed is not None else None
         self._rows = list(range(len(rows)))
         self._seeds = [m.seed for m in self.members]
-        self._update.keep(rows, self._numbers(), self.parameters, self.gradients, self._clipping())
+        self._update.keep(rows, self._numbers(), self.parameters, self.gradients, *self._beside())
 
 
 def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
@@ -146,7 +175,14 @@ def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
     if member.bucket is None:
         inputs, targets = x[:2], member.targets(y[:2])
         structure = signature(member.objective, lambda m: in_training(cast(Objective, m))(inputs, targets))
-        member.bucket = (structure, member.rule, tuple(member.numbers), member.clipping, *member.also_equal())
+        member.bucket = (
+            structure,
+            member.rule,
+            tuple(member.numbers),
+            member.clipping,
+            type(member.average),
+            *member.also_equal(),
+        )
     return member.bucket
 
 

@@ -54,9 +54,12 @@ def _own(constraint: Technique, coefficients: dict[str, Any]) -> dict[str, Any]:
     return {h.name: coefficients.pop(f"{constraint.name}.{h.name}") for h in constraint.hyperparameters}
 
 
-def clashing(rule: type[Optimizer], constraints: Sequence[Technique]) -> dict[str, str]:
-    """The constraints that cannot be put around this rule, with the reason."""
+def clashing(rule: type[Optimizer], around: Sequence[Technique]) -> dict[str, str]:
+    """The constraints and averages that cannot be put around this rule, with the reason."""
     if rule.evaluated is None:
         return {}
-    reason = f"{rule.__name__} evaluates other weights than it trains, which the constraint would not reach"
-    return dict.fromkeys([c.name for c in constraints], reason)
+    reasons = {
+        "constraint": f"{rule.__name__} evaluates other weights than it trains, which the constraint would not reach",
+        "average": f"{rule.__name__} averages the weights itself",
+    }
+    return {t.name: reasons[t.role] for t in around}

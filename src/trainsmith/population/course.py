@@ -14,11 +14,15 @@ from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
 from trainsmith.population.luck import batches, generator
 from trainsmith.population.member import Learner, Member
+from trainsmith.population.rates import Rates
+from trainsmith.population.update import Rate
 
 EVALUATED_AT_ONCE = 2**22
 """Input numbers of all members in one evaluation pass; more are evaluated in several."""
 CHECKED_ON = 1000
 """Validation examples of a check on the way, at most; at the end, and where training may stop early, it is all."""
+STATISTICS_ON = (5, 100)
+"""At most so many batches of so many training examples give an average of the weights its running statistics."""
 FIRST_LOSSES = 10
 """How many first training losses a result keeps, for the receipt."""
 
@@ -28,8 +32,9 @@ class Training:
     """How long and in what steps every run trains.
 
     steps: optimizer steps. batch_size: examples a step. checks: evaluations on the way, evenly spaced.
-    schedule: the name of what the learning rate is multiplied by, one of trainsmith.optimizer.SCHEDULES. warmup: the
-    share of the steps in which it first rises linearly, for the schedules that have such a rise.
+    schedule: the name of what the learning rate is multiplied by, one of trainsmith.optimizer.SCHEDULES, or "plateau",
+    which looks at each run's mean training loss between checks. warmup: the share of the steps in which it first rises
+    linearly, for the schedules that have such a rise.
     """
 
     steps: int = 600
@@ -52,6 +57,14 @@ class Training:
     def rate(self, step: int) -> float:
         """The factor on the learning rate at `step`, counted from 1."""
         return self._factor(step)
+
+    def rates(self, members: Sequence[Learner]) -> Rates:
+        """The factors of these members, which may come to differ; they are told the length of the training."""
+        for member in members:
+            member.length = self.steps
+        schedule = self._factor
+        looks = self.check_steps() if schedule.watches else ()
+        return Rates(schedule, self.steps, members, schedule.plateau() if schedule.watches else None, looks)
 
     def check_steps(self) -> list[int]:
         """The steps after which the members are evaluated; the last step is one of them."""
@@ -82,12 +95,16 @@ class Trainer(Protocol):
 
     members: list[Any]
 
-    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+    def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """One optimizer step on x (members, batch, ...), y (members, batch); each member's loss before it."""
         ...
 
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode, (members, examples, outputs), for x (members, examples, ...)."""
+        ...
+
+    def refresh(self, x: Tensor) -> None:
+        """Take the running statistics of the weights to evaluate from x (members, batches, n, ...), until a step."""
         ...
 
     def state(self, k: int) -> dict[str, Tensor]:
@@ -114,13 +131,16 @@ def train(
     results = [Result() for _ in trainer.members]
     active = list(range(len(results)))
     orders = {i: _order(m, training) for i, m in enumerate(trainer.members)}
+    rates = training.rates(trainer.members)
     done = 0
     for check in training.check_steps():
         total = torch.zeros(len(active), dtype=torch.float64)
         for step in range(done + 1, check + 1):
             chosen = torch.from_numpy(np.stack([orders[i][step - 1] for i in active]))
-            losses = trainer.step(step, training.rate(step), x[chosen], _targets(trainer.members, y[chosen]))
+            losses = trainer.step(step, rates(step, active), x[chosen], _targets(trainer.members, y[chosen]))
             total += losses.double().cpu()
+            if rates.looks:
+                rates.note(step, losses.tolist(), active)
             if step <= FIRST_LOSSES:
                 for i, loss in zip(active, losses.tolist(), strict=True):
                     results[i].first_losses.append(loss)
@@ -154,6 +174,8 @@ def _evaluate(
 ) -> list[bool]:
     """Score every member at a check and note it; which of them have ended."""
     members = trainer.members
+    if members[0].restated:
+        trainer.refresh(x[torch.from_numpy(np.stack([statistics_on(m) for m in members]))])
     validation = _scores(trainer, x, y, np.stack([_checked_on(m, step == last) for m in members]))
     watched = _watch(trainer, x, y)
     ended = []
@@ -182,6 +204,13 @@ def _checked_on(member: Member, final: bool) -> np.ndarray:
     if final or member.stopping is not None or len(member.validation) <= CHECKED_ON:
         return member.validation
     return generator(member.seed, "checks").permutation(member.validation)[:CHECKED_ON]
+
+
+def statistics_on(member: Member) -> np.ndarray:
+    """The training examples, (batches, n), that an average of the weights takes its running statistics from."""
+    most, each = STATISTICS_ON
+    batches, n = max(1, min(most, len(member.train) // each)), min(each, len(member.train))
+    return generator(member.seed, "statistics").permutation(member.train)[: batches * n].reshape(batches, n)
 
 
 def _watch(trainer: Trainer, x: Tensor, y: Tensor) -> list[float]:

@@ -10,11 +10,13 @@ from torch import Tensor
 from trainsmith.population.alone import Alone
 from trainsmith.population.calibrate import choose
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
-from trainsmith.population.course import EVALUATED_AT_ONCE
+from trainsmith.population.course import EVALUATED_AT_ONCE, STATISTICS_ON
 from trainsmith.population.member import Learner
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.pool import processes_available
 from trainsmith.population.program import Program
+from trainsmith.population.rates import Rates
+from trainsmith.population.update import Rate
 
 State = dict[str, Tensor]
 
@@ -25,7 +27,7 @@ class Part:
     def __init__(self, trainers: Sequence[Chunk | Alone], members: Sequence[int]) -> None:
         self.trainers, self.members = list(trainers), list(members)
 
-    def step(self, number: int, rate: float, x: Tensor, y: Tensor) -> Tensor:
+    def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """A step on x, y (active members, n, ...). A chunk that memory does not hold is halved; nothing is lost."""
         losses, waiting, start = [], list(self.trainers), 0
         self.trainers = []
@@ -33,7 +35,8 @@ class Part:
             trainer = waiting.pop(0)
             stop = start + len(trainer.members)
             try:
-                losses.append(trainer.step(number, rate, x[start:stop], y[start:stop]).float())
+                own = rate[start:stop] if isinstance(rate, list) else rate
+                losses.append(trainer.step(number, own, x[start:stop], y[start:stop]).float())
             except (torch.OutOfMemoryError, MemoryError):
                 if len(trainer.members) == 1 or not isinstance(trainer, Chunk):
                     raise
@@ -60,6 +63,15 @@ class Part:
             own = x.expand(len(trainer.members), *x.shape)
             found.append(torch.cat([trainer.outputs(piece) for piece in own.split(each, dim=1)], dim=1))
         return torch.cat(found)
+
+    def refresh(self, x: Tensor | None) -> None:
+        """Take running statistics anew where other weights are evaluated than trained; x (members, batches, n, ...)."""
+        start = 0
+        for trainer in self.trainers:
+            stop = start + len(trainer.members)
+            if x is not None and trainer.members[0].restated:
+                trainer.refresh(x[start:stop])
+            start = stop
 
     def state(self, member: int) -> State:
         """A copy of the state_dict of this member's network."""
@@ -125,7 +137,8 @@ class Crew:
         y: Tensor,
         orders: Sequence[np.ndarray],
         first: int,
-        rates: Sequence[float],
+        rates: Rates,
+        steps: int,
         look_every: int,
         advance: Callable[[int], None],
     ) -> tuple[Tensor, dict[int, int]]:
@@ -133,7 +146,7 @@ class Crew:
 
         A thread takes a part through all steps before the next, so that its tensors stay in the caches.
         """
-        losses = torch.full((len(rates), self.count), torch.nan, device=x.device)
+        losses = torch.full((steps, self.count), torch.nan, device=x.device)
         ended: dict[int, int] = {}
 
         def batches(own: list[int], start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -143,16 +156,20 @@ class Crew:
                 yield (xs.expand(len(own), *xs.shape), ys.expand(len(own), *ys.shape)) if same else (xs, ys)
 
         def work(part: Part) -> None:
-            for start in range(0, len(rates), look_every):
-                stop, own = min(start + look_every, len(rates)), part.members
+            for start in range(0, steps, look_every):
+                stop, own = min(start + look_every, steps), part.members
                 if not own:
                     return
                 for s, (xs, ys) in enumerate(batches(own, start, stop), start):
-                    losses[s, own] = part.step(first + s + 1, rates[s], xs, ys)
+                    losses[s, own] = part.step(first + s + 1, rates(s + 1, own), xs, ys)
+                    if rates.looks:
+                        rates.note(s + 1, losses[s, own].tolist(), own)
                 advance((stop - start) * len(own))
                 well = losses[start:stop, own].isfinite().all(0).tolist()
                 ended.update({i: stop for i, fine in zip(own, well, strict=True) if not fine})
                 self.left.update(part.keep({i for i, fine in zip(own, well, strict=True) if fine}))
+            last = list(batches(part.members, max(0, steps - STATISTICS_ON[0]), steps)) if part.members else []
+            part.refresh(torch.stack([xs for xs, _ in last], 1) if last else None)
 
         for part in self._working():
             part.prepare(*next(batches(part.members, 0, 1)))

@@ -1,6 +1,7 @@
 """A member: one run made ready to train, with its own weights, data split and luck."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,13 @@ from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, rules_of
+from trainsmith.regularization import Averaging
 
 ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
 """Roles of which a recipe has at most one technique."""
+
+Pace = Callable[[int, int, float], float]
+"""(step, steps, the schedule's factor) -> the factor on the learning rate."""
 
 
 @dataclass
@@ -27,7 +32,9 @@ class Learner:
     """What trains: a network with its loss, an update rule with its numbers, and the seed of its luck.
 
     rule and numbers: the optimizer's class and its hyper-parameters. clipping and limits: what clips the
-    gradients, if anything, and its hyper-parameters. bucket: see chunk.bucket_key.
+    gradients, if anything, and its hyper-parameters. pace: pace(step, steps, factor) is the factor on the learning rate
+    at a step of a training of so many, in place of the schedule's. average: what averages the weights, if anything.
+    length: how many steps the training has, where that is known. bucket: see chunk.bucket_key.
     """
 
     seed: int
@@ -37,10 +44,19 @@ class Learner:
     bucket: object = field(default=None, kw_only=True)
     clipping: type[Clipping] | None = field(default=None, kw_only=True)
     limits: dict[str, float] = field(default_factory=dict, kw_only=True)
+    pace: Pace | None = field(default=None, kw_only=True)
+    average: Averaging | None = field(default=None, kw_only=True)
+    length: int | None = field(default=None, kw_only=True)
 
     def targets(self, y: Tensor) -> Tensor:
         """Targets in the units the network is trained in."""
         return y
+
+    @property
+    def restated(self) -> bool:
+        """Whether running statistics have to be taken anew, because other weights are evaluated than are trained."""
+        averaged = self.average is not None or self.rule.evaluated is not None
+        return averaged and any(hasattr(m, "running_mean") for m in self.objective.network.modules())
 
     def also_equal(self) -> tuple[object, ...]:
         """What members of one bucket must have in common besides structure and rule."""
@@ -105,6 +121,8 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":
             member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
+    member.average = _average(run, clashes)
+    member.pace = pace_of(member.average)
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, train)
     return member
@@ -160,7 +178,20 @@ def _alone(run: Run, unfit: Mapping[str, str]) -> None:
         raise InvalidInput(f"{own[0]} and {others[0]} cannot act together: both want the network's pass; choose one.")
 
 
-def _at_most_one(run: Run, role: str, made: list[nn.Module]) -> nn.Module | None:
+def _average(run: Run, clashes: Mapping[str, str]) -> Averaging | None:
+    """What averages the weights, unless the optimizer does."""
+    found = [t for t in run.trial.recipe.techniques() if t.role == "average" and t.name not in clashes]
+    return _at_most_one(run, "average", [t.make(**run.trial.of(t)) for t in found])
+
+
+def pace_of(average: Averaging | None) -> Pace | None:
+    """The factor on the learning rate that goes with an average, if it wants one of its own."""
+    if average is None or average.pace is None:
+        return None
+    return functools.partial(average.pace, **average.numbers)
+
+
+def _at_most_one(run: Run, role: str, made: list[Any]) -> Any:
     if len(made) > 1:
         names = " and ".join(t.name for t in run.trial.recipe.techniques() if t.role == role)
         raise InvalidInput(f"{names} cannot act together: a recipe has at most one {role}; choose one of them.")
@@ -171,9 +202,9 @@ def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:
     """The optimizer's rule with the recipe's constraints around it, its numbers, and what cannot be put around it."""
     optimizer = run.trial.recipe.one("optimizer")
     rule: Any = optimizer.make
-    constraints = [t for t in run.trial.recipe.techniques() if t.role == "constraint"]
-    clashes = clashing(rule, constraints)
-    chosen = tuple(t for t in constraints if t.name not in clashes)
+    around = [t for t in run.trial.recipe.techniques() if t.role in ("constraint", "average")]
+    clashes = clashing(rule, around)
+    chosen = tuple(t for t in around if t.name not in clashes and t.role == "constraint")
     numbers = {f"{t.name}.{name}": value for t in chosen for name, value in run.trial.of(t).items()}
     return constrained(rule, chosen) if chosen else rule, {**run.trial.of(optimizer), **numbers}, clashes
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import Optimizer, Schedule
+from trainsmith.optimizer import Optimizer, Plateau, Schedule
 from trainsmith.population.crew import Crew, hire
 from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
+from trainsmith.population.rates import Rates
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.verify import TOLERANCE, Batch, compared
 
@@ -92,6 +93,7 @@ class Population:
         self.threads = threads
         self.steps = 0
         self._crew: Crew | None = None
+        self._learners: list[Learner] = []
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -124,7 +126,7 @@ class Population:
         steps: int,
         batch_size: int | None = 64,
         *,
-        schedule: str | Callable[[int], float] | None = None,
+        schedule: str | Callable[[int], float] | Plateau | None = None,
         examples: Sequence[Any] | None = None,
         advance: Callable[[int], None] | None = None,
     ) -> Fit:
@@ -132,7 +134,8 @@ class Population:
 
         A member's batches are shuffled passes over its examples, drawn from its seed; with batch_size None it
         takes all at every step. schedule: step from 1 -> factor on the learning rate, or a name of
-        trainsmith.optimizer.SCHEDULES, which runs over these `steps` steps. examples: for each
+        trainsmith.optimizer.SCHEDULES, which runs over these `steps` steps; or a Plateau, which looks at each member's
+        own mean training loss every 25 steps. examples: for each
         member the indices it may see, all in number alike (a bootstrap, a fold). advance: told of member-steps
         done. Members whose loss is no longer finite are taken out; the others are not touched by it.
         """
@@ -141,16 +144,14 @@ class Population:
         crew = self._ready(x[orders[0][0]], y[orders[0][0]], steps)
         witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
-        if isinstance(schedule, str):
-            rates = [Schedule(schedule, steps)(s + 1) for s in range(steps)]
-        else:
-            rates = [schedule(first + s + 1) if schedule is not None else 1.0 for s in range(steps)]
-        losses, ended = crew.train(x, y, orders, first, rates, LOOKED_AT_EVERY, advance or (lambda n: None))
+        rates = self._rates(schedule, first, steps)
+        early = [[rates(s + 1, [k]) for s in range(min(steps, REPLAYED_STEPS))] for k in range(len(self))]
+        losses, ended = crew.train(x, y, orders, first, rates, steps, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
         seconds = time.perf_counter() - started
         fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()})
         for k in witnesses:
-            course = [(r, x[o], y[o]) for r, o in zip(rates, orders[k][:REPLAYED_STEPS], strict=False)]
+            course = [(r, x[o], y[o]) for r, o in zip(early[k], orders[k], strict=False)]
             self._verify(fit, k, course)
         if fit.deviation > fit.tolerance:
             warnings.warn(
@@ -159,6 +160,19 @@ class Population:
                 stacklevel=2,
             )
         return fit
+
+    def _rates(self, schedule: str | Callable[[int], float] | Plateau | None, first: int, steps: int) -> Rates:
+        """The factors on the learning rates at each of `steps` steps after the first `first`."""
+        for learner in self._learners:
+            learner.length = first + steps
+        looks = range(LOOKED_AT_EVERY, steps + 1, LOOKED_AT_EVERY)
+        if isinstance(schedule, str):
+            named = Schedule(schedule, steps)
+            plateau = named.plateau() if named.watches else None
+            return Rates(named, steps, self._learners, plateau, looks if named.watches else ())
+        if isinstance(schedule, Plateau):
+            return Rates(lambda step: 1.0, steps, self._learners, schedule, looks)
+        return Rates(lambda step: schedule(first + step) if schedule else 1.0, steps, self._learners)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""
@@ -230,6 +244,7 @@ class Population:
             for learner in learners:
                 learner.objective.to(self.device)
             _try(learners[0], x[:2], y[:2])
+            self._learners = learners
             self._crew = hire(learners, x, y, steps, self.threads)
         return self._crew
 
@@ -248,6 +263,7 @@ class Population:
         """Member k as it was at the start."""
         (learner,) = self._recruits.only(k).learners(y)
         learner.objective.to(self.device)
+        learner.length = self._learners[k].length
         return learner
 
 

@@ -186,6 +186,36 @@ class Program:
                     return vmap(forward, randomness="error")(state, x)
             return torch.stack([forward({n: t[k] for n, t in state.items()}, own) for k, own in enumerate(x)])
 
+    def statistics(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensors:
+        """The buffers, with running statistics as plain means over x (K, batches, n, ...) at these weights."""
+        network, names = "network.", self.parameter_names + self.buffer_names
+        layers = [m for m in self.base.network.modules() if hasattr(m, "running_mean")]
+        momenta = {m: m.momentum for m in layers if not isinstance(m.momentum, Tensor)}
+        found = [b.clone() for b in buffers]
+
+        def forward(parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensor:
+            pairs = zip(names, [*parameters, *buffers], strict=True)
+            state = {n.removeprefix(network): t for n, t in pairs if n.startswith(network)}
+            with Luck(keys):
+                return predictions(functional_call(self.base.network, state, (x,)))
+
+        for i, batch in enumerate(x.unbind(1), 1):
+            for name, b in zip(self.buffer_names, found, strict=True):
+                if name.endswith(".momentum"):
+                    b.fill_(1 / i)
+            for m in momenta:
+                m.momentum = 1 / i  # type: ignore[assignment]
+            if self.way == "together":
+                with WrittenOut():
+                    vmap(forward, randomness="error")(parameters, found, keys, batch)
+            else:
+                for k in range(len(batch)):
+                    forward([p[k] for p in parameters], [b[k] for b in found], keys[k], batch[k])
+        for m, momentum in momenta.items():
+            m.momentum = momentum
+        kept = [name.rpartition(".")[2].startswith("running_") for name in self.buffer_names]
+        return [new if keep else old for new, old, keep in zip(found, buffers, kept, strict=True)]
+
     def laid(self, gradients: Tensors) -> Tensors:
         """Zeros for the gradients, in the order in memory in which the program writes them, given vmap's own."""
         if self.way == "together":

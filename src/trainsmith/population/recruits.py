@@ -15,8 +15,8 @@ from trainsmith.catalogue import Technique, find
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import luck
-from trainsmith.population.beside import for_each, objective_with, rule_with
-from trainsmith.population.member import Learner
+from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
+from trainsmith.population.member import Learner, pace_of
 from trainsmith.population.objective import CrossEntropy
 
 Networks = Callable[..., nn.Module] | Sequence[nn.Module]
@@ -72,7 +72,8 @@ class Recruits:
     ) -> Learner:
         rule, added = rule_with(self.rule, regularizers)
         objective = objective_with(network, _loss(self.loss, y), regularizers)
-        return Learner(seed, objective, rule, {**numbers, **added})
+        average = average_among(self.rule, regularizers)
+        return Learner(seed, objective, rule, {**numbers, **added}, average=average, pace=pace_of(average))
 
 
 def recruit(
@@ -122,6 +123,7 @@ def recruit(
     for own in beside:
         objective_with(nn.Identity(), nn.Identity(), own)
         rule_with(technique.make, own)  # type: ignore[arg-type]
+        average_among(technique.make, own)  # type: ignore[arg-type]
     return Recruits(modules, drawn, technique.make, numbers, loss, beside)  # type: ignore[arg-type]
 
 

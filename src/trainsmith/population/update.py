@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainsmith.optimizer import Adam, Clipping, Optimizer
+from trainsmith.optimizer import Adam, Optimizer
 
 Numbers = dict[str, list[float]]
+Rate = float | list[float]
+"""The factor on the learning rate in a step, of all members or of each."""
+Beside = tuple[type[Any], Numbers] | None
+"""What acts beside the rule, if anything, and its numbers."""
 Tensors = list[Tensor]
 
 
@@ -17,8 +21,8 @@ class Update:
     """The rule of K members, applied to their stacked parameters (K, ...), one parameter after another.
 
     numbers: each hyper-parameter's values, one a member. kept: for each parameter, what the rule keeps of
-    it from step to step, stacked likewise. clipping: what clips the gradients before, if anything, and its
-    numbers. A rule for which PyTorch has a single-pass CPU kernel runs it
+    it from step to step, stacked likewise. clipping: what clips the gradients before. averaging: what averages the
+    weights after. A rule for which PyTorch has a single-pass CPU kernel runs it
     member by member: the same formula, rounded in another order, at a third of the memory traffic.
     """
 
@@ -28,7 +32,8 @@ class Update:
         numbers: Numbers,
         parameters: Tensors,
         gradients: Tensors,
-        clipping: tuple[type[Clipping], Numbers] | None = None,
+        clipping: Beside = None,
+        averaging: Beside = None,
     ) -> None:
         self.rule = rule
         self.parameters, self.gradients = parameters, gradients
@@ -39,19 +44,31 @@ class Update:
             ]
             for p in parameters
         ]
-        self.done = (0, 1.0)
-        self._take(numbers, clipping)
+        self.averages = [p.clone() for p in parameters] if averaging is not None else []
+        self.done: tuple[int, Rate] = (0, 1.0)
+        self._take(numbers, clipping, averaging)
 
-    def _take(self, numbers: Numbers, clipping: tuple[type[Clipping], Numbers] | None) -> None:
+    def _take(self, numbers: Numbers, clipping: Beside, averaging: Beside) -> None:
         self.numbers = numbers
         self._columns = _tensors(numbers)
         self._clip = functools.partial(clipping[0].clip, **_tensors(clipping[1])) if clipping is not None else None
+        self._share = functools.partial(averaging[0].share, **_tensors(averaging[1])) if averaging is not None else None
         kinds = {(p.device.type, p.dtype) for p in self.parameters}
         kernel = KERNELS.get(self.rule) if kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) else None
         self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if kernel is not None else None
 
-    def __call__(self, t: int, rate: float) -> None:
-        """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place."""
+    def __call__(self, t: int, rate: Rate, steps: int | None = None) -> None:
+        """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place.
+
+        steps: the length of the training, where it is known.
+        """
+        self._move(t, rate)
+        if self._share is not None:
+            share = {"share": self._share(t, steps)}
+            for average, theta in zip(self.averages, self.parameters, strict=True):
+                average.lerp_(theta, _columns(share, theta)["share"])
+
+    def _move(self, t: int, rate: Rate) -> None:
         rate = rate if self.rule.scheduled else 1.0
         self.done = (t, rate)
         if self._clip is not None:
@@ -59,19 +76,24 @@ class Update:
         if self._kernel is not None:
             self._kernel(t, rate)
             return
-        coefficients = self._coefficients(t, rate)
+        coefficients = self._coefficients(t)
         for theta, g, kept in zip(self.parameters, self.gradients, self.kept, strict=True):
             axes = {"axes": theta.ndim - 1} if self.rule.per_tensor else {}
             self.rule.update(theta, g, *kept, **axes, **_columns(coefficients, theta))
 
-    def _coefficients(self, t: int, rate: float) -> dict[str, Any]:
-        return self.rule.coefficients(t, **{**self._columns, "lr": self._columns["lr"] * rate})
+    def _coefficients(self, t: int) -> dict[str, Any]:
+        """The rule's coefficients of step t at the rates of the last step."""
+        rate = self.done[1]
+        factor = torch.tensor(rate, dtype=torch.float64) if isinstance(rate, list) else rate
+        return self.rule.coefficients(t, **{**self._columns, "lr": self._columns["lr"] * factor})
 
     def evaluated(self) -> Tensors:
-        """The weights to evaluate and export: those that are trained, unless the rule has others."""
+        """The weights to evaluate and export: the averages if they are averaged, else what the rule says."""
+        if self.averages:
+            return self.averages
         if self.rule.evaluated is None or self.done[0] == 0:
             return self.parameters
-        coefficients = self._coefficients(*self.done)
+        coefficients = self._coefficients(self.done[0])
         pairs = zip(self.parameters, self.kept, strict=True)
         return [self.rule.evaluated(theta, *kept, **_columns(coefficients, theta)) for theta, kept in pairs]
 
@@ -81,12 +103,16 @@ class Update:
         numbers: Numbers,
         parameters: Tensors,
         gradients: Tensors,
-        clipping: tuple[type[Clipping], Numbers] | None = None,
+        clipping: Beside = None,
+        averaging: Beside = None,
     ) -> None:
         """Go on with the members `rows` only."""
         self.parameters, self.gradients = parameters, gradients
         self.kept = [[select(m, rows) for m in kept] for kept in self.kept]
-        self._take(numbers, clipping)
+        self.averages = [select(a, rows) for a in self.averages]
+        t, rate = self.done
+        self.done = (t, [rate[k] for k in rows.tolist()] if isinstance(rate, list) else rate)
+        self._take(numbers, clipping, averaging)
 
 
 def _tensors(numbers: Numbers) -> dict[str, Tensor]:
@@ -116,12 +142,13 @@ class _Adam:
         stacks = (parameters, gradients, first, second)
         self.members = [[[in_memory(t[k]) for t in stack] for stack in stacks] for k in range(len(parameters[0]))]
 
-    def __call__(self, t: int, rate: float) -> None:
+    def __call__(self, t: int, rate: Rate) -> None:
         steps = [torch.tensor(float(t))] * len(self.members[0][0])
         for k, (w, dw, m, v) in enumerate(self.members):
+            lr = self.numbers["lr"][k] * (rate[k] if isinstance(rate, list) else rate)
             torch._fused_adam_(
                 w, dw, m, v, [], steps,
-                lr=self.numbers["lr"][k] * rate, beta1=self.numbers["beta1"][k], beta2=self.numbers["beta2"][k],
+                lr=lr, beta1=self.numbers["beta1"][k], beta2=self.numbers["beta2"][k],
                 eps=self.numbers["eps"][k], weight_decay=0.0, amsgrad=False, maximize=False,
             )  # fmt: skip
 
@@ -131,6 +158,6 @@ def in_memory(t: Tensor) -> Tensor:
     return t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).view(-1)
 
 
-KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, float], None]]] = (
+KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, Rate], None]]] = (
     {Adam: _Adam} if hasattr(torch, "_fused_adam_") else {}
 )

@@ -12,6 +12,7 @@ from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training
 from trainsmith.population.luck import batches, torch_generator
 from trainsmith.population.member import Learner, Member
+from trainsmith.population.update import Rate
 
 TOLERANCE = 1e-4
 """Largest relative deviation of a training loss in the first steps that rounding in float32 explains.
@@ -37,14 +38,16 @@ def receipt(
 
 
 L = TypeVar("L", bound=Learner)
-Batch = tuple[float, Tensor, Tensor]
+Batch = tuple[Rate, Tensor, Tensor]
 """The schedule's factor on the learning rate, and the examples x (n, ...), y (n, ...) of one step."""
 
 
 def _course(member: Member, x: Tensor, y: Tensor, training: Training, result: Result) -> Iterable[Batch]:
-    steps = len(result.first_losses)
-    for i, chosen in enumerate(batches(member.seed, member.train, training.batch_size, steps)):
-        yield training.rate(i + 1), x[chosen], member.targets(y[chosen])
+    steps, rates = len(result.first_losses), training.rates([member])
+    for i, chosen in enumerate(batches(member.seed, member.train, training.batch_size, steps), 1):
+        yield rates(i), x[chosen], member.targets(y[chosen])
+        if rates.looks:
+            rates.note(i, [result.first_losses[i - 1]])
 
 
 def replay(learner: Learner, course: Iterable[Batch]) -> list[float]:

@@ -7,6 +7,7 @@ from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityP
 from trainsmith.regularization.adversarial import adversarial_loss, fgsm, pgd, robust_accuracy, trades
 from trainsmith.regularization.adversarial_training import TRADES, FGSMTraining, PGDTraining
 from trainsmith.regularization.after_stopping import continue_until, retrain
+from trainsmith.regularization.averaging import SWA, Averaging, PolyakAveraging, WeightEMA
 from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
 from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThreshold, WeightDecay
@@ -51,11 +52,13 @@ __all__ = [
     "L1",
     "L2",
     "SAM",
+    "SWA",
     "TRADES",
     "ActivityKL",
     "ActivityL1",
     "ActivityPenalty",
     "AlphaDropout",
+    "Averaging",
     "ConfidencePenalty",
     "Constraint",
     "CutMix",
@@ -82,6 +85,7 @@ __all__ = [
     "Orthogonality",
     "OwnAugmentation",
     "PGDTraining",
+    "PolyakAveraging",
     "RDrop",
     "RandAugment",
     "Rotation",
@@ -96,6 +100,7 @@ __all__ = [
     "TiedAutoencoder",
     "UncertaintyWeights",
     "WeightDecay",
+    "WeightEMA",
     "WeightNoise",
     "Zoom",
     "activity_cost",
