@@ -117,7 +117,7 @@ def test_several_inputs_named_arguments_and_structured_outputs():
     for inputs in ((x, other), {"first": x, "second": other}):
         found = trainsmith.inspect(network, (inputs, y))
         assert found.measured.loss == pytest.approx(expected)
-        assert [m.name for m in found.layers] == ["a", "b", "last"]
+        assert [m.name for m in found.layers] == ["a", "b", "tanh", "last"]
         assert found.findings == ()
 
 

@@ -11,7 +11,9 @@ from rich.console import Group
 from torch import nn
 
 from trainsmith import inspection
+from trainsmith.inspection.inspect import followed
 from trainsmith.inspection.remedies import Treatment, try_remedies
+from trainsmith.report.course_table import course_table
 from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_page import page, remedies_html
 from trainsmith.report.inspection_table import layer_table, remedies_table
@@ -75,10 +77,27 @@ class Inspection:
         self._remedies = Remedies(treatment)
         return self._remedies
 
+    def train(self, steps: int, every: int | None = None, data: Any = None) -> Inspection:
+        """Train a copy for `steps` steps and measure it at every `every`-th; its findings come after those there are.
+
+        data: (inputs, targets) to train on, by default the batch. Returns the inspection itself.
+        Raises InvalidInput for a number of steps, or of steps between two measurements, below 1.
+        """
+        given = self._given
+        self.measured = followed(
+            self.measured, given["module"], given["batch"] if data is None else data, given.get("loss"), steps=steps,
+            every=every, optimizer=given.get("optimizer"), batch_size=given.get("batch_size"),
+        )  # fmt: skip
+        return self
+
     def table(self) -> Printable:
-        """One row per layer, the findings in words, and the remedies if they were tried; print it."""
-        tried = [remedies_table(self._remedies.treatment)] if self._remedies is not None else []
-        return Printable(Group(layer_table(self.measured), *tried))
+        """One row per layer, the findings in words, the course of the training and the remedies; print it."""
+        parts = [layer_table(self.measured)]
+        if self.measured.course is not None:
+            parts.append(course_table(self.measured.course, self.layers))
+        if self._remedies is not None:
+            parts.append(remedies_table(self._remedies.treatment))
+        return Printable(Group(*parts))
 
     def figure(self, path: str | Path) -> Path:
         """Write one histogram per layer as a PNG; returns its path."""
@@ -88,6 +107,16 @@ class Inspection:
     def frame(self) -> pd.DataFrame:
         """One row per layer, in the order of the data's way."""
         rows = [{k: v for k, v in vars(m).items() if k != "histogram"} for m in self.layers]
+        return pd.DataFrame(rows)
+
+    def course_frame(self) -> pd.DataFrame:
+        """One row per measured step of the training and layer; without a training none."""
+        course = self.measured.course
+        rows = [
+            {"step": m.step, **{k: v for k, v in vars(layer).items() if k not in ("histogram", "predicted", "verdict")}}
+            for m in (course.measurements if course is not None else ())
+            for layer in m.layers
+        ]
         return pd.DataFrame(rows)
 
     def findings_frame(self) -> pd.DataFrame:
@@ -119,6 +148,8 @@ def inspect(
     optimizer: torch.optim.Optimizer | None = None,
     validation: Any = None,
     batch_size: int | None = None,
+    steps: int | None = None,
+    every: int | None = None,
 ) -> Inspection:
     """How signal and gradient pass through every layer of `module` on `batch`, and what is wrong with it.
 
@@ -126,9 +157,10 @@ def inspect(
     mapping of arguments by name, as Hugging Face's models take them. loss: loss(outputs, targets) -> scalar; by default
     cross-entropy for class indices and squared error for numbers. optimizer: that of the training: its state is looked
     at, and other learning rates are tried on copies. validation: (inputs, targets) held back from training: are they
-    apart, and does what is learned hold for them? batch_size: examples a step of the training, for batch norms.
+    apart, and does what is learned hold for them? batch_size: examples a step of the training. steps: also train a copy
+    for so many, and measure it at every `every`-th, by default a sixteenth of them.
     """
-    found = inspection.inspect(
-        module, batch, loss, optimizer=optimizer, validation=validation, batch_size=batch_size
-    )  # fmt: skip
-    return Inspection(found, type(module).__name__, module=module, batch=batch, loss=loss, optimizer=optimizer)
+    found = inspection.inspect(module, batch, loss, optimizer=optimizer, validation=validation, batch_size=batch_size)
+    given = {"module": module, "batch": batch, "loss": loss, "optimizer": optimizer, "batch_size": batch_size}
+    whole = Inspection(found, type(module).__name__, **given)
+    return whole if steps is None else whole.train(steps, every)

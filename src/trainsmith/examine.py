@@ -51,7 +51,7 @@ def asked(
 
 def network(
     data: str, name: str | None, recipe: Mapping[str, str] | None, seed: int, rate: float | None = None,
-    remedies: bool = True, **reading: Any,
+    remedies: bool = True, steps: int | None = None, every: int | None = None, **reading: Any,
 ) -> Shown:  # fmt: skip
     """The network `name`, or the default one for the data, with the baseline changed by `recipe`, at its start."""
     dataset = load(data, **reading)
@@ -59,10 +59,14 @@ def network(
     run = Run(Trial(make_baseline(recipe, dataset, chosen_network)), seed)
     member = make_member(run, chosen_network, dataset)
     module = member.objective.network
-    return _shown(module, member, dataset, _optimizer(module, member, rate), chosen_network, remedies)
+    optimizer = _optimizer(module, member, rate)
+    return _shown(module, member, dataset, optimizer, chosen_network, remedies, steps, every)
 
 
-def own(factory: str, data: str, seed: int, rate: float | None = None, remedies: bool = True, **reading: Any) -> Shown:
+def own(
+    factory: str, data: str, seed: int, rate: float | None = None, remedies: bool = True, steps: int | None = None,
+    every: int | None = None, **reading: Any,
+) -> Shown:  # fmt: skip
     """The network that `factory` makes, untouched, on `data`."""
     if ":" not in factory:
         raise InvalidInput(
@@ -74,7 +78,7 @@ def own(factory: str, data: str, seed: int, rate: float | None = None, remedies:
         module = build(factory, dataset.input_shape, dataset.outputs)
     usual = default_network(dataset.kind)  # only its split, targets and loss are used
     member = make_member(Run(Trial(make_baseline(None, dataset, usual)), seed), usual, dataset)
-    return _shown(module, member, dataset, _optimizer(module, member, rate), factory, remedies)
+    return _shown(module, member, dataset, _optimizer(module, member, rate), factory, remedies, steps, every)
 
 
 def _optimizer(module: nn.Module, member: Member, rate: float | None) -> torch.optim.Optimizer | None:
@@ -88,15 +92,20 @@ def _optimizer(module: nn.Module, member: Member, rate: float | None) -> torch.o
     return member.rule(trained, **numbers) if trained else None
 
 
-def _shown(module: nn.Module, member: Member, dataset: Dataset, optimizer: Any, name: str, remedies: bool) -> Shown:
-    def part(which: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
-        chosen = which[:EXAMPLES]
+def _shown(
+    module: nn.Module, member: Member, dataset: Dataset, optimizer: Any, name: str, remedies: bool,
+    steps: int | None, every: int | None,
+) -> Shown:  # fmt: skip
+    def part(which: np.ndarray[Any, Any], most: int | None = EXAMPLES) -> tuple[Tensor, Tensor]:
+        chosen = which[:most]
         return dataset.x[chosen], member.targets(dataset.y[chosen])
 
     measured = inspect(
         module, part(member.train), member.objective.loss, optimizer=optimizer, validation=part(member.validation),
         batch_size=Training.batch_size,
     )  # fmt: skip
+    if steps is not None:
+        measured.train(steps, every, part(member.train, None))
     measured.network = f"{name} on {dataset.name}"
     if remedies and any(f.remedies for f in measured.findings):
         measured.remedies(batch_size=Training.batch_size)

@@ -20,6 +20,8 @@ from trainsmith.cli.options import data_options, json_option, pairs, reading
 @click.option("--recipe", help="Techniques to put in first, such as initialization=normal,activation=tanh.")
 @click.option("--lr", type=float, help="The learning rate to judge [default: that of the recipe's optimizer].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws weights and batch.")
+@click.option("--steps", type=click.IntRange(1), help="Also train a copy for so many steps, and see what changes.")
+@click.option("--every", type=click.IntRange(1), help="Measure every so many steps [default: a sixteenth of them].")
 @click.option("--remedies/--no-remedies", default=True, help="Try what may help against the findings [default: try].")
 @click.option("--out", type=click.Path(path_type=Path), help="A .png or .html [default: inspect-DATA.png].")
 @data_options
@@ -33,10 +35,13 @@ def inspect(what: str | None, data: str | None, example: str | None, as_json: bo
         raise click.UsageError("say either DATA, such as digits, or NETWORK --data DATA, or --example depth.")
     if data is not None and (options["network"] or options["recipe"]):
         raise click.UsageError("with --data the network is inspected as it is; leave out --network and --recipe.")
+    if options["every"] is not None and options["steps"] is None:
+        raise click.UsageError("--every says how often a training is measured: give --steps too.")
     from trainsmith import examine
     from trainsmith.report.terminal import show
 
     more = {"rate": options["lr"], "remedies": options["remedies"], **reading(options)}
+    more |= {"steps": options["steps"], "every": options["every"]}
     recipe = pairs(options["recipe"])
     result = examine.asked(what, data, example, options["network"], recipe, options["seed"], **more)
     name = Path(data or what or example or "").stem

@@ -1,5 +1,6 @@
 """How signal and gradient pass through a network: statistics, mean-field predictions, findings."""
 
+from trainsmith.inspection.course import Course
 from trainsmith.inspection.depth import Cell, DepthExperiment, DepthLayer, depth_experiment
 from trainsmith.inspection.fault import FAULTS, Fault, Finding
 from trainsmith.inspection.histogram import Histogram
@@ -9,6 +10,7 @@ from trainsmith.inspection.layers import LayerStatistics
 __all__ = [
     "FAULTS",
     "Cell",
+    "Course",
     "DepthExperiment",
     "DepthLayer",
     "Fault",

@@ -10,6 +10,7 @@ from trainsmith.catalogue import Technique
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import weight_layers
 from trainsmith.inspection.fault import Finding
+from trainsmith.network.functional import call_modules
 from trainsmith.network.surgery import feeding_activations, is_activation, rewrite
 from trainsmith.network.widths import calls_of
 from trainsmith.population.luck import torch_generator
@@ -25,7 +26,7 @@ def cured(module: nn.Module, technique: Technique, x: Tensor, y: Tensor, seed: i
     if technique.family == "initialization":
         return _initialized(network, technique, x, y, seed)
     if technique.family == "activation":
-        return _activated(network, technique, finding)
+        return _activated(network, technique, x, finding)
     if technique.role == "input":
         if not x.is_floating_point():
             raise InvalidInput("its inputs are not numbers on a scale")
@@ -49,14 +50,15 @@ def _initialized(network: nn.Module, technique: Technique, x: Tensor, y: Tensor,
     return network
 
 
-def _activated(network: nn.Module, technique: Technique, finding: Finding) -> nn.Module:
+def _activated(network: nn.Module, technique: Technique, x: Tensor, finding: Finding) -> nn.Module:
     make: Any = technique.make
     if finding.short == "missing non-linearity":
         layer = network.get_submodule(finding.layer.split(" (")[0])
         return _replaced(network, {layer: lambda: [make(), layer]})
+    left = call_modules(network, x)
     sites = [m for m in network.modules() if is_activation(m)]
     if not sites:
-        raise InvalidInput("the network calls no activation module (functional calls are not replaced)")
+        raise InvalidInput(f"the network has no activation module{': ' if left else ''}{'; '.join(left)}")
     return _replaced(network, {m: lambda: [make()] for m in sites})
 
 
@@ -65,6 +67,7 @@ def _normalized(network: nn.Module, technique: Technique, x: Tensor, finding: Fi
     if finding.short.startswith("batch norm"):
         norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
         return _replaced(network, {m: lambda m=m: [make(m.num_features)] for m in norms})
+    call_modules(network, x)
     behind = feeding_activations(calls_of(network, x))
     if not behind:
         raise InvalidInput("no weight layer is followed at once by an activation module")

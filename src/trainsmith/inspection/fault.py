@@ -17,7 +17,8 @@ class Fault:
 class Finding:
     """One thing about one layer: what was measured, against what, and where the threshold comes from.
 
-    remedies: techniques of the catalogue that may help, as family=name. advice: what to do besides, or "".
+    remedies: techniques of the catalogue that may help, as family=name. advice: what to do besides, or "". step: the
+    optimizer step at which it was first seen; 0 at the start.
     """
 
     layer: str
@@ -29,6 +30,7 @@ class Finding:
     short: str
     remedies: tuple[str, ...] = ()
     advice: str = ""
+    step: int = 0
 
 
 _INITIALIZED = ("initialization=he", "initialization=xavier", "initialization=lsuv", "normalization=layer")

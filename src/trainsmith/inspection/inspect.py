@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import setup, start, trials
+from trainsmith.inspection.course import Course, follow
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.findings import of_layers
 from trainsmith.inspection.given import count, read
@@ -23,12 +24,14 @@ MOST_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Inspection:
-    """Every layer's statistics in the order of the data's way, the loss, and what is wrong."""
+    """Every layer's statistics in the order of the data's way, the loss, what is wrong, and the course of a training
+    if one was asked for; its findings come after those of the start."""
 
     layers: tuple[LayerStatistics, ...]
     findings: tuple[Finding, ...]
     loss: float
     examples: int
+    course: Course | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as values that JSON knows; numbers that are not finite become None."""
@@ -43,6 +46,8 @@ def inspect(
     optimizer: torch.optim.Optimizer | None = None,
     validation: Any = None,
     batch_size: int | None = None,
+    steps: int | None = None,
+    every: int | None = None,
 ) -> Inspection:
     """Pass `batch` forward and backward through `module` in training mode, and measure every layer.
 
@@ -51,8 +56,9 @@ def inspect(
     half the sum of squares without targets. optimizer: that of the training; its state is looked at, and its learning
     rate tried against others on copies. validation: (inputs, targets) held back from training, to see whether
     they are apart from the batch and whether what is learned holds for them. batch_size: examples a step of the
-    training, by default the whole batch. The module stays exactly as it was: weights, gradients, running statistics,
-    flags, random state; so does the optimizer.
+    training, by default the whole batch. steps: train a copy for so many, and measure it at every `every`-th, see
+    `follow`. The module stays exactly as it was: weights, gradients, running statistics, flags, random state; so does
+    the optimizer.
 
     Raises InvalidInput for an empty batch, one the module cannot take, or a module that returns no tensor.
     """
@@ -78,7 +84,20 @@ def inspect(
     found += _tried(module, seen, x, y, loss, optimizer, validation, size)
     places = {layer.name: i for i, layer in enumerate(layers)}
     ordered = tuple(sorted(found, key=lambda f: places.get(f.layer, len(places))))
-    return Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples)
+    whole = Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples)
+    if steps is None:
+        return whole
+    return followed(
+        whole, module, (x, y) if y is not None else x, loss, steps=steps, every=every, optimizer=optimizer,
+        batch_size=batch_size,
+    )  # fmt: skip
+
+
+def followed(inspection: Inspection, module: nn.Module, batch: Any, loss: Loss | None, **how: Any) -> Inspection:
+    """The inspection with the course of a training of a copy; how: see `follow`."""
+    start = tuple(f for f in inspection.findings if not f.step)
+    course = follow(module, batch, loss, start=start, **how)
+    return dataclasses.replace(inspection, findings=(*start, *course.findings), course=course)
 
 
 def _tried(

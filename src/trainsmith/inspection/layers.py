@@ -152,12 +152,15 @@ def _equal_rows(weight: Tensor, tolerance: float) -> Tensor:
 def predict(calls: list[Call]) -> list[float | None]:
     """The second moment theory expects behind each linear layer and the activation that follows it.
 
-    A linear layer takes the measured second moment where a chain begins and the predicted one inside it.
+    A linear layer takes the measured second moment where a chain begins and the predicted one inside it. A chain
+    goes on where a layer takes the very numbers that the one before gave: not behind a sum of branches.
     """
     out: list[float | None] = []
     carried: float | None = None
     for i, call in enumerate(calls):
         layer = call.layer
+        if i and carried is not None and not same_numbers(calls[i - 1].left, call.entered):
+            carried = None
         if isinstance(layer, nn.Linear) and _is_centred(layer.weight):
             gain = float(layer.in_features * layer.weight.detach().double().square().mean())
             bias = float(layer.bias.detach().double().square().mean()) if layer.bias is not None else 0.0
@@ -169,6 +172,11 @@ def predict(calls: list[Call]) -> list[float | None]:
             carried = None
         out.append(carried)
     return out
+
+
+def same_numbers(left: Tensor, entered: Tensor) -> bool:
+    """Whether what entered one layer is what left another, perhaps in another shape."""
+    return left.numel() == entered.numel() and torch.equal(left.flatten(), entered.flatten())
 
 
 def _is_centred(weight: Tensor) -> bool:

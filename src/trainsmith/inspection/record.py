@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.inspection.functions import functions_seen
 from trainsmith.inspection.given import called, over, tensors
 
 Loss = Callable[[Any, Any], Tensor]
@@ -18,7 +19,7 @@ Loss = Callable[[Any, Any], Tensor]
 
 @dataclass
 class Call:
-    """One call of a layer without sublayers: its name, itself, what came in and went out, and the gradient."""
+    """One call of a layer without sublayers, or of an activation function: what came in, went out, and its gradient."""
 
     name: str
     layer: nn.Module
@@ -72,11 +73,10 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
     module.train()
     with torch.enable_grad(), contextlib.ExitStack() as hooks:
         for name, layer in leaves(module):
-            hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_pre_hook(enter, with_kwargs=True))))
-            hooks.enter_context(contextlib.closing(_Handle(layer.register_forward_hook(note(name)))))
-        given_leaves: list[
-            Tensor
-        ] = []  # inputs that want a gradient, so that layers before the first weights get one too
+            hooks.callback(layer.register_forward_pre_hook(enter, with_kwargs=True).remove)
+            hooks.callback(layer.register_forward_hook(note(name)).remove)
+        hooks.enter_context(functions_seen(module, lambda name: enter, note))
+        given_leaves: list[Tensor] = []  # that want a gradient, so that layers before the first weights get one too
         given = over(x, lambda t: _leaf(t, given_leaves))
         value, output = _loss_of(module, over(given, Tensor.clone), y, loss)
         gradients = _gradients(value, [*given_leaves, *module.parameters()])
@@ -108,11 +108,6 @@ def _gradients(value: Tensor, tensors: list[Tensor]) -> dict[int, Tensor]:
         return {}
     found = torch.autograd.grad(value, wanted, allow_unused=True)
     return {id(t): g for t, g in zip(wanted, found, strict=True) if g is not None}
-
-
-class _Handle:
-    def __init__(self, handle: Any) -> None:
-        self.close = handle.remove
 
 
 def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tensor, Any]:

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.layers import same_numbers
 from trainsmith.inspection.record import Call, Loss, Pass, first_tensor, loss_value
 
 SMALL, LARGE = 0.1, 5.0
@@ -153,7 +154,7 @@ def of_linear_chains(seen: Pass) -> Iterator[Finding]:
         before = first
         for second in seen.calls[i + 1 :]:
             linear = _dense(second.layer) or isinstance(second.layer, LINEAR)
-            if not linear or not _same_numbers(before.left, second.entered) or not _only_there(before, second):
+            if not linear or not same_numbers(before.left, second.entered) or not _only_there(before, second):
                 break
             if _dense(second.layer):
                 if second.layer is not first.layer and not _narrow(first.layer, second.layer):
@@ -168,10 +169,6 @@ def of_linear_chains(seen: Pass) -> Iterator[Finding]:
 
 def _dense(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear) or (isinstance(layer, _ConvNd) and layer.groups == 1)
-
-
-def _same_numbers(left: Tensor, entered: Tensor) -> bool:
-    return left.numel() == entered.numel() and torch.equal(left.flatten(), entered.flatten())
 
 
 def _only_there(first: Call, second: Call) -> bool:

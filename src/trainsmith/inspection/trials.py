@@ -31,7 +31,7 @@ LEARNS = 0.05
 
 
 @dataclass(frozen=True)
-class Course:
+class Short:
     """One short training: its losses, and the median of update over weight over weight matrices and first steps."""
 
     losses: list[float]
@@ -44,9 +44,9 @@ class Course:
         return statistics.fmean(last) if all(map(math.isfinite, self.losses)) else math.inf
 
 
-def course(
+def train(
     module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int, steps: int
-) -> Course:
+) -> Short:
     """Train `module` for `steps` steps on batches of `size`; module and optimizer are changed."""
     generator = torch.Generator().manual_seed(0)
     n, order = count(x), torch.empty(0, dtype=torch.long)
@@ -67,7 +67,7 @@ def course(
         optimizer.step()
         if before:
             updates += [_ratio(p, b) for p, b in zip(matrices, before, strict=True) if b.norm() > 0]
-    return Course(losses, statistics.median(updates) if updates else math.nan)
+    return Short(losses, statistics.median(updates) if updates else math.nan)
 
 
 def _ratio(after: Tensor, before: Tensor) -> float:
@@ -97,12 +97,12 @@ def of_learning_rate(
 ) -> Iterator[Finding]:
     """The learning rate against a hundredth to a hundredfold of it, each in a short training on a copy."""
 
-    def tried(factor: float) -> Course:
+    def tried(factor: float) -> Short:
         network, rule = copied(module, optimizer)
         for group in rule.param_groups:
             group["lr"] = group["lr"] * factor
         with own_luck():
-            return course(network.train(), rule, x, y, loss, size, STEPS)
+            return train(network.train(), rule, x, y, loss, size, STEPS)
 
     courses = {factor: tried(factor) for factor in FACTORS}
     own, rate = courses[1.0], float(optimizer.param_groups[0]["lr"])
@@ -131,7 +131,7 @@ def of_learning_rate(
     yield finding(short, "optimizer", "update over weight, a step", own.update, limit, words)
 
 
-def _best_fall(courses: Mapping[float, Course], start: float) -> tuple[float, float]:
+def _best_fall(courses: Mapping[float, Short], start: float) -> tuple[float, float]:
     """The factor whose loss falls the furthest, and how far."""
     best = min(courses, key=lambda factor: courses[factor].end)
     return best, start - courses[best].end
@@ -159,7 +159,7 @@ def of_labels(
         if not trained:
             return
         with own_luck():
-            done = course(network, torch.optim.Adam(trained, rate), few, targets, loss, min(size, 64), FITTING_STEPS)
+            done = train(network, torch.optim.Adam(trained, rate), few, targets, loss, min(size, 64), FITTING_STEPS)
         if best is None or done.end < best[0]:
             best = (done.end, network)
     assert best is not None

@@ -5,6 +5,8 @@ from markupsafe import Markup
 
 from trainsmith.inspection import Inspection
 from trainsmith.inspection.remedies import Treatment
+from trainsmith.report.course_figure import course_svg
+from trainsmith.report.course_table import COLUMNS, course_rows, course_title, gone_words
 from trainsmith.report.inspection_figure import layer_svg
 from trainsmith.report.inspection_table import layer_cells, remedy_cells, treatment_title
 
@@ -26,6 +28,21 @@ def page(inspection: Inspection, treatment: Treatment | None, network: str) -> s
         rows=[(layer, layer_cells(layer)) for layer in inspection.layers],
         figure=drawn,
         remedies=Markup(remedies_html(treatment)) if treatment is not None else "",
+        course=Markup(course_html(inspection)) if inspection.course is not None else "",
+    )
+
+
+def course_html(inspection: Inspection) -> str:
+    """The training as a picture and a table of what changed."""
+    course = inspection.course
+    assert course is not None
+    return _template("course.html").render(
+        title=course_title(course),
+        columns=COLUMNS,
+        rows=course_rows(course, inspection.layers),
+        figure=Markup(course_svg(course)) if course.measurements else "",
+        gone=gone_words(course),
+        cadence=course.every,
     )
 
 

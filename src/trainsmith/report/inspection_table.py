@@ -8,6 +8,7 @@ from rich.text import Text
 
 from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics
 from trainsmith.inspection.remedies import AS_IT_IS, Remedy, Treatment
+from trainsmith.report.inspection_number import number
 
 
 def layer_table(inspection: Inspection) -> RenderableType:
@@ -28,7 +29,10 @@ def layer_table(inspection: Inspection) -> RenderableType:
     for finding in inspection.findings:
         if finding.short not in seen:  # the first layer of each kind tells the story; the table has the rest
             advice = f" {finding.advice}" if finding.advice else ""
-            parts.append(Text.assemble(("• ", "bold red"), finding.words, advice, (f" [{finding.source}]", "dim")))
+            when = f"at step {finding.step}: " if finding.step else ""
+            parts.append(
+                Text.assemble(("• ", "bold red"), when, finding.words, advice, (f" [{finding.source}]", "dim"))
+            )
         seen.add(finding.short)
     if not inspection.findings:
         parts.append(Text("No finding: signal and gradient pass through every layer.", "green"))
@@ -39,13 +43,13 @@ def layer_cells(layer: LayerStatistics) -> tuple[str, ...]:
     """A layer's name and numbers as text, without its verdict."""
     return (
         f"{layer.name} {layer.kind}",
-        _number(layer.mean),
-        _number(layer.std),
-        _number(layer.second_moment),
-        "" if layer.predicted is None else _number(layer.predicted),
+        number(layer.mean),
+        number(layer.std),
+        number(layer.second_moment),
+        "" if layer.predicted is None else number(layer.predicted),
         f"{layer.zeros:.0%}" if layer.zeros else "",
         "" if layer.saturated is None else f"{layer.saturated:.0%}",
-        _number(layer.gradient),
+        number(layer.gradient),
     )
 
 
@@ -72,13 +76,13 @@ def treatment_title(treatment: Treatment) -> str:
     """What the remedies were tried with, in one line."""
     return (
         f"Remedies: {treatment.steps} steps of {treatment.optimizer}, batches of {treatment.batch_size}, "
-        f"{treatment.seeds} seeds; first loss {_number(treatment.first_loss)}"
+        f"{treatment.seeds} seeds; first loss {number(treatment.first_loss)}"
     )
 
 
 def remedy_cells(row: Remedy) -> tuple[str, str, str, str, str]:
     """Name, what it is against, loss, difference and spread, as text."""
-    spread = f"{row.layer}: {_number(row.spread_before)} to {_number(row.spread)}"
+    spread = f"{row.layer}: {number(row.spread_before)} to {number(row.spread)}"
     own = row.name == AS_IT_IS
     return (
         row.name.replace("=", " "),
@@ -92,7 +96,7 @@ def remedy_cells(row: Remedy) -> tuple[str, str, str, str, str]:
 def _with_interval(value: float, low: float, high: float) -> str:
     if not math.isfinite(value):
         return "-"
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
+    return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
 def depth_table(experiment: DepthExperiment) -> RenderableType:
@@ -106,16 +110,7 @@ def depth_table(experiment: DepthExperiment) -> RenderableType:
     for i in range(experiment.depth):
         table.add_column(f"layer {i + 1}", justify="right")
     for i, cell in enumerate(experiment.cells):
-        numbers = [f"{_number(layer.std)}\n({_number(layer.predicted_std)})" for layer in cell.layers]
+        numbers = [f"{number(layer.std)}\n({number(layer.predicted_std)})" for layer in cell.layers]
         last_of_row = i + 1 < len(experiment.cells) and experiment.cells[i + 1].activation != cell.activation
         table.add_row(cell.activation, cell.initialization, *numbers, end_section=last_of_row)
     return table
-
-
-def _number(value: float) -> str:
-    """Three significant digits in few characters."""
-    if not math.isfinite(value):
-        return "-"
-    if value == 0:
-        return "0"
-    return f"{value:.1e}" if abs(value) < 0.001 or abs(value) >= 10000 else f"{value:.3g}"
