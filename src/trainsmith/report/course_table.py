@@ -46,7 +46,7 @@ def course_rows(course: Course, start: Sequence[LayerStatistics]) -> list[tuple[
     ratios = [{m.name: m.gradient_ratio for m in at.layers} for at in (first, last)]
     updates = [update_ratios(at.parameters) for at in (first, last)]
     ends = {m.name: m for m in course.after}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for layer in start:
         end, own = ends.get(layer.name), layer.name.split(" (")[0]
         if end is None:
