@@ -1,10 +1,12 @@
 """A study made up for tests of tables and pages: five families, every verdict, odd names."""
 
+import itertools
 import math
 
 from trainsmith.catalogue import FAMILIES, Recipe, techniques
 from trainsmith.comparison import Row, Study
-from trainsmith.comparison.study import Attempt, Curve, Estimate, Pace, Receipt, TestScore
+from trainsmith.comparison.study import Activations, Attempt, Curve, Effect, Estimate, Pace, Receipt, TestScore
+from trainsmith.inspection import Histogram
 
 VERDICTS = [
     ("better", "better", 0.02),
@@ -44,14 +46,39 @@ def row(family, technique, recipe, number, baseline=False):
     )
 
 
-def make_study(name="digits", metric="accuracy", holds=True):
-    """A Study with every technique of the catalogue; `name` goes wherever a user's words go."""
+def layers(name):
+    """Activations of as many layers as a study keeps, of both networks."""
+    bells = [tuple(int(1000 * math.exp(-(((b - 15) / w) ** 2))) for b in range(30)) for w in (3, 6)]
+    first, last = (Histogram(-2.0, 2.0, counts) for counts in bells)
+    return tuple(
+        Activations(role, f"{name}.{i}", "Linear", 30, first, last, 0.5, math.nan if i == 3 else 1.0)
+        for role in ("baseline", "winner")
+        for i in range(24)
+    )
+
+
+def effects(rows):
+    """A pairs design of the first techniques of each family: main effects, and how every two go together."""
+    firsts = [next(r for r in rows if r.family == f and not r.is_baseline) for f in FAMILIES]
+
+    def effect(number, *those):
+        verdict, words, shift = VERDICTS[number % len(VERDICTS)]
+        named = tuple(r.family for r in those), tuple(r.technique for r in those)
+        return Effect(*named, Estimate(shift, shift - 0.01, shift + 0.01), 0.02, verdict, words, 3)
+
+    pairs = itertools.combinations(firsts, 2)
+    return tuple(effect(i, r) for i, r in enumerate(firsts)), tuple(effect(i, *p) for i, p in enumerate(pairs))
+
+
+def make_study(name="digits", metric="accuracy", holds=True, most=None, design="one-at-a-time"):
+    """A Study with every technique of the catalogue, or `most` of each family; `name` is wherever a user's words go."""
     base = Recipe()
     rows = []
     for family in FAMILIES:
         rows.append(row(family, None, base, 0, baseline=True))
-        chosen = [t for t in techniques(family) if base.having(t) != base]
+        chosen = [t for t in techniques(family) if base.having(t) != base][:most]
         rows += [row(family, t, base.having(t), i) for i, t in enumerate(chosen)]
+    main, pairs = effects(rows) if design == "pairs" else ((), ())
     return Study(
         data=name,
         about=f"{name}: 1,797 images",
@@ -70,4 +97,8 @@ def make_study(name="digits", metric="accuracy", holds=True):
         receipt=Receipt(2e-7 if holds else 0.3, 60, 10, 1e-4, ()),
         environment={"trainsmith": "0", "command": f"trainsmith compare {name}", "cpu": "any"},
         states={},
+        design=design,
+        effects=main,
+        interactions=pairs,
+        activations=layers(name),
     )  # fmt: skip

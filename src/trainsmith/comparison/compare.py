@@ -1,5 +1,6 @@
 """compare: tune every technique equally, confirm on fresh seeds, open the test data once."""
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import torch
 
 from trainsmith.catalogue import Recipe, Run, Technique
 from trainsmith.comparison import plan as planning
+from trainsmith.comparison.activations import activations
 from trainsmith.comparison.designs import ONE_AT_A_TIME
 from trainsmith.comparison.effects import interactions, main_effects, scores_of, shares
 from trainsmith.comparison.environment import describe_environment
@@ -17,7 +19,7 @@ from trainsmith.comparison.plan import Budget, Candidate
 from trainsmith.comparison.prepared import Limit, Prepared, prepare
 from trainsmith.comparison.rows import fresh_scores, make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference, t_interval
-from trainsmith.comparison.study import Estimate, Receipt, Study, TestScore, winner
+from trainsmith.comparison.study import Activations, Estimate, Receipt, Study, TestScore, winner
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.comparison.tuning import tune
 from trainsmith.data import Dataset
@@ -117,7 +119,18 @@ def compare(
         effects=main_effects(factorial, delta),
         interactions=interactions(factorial, delta),
         shares=shares(factorial),
+        activations=_activations(trainer, fresh, results, best),
     )
+
+
+def _activations(
+    trainer: Trainings, fresh: Sequence[Sequence[Run]], results: Sequence[Sequence[Result]], best: int
+) -> tuple[Activations, ...]:
+    """Of the first fresh seed of the baseline, and of the winner if it is another."""
+    roles = {"baseline": 0, "winner": best} if best else {"baseline": 0}
+    network, dataset, examples = trainer.network, trainer.dataset, trainer.training.batch_size
+    found = [activations(r, fresh[i][0], results[i][0], network, dataset, examples) for r, i in roles.items()]
+    return tuple(itertools.chain.from_iterable(found))
 
 
 def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Result]]:

@@ -1,8 +1,10 @@
 """Where a study ran: versions and machine, for its record."""
 
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy
 import torch
@@ -20,5 +22,5 @@ def describe_environment() -> dict[str, str]:
         "platform": platform.platform(),
         "cpu": platform.processor() or platform.machine(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }

@@ -47,6 +47,11 @@ def _check(study: Study) -> None:
             raise InvalidInput(f"family '{_short(family)}' must have exactly one baseline.")
     if not study.rows:
         raise InvalidInput("it has no rows.")
+    for layer in study.activations:
+        if len(layer.start.counts) != len(layer.end.counts) or not layer.start.counts:
+            raise InvalidInput(f"the activations of {_short(layer.name)} must be counted in the same bins.")
+        if not all(0 <= count < 2**53 for count in (*layer.start.counts, *layer.end.counts)):
+            raise InvalidInput(f"the activations of {_short(layer.name)} must be counts.")
     for row in study.rows:
         if len({len(c) for c in (row.curve.steps, row.curve.mean, row.curve.low, row.curve.high)}) > 1:
             raise InvalidInput(f"the curve of {_short(row.technique)} must have one value of each kind a step.")

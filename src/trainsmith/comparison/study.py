@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Trial
+from trainsmith.inspection.histogram import Histogram
 from trainsmith.population import COSTS
 
 
@@ -161,12 +162,31 @@ class TestScore:
 
 
 @dataclass(frozen=True)
+class Activations:
+    """What one layer gives on a batch of training examples, at the start and after training, counted in the same bins.
+
+    role: "baseline" or "winner", whose first fresh seed it is. kind: the layer's class. layers: how many the network
+    has, of which the record may hold some. spreads: the standard deviations.
+    """
+
+    role: str
+    name: str
+    kind: str
+    layers: int
+    start: Histogram
+    end: Histogram
+    start_spread: float
+    end_spread: float
+
+
+@dataclass(frozen=True)
 class Study:
     """A whole comparison. `rows` holds each family's techniques, the baseline among them, best first.
 
     metric: "accuracy", "R²", ...; of a metric in COSTS, of which less is better, every score is the negative, so that
     more is better in all. delta: the smallest difference worth having. design, effects, interactions, shares: what
     combinations were trained, and what they say of techniques and families (see designs.py and effects.py).
+    activations: of the baseline's and the winner's layers; empty in studies made before there were any.
     """
 
     data: str
@@ -187,6 +207,7 @@ class Study:
     effects: tuple[Effect, ...] = ()
     interactions: tuple[Effect, ...] = ()
     shares: tuple[Share, ...] = ()
+    activations: tuple[Activations, ...] = ()
 
     @property
     def lower_is_better(self) -> bool:

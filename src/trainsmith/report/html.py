@@ -1,53 +1,101 @@
-"""The report of a study: one HTML file that opens offline."""
+"""The report of a study: one HTML file that opens offline, loads nothing, and says the same without its script."""
 
+import base64
+import hashlib
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from trainsmith.catalogue import Trial
 from trainsmith.comparison import Study
-from trainsmith.report import effects_figure, study_figure, words
+from trainsmith.report import activation_figure, interaction_map, interval_figure, study_figure, tally, words
+
+STUDY_FILE = "study.toml"
 
 
-def _measured(study: Study, family: str) -> bool:
-    """Whether the study is from a version that measures tuning curves, chance and pace."""
-    return any(row.tuning_curve for row in study.family(family))
+def report_html(study: Study, question: str = "") -> str:
+    """The page as text. Everything that came from the user is escaped. question: the text of its study.toml, if any."""
+    script = files("trainsmith.report").joinpath("page.js").read_text(encoding="utf-8")
+    accuracy = study.metric == "accuracy"
+    return (
+        environment()
+        .get_template("study.html")
+        .render(
+            study=study,
+            words=words,
+            tally=tally,
+            families=[_family(study, family) for family in study.families()],
+            map=interaction_map.interaction_map(study),
+            activations=_activations(study),
+            layer=activation_figure.layer,
+            number=activation_figure.number,
+            drawn=study_figure.MOST_DRAWN,
+            baseline_values=Trial(study.baseline).values,
+            unit="points" if accuracy else study.metric,
+            delta=f"{100 * study.delta:.1f} points" if accuracy else f"{study.delta:.2g}",
+            question=question,
+            script=Markup(script),
+            policy=policy(script),
+        )
+    )
 
 
-def report_html(study: Study) -> str:
-    """The page as text. Everything that came from the user is escaped."""
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The pages' templates: values are escaped, a name that is missing is an error."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("trainsmith.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    families = [
-        {
-            "name": family,
-            "rows": study.family(family),
-            "differences": study_figure.differences(study, family),
-            "curves": study_figure.curves(study, family),
-            "tuning": study_figure.tuning(study, family),
-            "tuning_curves": _measured(study, family) and study_figure.tuning_curves(study, family),
-        }
-        for family in study.families()
-    ]
-    return environment.get_template("template.html").render(
-        study=study,
-        words=words,
-        families=families,
-        interaction_map=effects_figure.interaction_map(study) if study.interactions else "",
-        drawn=study_figure.MOST_DRAWN,
-        baseline_values=Trial(study.baseline).values,
-        unit="points" if study.metric == "accuracy" else study.metric,
-        delta=f"{100 * study.delta:.1f} points" if study.metric == "accuracy" else f"{study.delta:.2g}",
-    )
+
+
+def policy(script: str) -> str:
+    """The page's content security policy: this one script, styles of its own, and nothing from anywhere."""
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    rules = ("default-src 'none'", "style-src 'unsafe-inline'", "img-src data:", f"script-src 'sha256-{digest}'",
+             "base-uri 'none'", "form-action 'none'")  # fmt: skip
+    return "; ".join(rules)
 
 
 def write_report(study: Study, path: Path) -> Path:
-    """Write the page to `path`, making its folder; returns the path."""
+    """Write the page to `path`, making its folder; returns the path. A study.toml beside it is shown on it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report_html(study), encoding="utf-8")
+    beside = path.parent / STUDY_FILE
+    question = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+    path.write_text(report_html(study, question), encoding="utf-8")
     return path
+
+
+def _family(study: Study, family: str) -> dict[str, Any]:
+    """What a family's part of the page is made of."""
+    rows, lines = study.family(family), study_figure.lines(study, family)
+    scale = interval_figure.scale_of(study, [row.difference for row in rows])
+    measured = any(row.tuning_curve for row in rows)  # studies from before these were measured have none
+    figures = [
+        (f"While training: validation {study.metric}, mean of {study.plan['fresh_seeds']} seeds and 95 % interval",
+         study_figure.curves(study, family, lines)),
+        ("Learning rate: every tuning trial", study_figure.tuning(study, family, lines)),
+    ]  # fmt: skip
+    if measured:
+        title = "Tuning budget: the score to be expected of the best of so many trials"
+        figures.append((title, study_figure.tuning_curves(study, family, lines)))
+    return {
+        "name": family,
+        "rows": rows,
+        "lines": lines,
+        "measured": measured,
+        "figures": figures,
+        "axis": interval_figure.axis(study, scale),
+        "intervals": [interval_figure.interval(study, scale, row.difference, row.verdict) for row in rows],
+    }
+
+
+def _activations(study: Study) -> list[tuple[str, list[Any]]]:
+    """The layers of the baseline, then the winner's."""
+    roles = dict.fromkeys(layer.role for layer in study.activations)
+    return [(role, [layer for layer in study.activations if layer.role == role]) for role in roles]

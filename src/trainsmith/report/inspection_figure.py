@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from trainsmith.inspection import DepthExperiment, Histogram, Inspection, LayerStatistics
-from trainsmith.report.study_figure import svg
+from trainsmith.report.drawing import svg
 
 HEALTHY, SICK, GREY = "#0072B2", "#D55E00", "#6b7280"
 """Blue and vermilion of the Okabe-Ito palette: told apart also without colour vision, and in grey."""

@@ -27,6 +27,13 @@ def difference(study: Study, estimate: Estimate | None) -> str:
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
+def sort_key(study: Study, estimate: Estimate | None) -> str:
+    """What a table sorts an estimate by, as it is shown; nothing for one that is missing or no number."""
+    if estimate is None or not math.isfinite(estimate.mean):
+        return ""
+    return f"{study.shown(estimate).mean:.9g}"
+
+
 def settings(row: Row) -> str:
     """The tuned hyper-parameters, those at the edge of what was tried marked with a star."""
     return ", ".join(
@@ -122,6 +129,12 @@ def plan_line(study: Study) -> str:
     took = f"{p['seconds']:.0f} s{expected}"
     processes = "1 process" if p["processes"] == 1 else f"{p['processes']} processes"
     return f"{p['runs']} runs in {p['populations']} populations on {processes}: {took}"
+
+
+def memory(study: Study) -> str:
+    """What the populations hold; nothing where it was not measured."""
+    held = study.plan.get("megabytes")
+    return f"{held:,.0f} MB for the populations" if isinstance(held, float) and math.isfinite(held) else ""
 
 
 def _bound(value: float) -> str:
