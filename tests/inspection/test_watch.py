@@ -15,6 +15,8 @@ import trainsmith
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import watch as watching
 from trainsmith.inspection.live import LiveLayer
+from trainsmith.inspection.measurement import collect
+from trainsmith.inspection.sampling import sample
 from trainsmith.inspection.watch import FindingWarning
 
 from .make_network import draws
@@ -152,41 +154,117 @@ def test_memory_does_not_grow_and_the_whole_course_stays(forked, monkeypatch):
     assert [m.step for m in w.measurements] == [0, 4, 8, 12, 16, 19]
 
 
+class NoParameters:
+    """An optimizer's parameters, none of them."""
+
+    def after(self, closely):
+        return torch.zeros(4, 0)
+
+    def read(self, numbers):
+        return ()
+
+
+def measured(live, x, closely=True):
+    """What is said of one call that gave x."""
+    live.enter(x, closely)
+    live.leave(x, min(1, x.ndim - 1), closely)
+    return collect(0, [live], None, NoParameters(), closely, {}).layers[0]
+
+
 def test_a_unit_is_dead_after_a_thousand_silent_examples_and_alive_again_at_once(forked):
     live = LiveLayer("a", nn.ReLU())
     for step in range(12):
         x = torch.ones(100, 5)
         x[:, 0] = 0
         x[step, 1] = 0  # not always on
-        live.enter(x)
-        live.leave(x, 1)
-        m = live.read(live.vector.tolist(), 0.0, 0.0)
+        m = measured(live, x, closely=step == 0)
         assert m.dead == pytest.approx(0.2 if step >= 9 else 0)
         assert m.examples == 100 * (step + 1)
         assert m.always_on == pytest.approx(0.6 if step >= 9 else 0)
     x[3, 0] = 1
-    live.leave(x, 1)
-    assert live.read(live.vector.tolist(), 0.0, 0.0).dead == 0
+    assert measured(live, x).dead == 0
+
+
+def test_one_active_value_outside_the_sample_keeps_a_channel_alive():
+    live = LiveLayer("a", nn.ReLU())
+    x = torch.zeros(1000, 4, 20, 20)
+    x[777, 2, 13, 7] = 1
+    m = measured(live, x, closely=False)
+    assert m.dead == 0.75
+    assert m.mean == 0  # the sample did not see it
 
 
 def test_the_effective_rank_of_known_covariances():
     live = LiveLayer("a", nn.Identity())
     for x, rank in ((torch.eye(64)[:32], 31.0), (torch.outer(draws(50), draws(7)), 1.0), (1e-15 * torch.eye(9), 8.0)):
-        live.leave(x, 1)
-        assert live.read(live.vector.tolist(), 0.0, 0.0).effective_rank == pytest.approx(rank, rel=1e-4)
+        assert measured(live, x).effective_rank == pytest.approx(rank, rel=1e-4)
 
 
 def test_one_example_has_no_variance_over_examples_and_infinity_is_seen():
     live = LiveLayer("a", nn.Identity())
-    live.leave(draws(1, 7), 1)
-    m = live.read(live.vector.tolist(), 0.0, 0.0)
+    m = measured(live, draws(1, 7))
     assert np.isnan(m.signal)
     assert m.std == pytest.approx(draws(1, 7).std(correction=0).item(), rel=1e-5)
     assert m.finite
-    live.leave(torch.tensor([[1.0, np.inf], [0.0, 2.0]]), 1)
-    m = live.read(live.vector.tolist(), 0.0, 0.0)
+    m = measured(live, torch.tensor([[1.0, np.inf], [0.0, 2.0]]))
     assert not m.finite
     assert sum(m.histogram.counts) == 2
+
+
+@pytest.mark.parametrize("shape", [(256, 500), (64, 32, 16, 16), (16, 64, 128)])
+def test_a_sample_says_what_all_values_say_within_its_error(shape):
+    """Fixed seeds; the bounds are five standard errors of 4,096 independent values."""
+    units = torch.rand(shape[1], generator=torch.Generator().manual_seed(1)).view(1, -1, *[1] * (len(shape) - 2))
+    x = nn.functional.relu(draws(*shape, seed=5) + units)
+    m = measured(LiveLayer("a", nn.Identity()), x, closely=False)
+    error = 5 / 4096**0.5
+    assert m.mean == pytest.approx(x.mean().item(), abs=error * x.std().item())
+    assert m.std == pytest.approx(x.std().item(), rel=error)
+    assert m.zeros == pytest.approx((x == 0).float().mean().item(), abs=error / 2)
+    assert m.signal == pytest.approx(x.var(0).mean().item(), rel=2 * error)
+
+
+@pytest.mark.parametrize(
+    "laid", [lambda x: x.contiguous(memory_format=torch.channels_last), lambda x: x.mT, lambda x: x]
+)
+def test_a_sample_holds_each_value_once_however_they_lie_in_memory(laid):
+    x = laid(torch.arange(3 * 4 * 5 * 6.0).view(3, 4, 5, 6))
+    assert sorted(sample(x).flatten().tolist()) == sorted(x.flatten().tolist())
+    some = sample(laid(torch.arange(200 * 8 * 8 * 8.0).view(200, 8, 8, 8)))
+    assert some.shape[0] == 100
+    assert 30 < some.shape[1] <= 40
+    assert len(some.unique()) == some.numel()
+
+
+def test_far_from_a_close_look_samples_of_parameters_are_compared(forked):
+    model = nn.Linear(20, 1000)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    start, sizes = [], []
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+
+        def note(step):
+            start.append(model.weight.detach().clone())
+
+        train(model, optimizer, 4, watched=note)
+    for m, before, after in zip(w.measurements[1:], start, start[1:], strict=False):
+        p = m.parameters[0]
+        exact = m.step < 2
+        sizes.append((p.norm, before.norm().item(), p.update, (after - before).norm().item()))
+        assert p.norm == pytest.approx(before.norm().item(), rel=1e-5 if exact else 0.05)
+        # four rows of a thousand move: the hardest case for a sample
+        assert p.update == pytest.approx((after - before).norm().item(), rel=1e-4 if exact else 0.3)
+        assert p.update_ratio == pytest.approx(p.update / p.norm, rel=1e-4)
+        assert p.gradient > 0
+    assert sizes[-1][0] != sizes[-1][1]
+    assert [m.closely for x in w.measurements for m in x.layers] == [0, 1, 1, 1]
+
+
+def test_every_64_steps_a_close_look(forked):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    with trainsmith.watch(model, optimizer, every=30) as w:
+        train(model, optimizer, 121, batch=8)
+    assert [(m.step, m.layers[0].closely) for m in w.measurements] == [(0, 0), (30, 30), (60, 30), (90, 30), (120, 120)]
 
 
 def test_equal_units_are_seen_and_others_not(forked):

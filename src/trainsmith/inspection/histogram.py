@@ -1,8 +1,10 @@
 """Histograms of activations and gradients."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,3 +38,30 @@ def histogram(values: Tensor, low: float | None = None, high: float | None = Non
         low, high = -1.0, 1.0
     counts = torch.histc(finite, BINS, low, high)
     return Histogram(low, high, tuple(int(c) for c in counts))
+
+
+def side_by_side(values: np.ndarray, widths: Sequence[int]) -> list[Histogram]:
+    """One histogram for each block of columns of values (n, columns), of what is finite and not exactly 0.
+
+    widths: how many columns each block has. All are counted in one pass, which takes a fraction of the time.
+    """
+    starts, blocks = np.cumsum([0, *widths[:-1]]), np.arange(len(widths), dtype=np.int32)
+    unused = (values == 0) | ~np.isfinite(values)
+    kept = values.astype(np.float32)
+    np.putmask(kept, unused, np.nan)
+    low = np.fmin.reduceat(np.fmin.reduce(kept, axis=0), starts)
+    high = np.fmax.reduceat(np.fmax.reduce(kept, axis=0), starts)
+    empty = np.isnan(low)
+    low[empty] = high[empty] = 0
+    high = np.where(high > low, high, low + 1e-3 * np.maximum(1, np.abs(low))).astype(np.float32)
+    scale = (BINS / (high.astype(np.float64) - low)).astype(np.float32)
+    kept -= np.repeat(low, widths)
+    kept *= np.repeat(scale, widths)
+    np.minimum(kept, BINS - 1, out=kept)  # the largest value belongs into the last bin
+    np.putmask(kept, unused, BINS)
+    places = kept.astype(np.int32)
+    places += np.repeat(blocks * (BINS + 1), widths)
+    counts = np.bincount(places.ravel(), minlength=len(widths) * (BINS + 1)).reshape(len(widths), BINS + 1)
+    return [
+        Histogram(a, b, tuple(c[:BINS])) for a, b, c in zip(low.tolist(), high.tolist(), counts.tolist(), strict=True)
+    ]

@@ -1,13 +1,17 @@
-"""Statistics of one layer's call while a network trains: computed where the tensor lies, read later.
+"""One layer's call while a network trains: what hooks keep of it, computed where the tensor lies, read later.
 
-Nothing here waits for the device: each call gives one short vector, and all of them travel to the host together.
+Nothing here waits for the device: what the layers keep of a step travels to the host together.
 """
 
 import copy
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,42 +19,30 @@ from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.histogram import BINS, Histogram
 from trainsmith.inspection.layers import FLAT_SLOPE, LayerStatistics, is_elementwise
+from trainsmith.inspection.sampling import sample
 
-SAMPLE = 4096
-"""Histogram and saturation look at so many evenly spaced values of a layer; all else looks at every value."""
-ROWS, COLUMNS = 128, 512
-"""The effective rank looks at so many examples, and at so many evenly spaced values of each."""
+RANK_VALUES = 32_768
+"""The effective rank looks at so many values: of 128 examples 256 each."""
+SELDOM = ("effective_rank", "running_shift", "twins")
 DEAD_AFTER = 1000
 """A unit is dead, or always on, if it was so on at least so many measured examples in a row."""
 _REACH, _POINTS = 16.0, 8000
-_NUMBERS = (
-    "mean",
-    "between",
-    "within",
-    "zeros",
-    "dead",
-    "always_on",
-    "seen",
-    "saturated",
-    "rank",
-    "shift",
-    "low",
-    "high",
-)
 
 
 @dataclass(frozen=True)
 class WatchedLayer(LayerStatistics):
     """One layer at one measured step of a training: what `LayerStatistics` holds, except `predicted`, and more.
 
-    histogram: of the values that are not exactly 0, of at most 4,096 of them. dead, always_on: share of units that
-    were 0, or above 0, on the last 1,000 measured examples or more; 0 before there were so many. variance_ratio:
-    variance of the outputs over that of the layer before, NaN for the first; input_ratio: over that of the network's
-    input, NaN where it holds whole numbers. gradient_ratio: spread of the gradient over that of the last layer.
-    effective_rank: participation ratio tr(C)^2 / tr(C^2) of the covariance C of the outputs over examples, at most
-    128 of them and 512 values of each. running_shift: for batch normalization in training, the root mean square
-    distance between running mean and batch mean, in running standard deviations, before this step; else NaN.
-    examples: how many measured examples the counts of dead units look back on.
+    mean, std, second_moment, signal, zeros, saturated, gradient: of at most 4,096 values, see `sampling.sample`.
+    histogram, gradient_histogram: of those of at most 64 examples that are not exactly 0; None for a gradient that
+    there was not. dead, always_on: share of units that were 0, or above 0, on the last 1,000 measured examples or
+    more; 0 before there were so many. variance_ratio: variance of the outputs over that of the layer before, NaN for
+    the first; input_ratio: over that of the network's input, NaN where it holds whole numbers. gradient_ratio: spread
+    of the gradient over that of the last layer. effective_rank: participation ratio tr(C)^2 / tr(C^2) of the
+    covariance C of the outputs over examples, at most 32,768 values of 128 of them. running_shift: for batch
+    normalization in training, the root mean square distance between running mean and batch mean, in running standard
+    deviations, before the step; else NaN. examples: how many measured examples the counts of dead units look back on.
+    closely: the step that histograms, effective_rank, running_shift and twins are of, -1 before there was one.
     """
 
     variance_ratio: float = math.nan
@@ -59,129 +51,128 @@ class WatchedLayer(LayerStatistics):
     effective_rank: float = math.nan
     running_shift: float = math.nan
     examples: int = 0
+    gradient_histogram: Histogram | None = None
+    closely: int = -1
 
 
 class LiveLayer:
-    """One call of a layer: what must be remembered from one measured step to the next, and this step's vector."""
+    """One call of a layer: what must be remembered from one measured step to the next, and this step's samples."""
 
     def __init__(self, name: str, layer: nn.Module) -> None:
-        self.name, self.layer = name, layer
-        self.shape: tuple[int, ...] = ()
-        self._several = False
-        self.vector: Tensor | None = None
+        self.name, self.layer, self.kind = name, layer, type(layer).__name__
+        self.parameters = sum(p.numel() for p in layer.parameters())
+        self.sample: Tensor | None = None
         self.gradient: Tensor | None = None
-        self._flat = _flat_places(layer)
-        self._silent: Tensor | None = None
-        self._on: Tensor | None = None
+        self.numbers: dict[str, Tensor] = {}
+        self._edges = _flat_edges(layer)
         self._entered: Tensor | None = None
-        self._shift: Tensor | None = None
+        self._silent = self._on = np.zeros(0)
+        self._seen = 0
+        self._seldom: dict[str, Any] = {"histogram": Histogram(0.0, 1.0, (0,) * BINS), "twins": 0.0}
 
-    @torch.no_grad()
-    def enter(self, entered: Tensor | None) -> None:
+    @property
+    def enters(self) -> bool:
+        """Whether something must be kept of what enters the layer."""
+        return (self._edges is not None and len(self._edges) > 0) or isinstance(self.layer, _BatchNorm)
+
+    def enter(self, entered: Tensor | None, closely: bool) -> None:
         """Before the layer runs, as it may write over its input or its running statistics."""
-        self._entered = self._shift = None
-        if entered is None or not entered.is_floating_point():
+        self.numbers = {}
+        if entered is None or not entered.is_floating_point() or not entered.numel():
             return
-        if self._flat is not None:
-            self._entered = _sample(entered).float().clone()
-        if isinstance(self.layer, _BatchNorm) and self.layer.training and self.layer.running_mean is not None:
-            assert self.layer.running_var is not None
-            mean = entered.detach().float().mean([i for i in range(entered.ndim) if i != 1])
-            distance = (mean - self.layer.running_mean).square() / (self.layer.running_var + self.layer.eps)
-            self._shift = distance.mean().sqrt()
+        if self._edges is not None:
+            self._entered = sample(entered)
+        elif closely and isinstance(self.layer, _BatchNorm) and self.layer.training:
+            self.numbers |= _shift(self.layer, entered.detach().float())
 
-    @torch.no_grad()
-    def leave(self, left: Tensor, channels: int) -> None:
+    def leave(self, left: Tensor, channels: int, closely: bool) -> None:
         """After the layer ran. channels: the axis of its units."""
         x = left.detach()
-        x = x if x.dtype == torch.float64 else x.float()
-        self.shape, self._several = tuple(x.shape[1:]), len(x) > 1
-        mean = x.mean(0)
-        centre, within = mean.mean(), _size(x - mean)  # several times faster on a CPU than var_mean over axis 0
-        dead, always, seen, zeros = self._count(x, channels)
-        sample = _sample(x)
-        used = (sample != 0) & sample.isfinite()
-        low = torch.where(used, sample, math.inf).amin()
-        high = torch.where(used, sample, -math.inf).amax()
-        nothing = torch.full_like(centre, math.nan)
-        numbers = [
-            centre,
-            _size(mean - centre),
-            within,
-            zeros,
-            dead,
-            always,
-            seen,
-            self._saturated(sample, nothing),
-            _effective_rank(x) if x.ndim > 1 and len(x) > 1 else nothing,
-            nothing if self._shift is None else self._shift,
-            low,
-            high,
-        ]
-        self.vector = torch.cat([torch.stack([n.to(x.dtype) for n in numbers]), _counts(sample, used, low, high)])
-        self.gradient = None
+        if not self.enters:
+            self.numbers = {}
+        self.shape, self.examples, self.gradient = x.shape[1:], len(x), None
+        self.sample = sample(x)
+        others = _all_but(channels, x.ndim)
+        self.numbers["low"], self.numbers["high"] = x.amin(others), x.amax(others)
+        if self._edges is not None and self._entered is not None and self._entered.shape == self.sample.shape:
+            self._edges = self._edges.to(x.device)
+            self.numbers["saturated"] = (torch.bucketize(self._entered, self._edges) & 1).float().mean()
+        self._entered = None
+        if closely and x.ndim > 1 and len(x) > 1:
+            with torch.autocast(x.device.type, enabled=False):
+                self.numbers["effective_rank"] = _effective_rank(sample(x, RANK_VALUES))
 
-    @torch.no_grad()
     def back(self, gradient: Tensor) -> None:
         """The loss's gradient for what left the layer."""
         g = gradient.detach()
-        assert self.vector is not None
-        g = g.to(self.vector.dtype)
-        self.gradient = _size(g - g.mean()).reshape(1)
+        self.gradient = sample(g)
+        self.numbers["gradient_sum"] = g.sum(dtype=torch.promote_types(g.dtype, torch.float32))
 
-    def _count(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
-        """Shares of dead and always-on units, the examples they were counted over, and the share of zeros."""
-        others = [i for i in range(x.ndim) if i != channels] if x.ndim > 1 else [0]
-        lowest, highest = x.amin(others), x.amax(others)
-        examples = len(x)
-        if self._silent is None or self._on is None or self._silent.shape != lowest.shape:
-            self._silent, self._on = torch.zeros_like(lowest), torch.zeros_like(lowest)
-            self._seen = 0
-        self._seen += examples
-        self._silent = (self._silent + examples) * ((lowest == 0) & (highest == 0))
-        self._on = (self._on + examples) * (lowest > 0)
-        dead, always = ((c >= DEAD_AFTER).to(x.dtype).mean() for c in (self._silent, self._on))
-        zeros = 1 - torch.count_nonzero(x).to(x.dtype) / x.numel()
-        return dead, always, torch.full_like(dead, min(self._seen, 2**24)), zeros
+    def read(
+        self,
+        step: int,
+        own: Sequence[float],
+        gradient: Sequence[float] | None,
+        numbers: dict[str, np.ndarray],
+        histograms: tuple[Histogram, Histogram | None] | None,
+        reference: tuple[float, float, float],
+    ) -> WatchedLayer:
+        """The statistics, from what came to the host.
 
-    def _saturated(self, left: Tensor, nothing: Tensor) -> Tensor:
-        if self._flat is None or self._entered is None or self._entered.shape != left.shape:
-            return nothing
-        self._flat = self._flat.to(left.device)
-        place = ((self._entered + _REACH) * (_POINTS / (2 * _REACH))).floor().nan_to_num(0)
-        flat = self._flat[place.clamp(0, _POINTS - 1).long()] & (left != 0)
-        return flat.to(left.dtype).mean()
-
-    def read(self, numbers: list[float], gradient: float, twins: float) -> WatchedLayer:
-        """The statistics, from this step's vector on the host."""
-        v = dict(zip(_NUMBERS, numbers, strict=False))
-        counts = tuple(int(c) for c in numbers[len(_NUMBERS) :])
-        low, high = (v["low"], v["high"]) if v["high"] >= v["low"] else (0.0, 0.0)
-        saturated = v["saturated"]
-        variance = v["between"] ** 2 + v["within"] ** 2
+        own, gradient: mean, variance between and within units, and share of zeros of outputs and gradient.
+        histograms: theirs, at a step that is looked at closely. reference: variance of the layer before and of the
+        network's input, spread of the last layer's gradient.
+        """
+        mean, between, within, zeros = own
+        variance, spread = between + within, math.nan if gradient is None else math.sqrt(gradient[1] + gradient[2])
+        low, high = numbers["low"], numbers["high"]
+        dead, always_on = self._count(low, high)
+        if histograms is not None:
+            self._seldom = {
+                "histogram": histograms[0],
+                "gradient_histogram": histograms[1],
+                "closely": step,
+                "twins": 0.0,
+            }
+            self._seldom |= {n: float(numbers[n]) for n in SELDOM if n in numbers}
         return WatchedLayer(
             name=self.name,
-            kind=type(self.layer).__name__,
-            shape=self.shape,
-            mean=v["mean"],
+            kind=self.kind,
+            shape=tuple(self.shape),
+            mean=mean,
             std=math.sqrt(variance),
-            second_moment=variance + v["mean"] ** 2,
-            signal=v["within"] ** 2 if self._several else math.nan,
-            zeros=v["zeros"],
-            dead=v["dead"],
-            always_on=v["always_on"],
-            saturated=None if math.isnan(saturated) else saturated,
-            gradient=gradient,
+            second_moment=variance + mean**2,
+            signal=within if self.examples > 1 else math.nan,
+            zeros=zeros,
+            dead=dead,
+            always_on=always_on,
+            saturated=self._share_saturated(numbers),
+            gradient=spread,
             predicted=None,
-            twins=twins,
-            parameters=sum(p.numel() for p in self.layer.parameters()),
-            finite=math.isfinite(v["mean"]),
-            gradient_finite=self.gradient is None or math.isfinite(gradient),
-            histogram=Histogram(low, high if high > low else low + 1e-3 * max(1.0, abs(low)), counts),
-            effective_rank=v["rank"],
-            running_shift=v["shift"],
-            examples=int(v["seen"]),
+            parameters=self.parameters,
+            finite=math.isfinite(low.min()) and math.isfinite(high.max()),
+            gradient_finite="gradient_sum" not in numbers or math.isfinite(numbers["gradient_sum"]),
+            variance_ratio=_ratio(variance, reference[0]),
+            input_ratio=_ratio(variance, reference[1]),
+            gradient_ratio=_ratio(spread, reference[2]),
+            examples=self._seen,
+            **self._seldom,
         )
+
+    def _count(self, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+        """Shares of units that are dead and always on, with this step's lowest and highest value of each unit."""
+        if self._silent.shape != low.shape:
+            self._silent, self._on, self._seen = np.zeros(low.shape), np.zeros(low.shape), 0
+        self._seen += self.examples
+        self._silent = (self._silent + self.examples) * ((low == 0) & (high == 0))
+        self._on = (self._on + self.examples) * (low > 0)
+        dead, on = (np.count_nonzero(c >= DEAD_AFTER) / c.size for c in (self._silent, self._on))
+        return dead, on
+
+    def _share_saturated(self, numbers: dict[str, np.ndarray]) -> float | None:
+        if "saturated" in numbers:
+            return float(numbers["saturated"])
+        return 0.0 if self._edges is not None and not len(self._edges) else None
 
 
 def unit_axis(layer: nn.Module, ndim: int) -> int:
@@ -190,8 +181,17 @@ def unit_axis(layer: nn.Module, ndim: int) -> int:
     return 1 if ndim == 2 or ndim > 3 or channels else ndim - 1
 
 
-def _flat_places(layer: nn.Module) -> Tensor | None:
-    """Where on a grid from -16 to 16 an activation function's slope is under 5 % of its largest; None for others."""
+@lru_cache(maxsize=64)
+def _all_but(axis: int, ndim: int) -> list[int]:
+    return [i for i in range(ndim) if i != axis] if ndim > 1 else [0]
+
+
+def _flat_edges(layer: nn.Module) -> Tensor | None:
+    """Where an activation function turns flat, and where it ends to be so, in turns; None for other layers.
+
+    Flat: its slope is under 5 % of its largest, and it is not 0 there; seen on a grid from -16 to 16, beyond which it
+    goes on as at the ends.
+    """
     alone = copy.copy(layer)  # without anybody's hooks, and on the CPU
     alone._buffers = {name: None if b is None else b.detach().cpu().clone() for name, b in layer._buffers.items()}
     alone._forward_hooks, alone._forward_pre_hooks = OrderedDict(), OrderedDict()
@@ -199,40 +199,35 @@ def _flat_places(layer: nn.Module) -> Tensor | None:
     if not is_elementwise(alone):
         return None
     # the middles of the cells, none of them at 0, where many functions have their kink
-    x = ((torch.arange(_POINTS) + 0.5) * (2 * _REACH / _POINTS) - _REACH).requires_grad_()
+    width = 2 * _REACH / _POINTS
+    x = ((torch.arange(_POINTS) + 0.5) * width - _REACH).requires_grad_()
     with torch.enable_grad():
-        slope = torch.autograd.grad(alone(x * 1).sum(), x)[0].abs()
-    return slope < FLAT_SLOPE * slope.max()
+        y = alone(x * 1)
+        slope = torch.autograd.grad(y.sum(), x)[0].abs()
+    flat = ((slope < FLAT_SLOPE * slope.max()) & (y != 0)).int()
+    edges = x.detach()[1:][flat.diff() != 0] - width / 2
+    return torch.cat([torch.full((1,), -math.inf), edges]) if flat[0] else edges
 
 
-def _size(x: Tensor) -> Tensor:
-    """The root of the mean square."""
-    return torch.linalg.vector_norm(x) / math.sqrt(x.numel())
+def _shift(layer: _BatchNorm, entered: Tensor) -> dict[str, Tensor]:
+    """How far a batch normalization's running mean is from the batch's, if it keeps one."""
+    if layer.running_mean is None or layer.running_var is None:
+        return {}
+    mean = entered.mean([i for i in range(entered.ndim) if i != 1])
+    distance = (mean - layer.running_mean).square() / (layer.running_var + layer.eps)
+    return {"running_shift": distance.mean().sqrt()}
 
 
-def _sample(x: Tensor) -> Tensor:
-    """At most SAMPLE evenly spaced values; the stride shares no factor with the sizes, so that no unit is left out."""
-    flat, stride = x.detach().reshape(-1), max(1, math.ceil(x.numel() / SAMPLE))
-    while stride > 1 and math.gcd(stride, x.numel()) > 1:
-        stride += 1
-    return flat[::stride]
+def _effective_rank(rows: Tensor) -> Tensor:
+    """tr(C)^2 / tr(C^2) of rows, which are written over.
 
-
-def _counts(values: Tensor, used: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """How many of the used values lie in each of the 30 equal bins from low to high."""
-    width = (high - low).clamp_min(torch.finfo(values.dtype).tiny) / BINS
-    bins = ((values - low) / width).nan_to_num(0, 0, 0).clamp(0, BINS - 1).long()
-    return torch.zeros(BINS, dtype=values.dtype, device=values.device).scatter_add_(0, bins, used.to(values.dtype))
-
-
-def _effective_rank(x: Tensor) -> Tensor:
-    """tr(C)^2 / tr(C^2), from the examples' inner products, which have the covariance's eigenvalues."""
-    rows = x[:ROWS].reshape(min(len(x), ROWS), -1)
-    stride = max(1, math.ceil(rows.shape[1] / COLUMNS))
-    while stride > 1 and math.gcd(stride, rows.shape[1]) > 1:
-        stride += 1
-    rows = rows[:, ::stride]
-    rows = rows - rows.mean(0)
-    rows = rows / rows.abs().amax().clamp_min(torch.finfo(x.dtype).tiny)  # its square may not underflow
+    From the examples' inner products, which have the covariance's eigenvalues.
+    """
+    rows -= rows.mean(0)
     products = rows @ rows.T
+    products /= products.amax().clamp_min(torch.finfo(rows.dtype).tiny)  # its square may not underflow
     return products.diagonal().sum().square() / products.square().sum()
+
+
+def _ratio(value: float, reference: float) -> float:
+    return value / reference if reference > 0 else math.nan

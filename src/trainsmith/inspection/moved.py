@@ -1,13 +1,19 @@
 """What one optimizer step did to each parameter: norms, gradients, updates, the optimizer's own state."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.layers import MOST_UNITS
+from trainsmith.inspection.sampling import in_single_precision
+
+SAMPLED = 4096
+"""A step that is not looked at closely looks at so many evenly spaced values of a larger parameter."""
 
 
 @dataclass(frozen=True)
@@ -39,44 +45,62 @@ class Moved:
         self.optimizer = optimizer
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         self.named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) in held]
-        self._before: list[Tensor] = []
+        self._copies: list[Tensor] = []
+        self._closely = True
+        self._stuck: list[bool] = []
 
     @torch.no_grad()
-    def before(self) -> None:
-        """Keep the parameters as they are."""
-        self._before = [p.detach().clone() for _, p in self.named]
+    def before(self, closely: bool) -> None:
+        """Keep the parameters, or a sample of them, as they are."""
+        self._closely = closely
+        self._copies = [p.clone() for p in self._looked_at([p.detach() for _, p in self.named])]
+
+    def _looked_at(self, tensors: list[Tensor]) -> list[Tensor]:
+        return tensors if self._closely else [_spaced(t) for t in tensors]
 
     @torch.no_grad()
-    def after(self) -> Tensor:
-        """Five numbers a parameter, on the device: norm, update, norm after it, gradient, the state's norm."""
-        parameters = [p.detach() for _, p in self.named]
-        if len(self._before) != len(parameters):  # the watch began inside this step
-            self._before = [p.clone() for p in parameters]
-        norms = [_norms(self._before), _norms(list(torch._foreach_sub(parameters, self._before))), _norms(parameters)]
-        self._before = []
-        nothing = torch.full((), math.nan)
+    def after(self, closely: bool) -> Tensor:
+        """Four numbers of each parameter (4, parameters), on the device: norm before, update, gradient, and the sum of
+        the norms of what the optimizer remembers of it."""
+        if not self._copies:  # the watch began inside this step
+            self.before(closely)
+        nothing = torch.full((), math.nan, device=self._copies[0].device)
+        norms = [*torch._foreach_norm(self._copies)]
+        torch._foreach_sub_(self._copies, self._looked_at([p.detach() for _, p in self.named]))
+        norms += torch._foreach_norm(self._copies)
         gradients = [p.grad for _, p in self.named]
-        there = iter(_norms([_dense(g) for g in gradients if g is not None]))
-        norms.append([next(there) if g is not None else nothing for g in gradients])
+        each = _norms([_dense(g) for g in gradients if g is not None])
+        norms += [nothing if g is None else next(each) for g in gradients]
         states = [_state(self.optimizer, p) for _, p in self.named]
-        each = iter(_norms([t.detach() for held in states for t in held]))
-        norms.append([sum((next(each).float() for _ in held), torch.zeros(())) if held else nothing for held in states])
-        device = parameters[0].device
-        return torch.stack([torch.stack([n.to(device, torch.float32) for n in row]) for row in norms]).flatten()
+        each = _norms(self._looked_at([t.detach() for held in states for t in held]))
+        norms += [sum((next(each) for _ in held), start=nothing.new_zeros(())) for held in states]
+        self._copies = []
+        return torch.stack(in_single_precision(norms, nothing.device)).view(-1, len(self.named))
 
-    def read(self, numbers: list[float]) -> tuple[WatchedParameter, ...]:
+    def read(self, numbers: list[list[float]]) -> tuple[WatchedParameter, ...]:
         """From `after`'s numbers, moved to the host."""
-        count = len(self.named)
-        rows = [numbers[i * count : (i + 1) * count] for i in range(5)]
+        if self._closely:
+            self._stuck = [update == 0 for update in numbers[1]]
         out = []
-        for (name, p), before, update, after, gradient, state in zip(self.named, *rows, strict=True):
-            without, remembered = p.grad is None, any(True for _ in _state(self.optimizer, p))
-            ratio = update / before if before > 0 else math.nan
+        for (name, p), before, update, gradient, state, stuck in zip(self.named, *numbers, self._stuck, strict=True):
+            ratio, finite = update / before if before > 0 else math.nan, math.isfinite(before + update)
+            times = 1 if self._closely else math.sqrt(p.numel() / _spaced(p).numel())
             out.append(WatchedParameter(
-                name, tuple(p.shape), before, gradient, update, ratio, math.isfinite(after),
-                without or math.isfinite(gradient), not remembered or math.isfinite(state), update == 0,
+                name, p.shape, before * times, gradient, update * times, ratio, finite,
+                p.grad is None or math.isfinite(gradient), math.isfinite(state), stuck and update == 0,
             ))  # fmt: skip
         return tuple(out)
+
+
+def _spaced(t: Tensor) -> Tensor:
+    """At most 4,096 evenly spaced values of a tensor; the stride shares no factor with its last axis."""
+    if t.numel() <= SAMPLED:
+        return t
+    flat = t.view(-1) if t.is_contiguous() else t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).reshape(-1)
+    step = -(-t.numel() // SAMPLED)
+    while math.gcd(step, t.shape[-1]) > 1:
+        step += 1
+    return flat[::step]
 
 
 def _state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> list[Tensor]:
@@ -85,36 +109,54 @@ def _state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> list[Tensor]:
     return [t for t in remembered if isinstance(t, Tensor) and t.is_floating_point()]
 
 
-def _norms(tensors: list[Tensor]) -> list[Tensor]:
-    return list(torch._foreach_norm(tensors)) if tensors else []
+def _norms(tensors: list[Tensor]) -> Iterator[Tensor]:
+    return iter(torch._foreach_norm(tensors) if tensors else [])
 
 
 def _dense(gradient: Tensor) -> Tensor:
     return gradient.coalesce().values() if gradient.is_sparse else gradient
 
 
+def alike(layer: nn.Module) -> Tensor | None:
+    """How many pairs of a weight layer's units agree in 64 of their incoming weights; None for other layers.
+
+    Where there is none, no units are equal, and `twin_share` need not look at all of their weights.
+    """
+    weight = layer._parameters.get("weight")
+    if not isinstance(layer, (nn.Linear, _ConvNd)) or weight is None or not 2 <= len(weight) <= MOST_UNITS:
+        return None
+    rows = weight.detach().flatten(1)
+    rows = rows[:, :: -(-rows.shape[1] // 64)].float()
+    return _near(rows, 1e-6, _projection(rows.shape[1], rows.device))[1].sum()
+
+
 @torch.no_grad()
-def twin_share(layer: nn.Module) -> Tensor | None:
-    """Share of a weight layer's units equal to another in incoming weights and gradient; None for other layers.
+def twin_share(layer: nn.Module) -> float:
+    """Share of a weight layer's units equal to another in incoming weights and gradient.
 
     Two fixed projections of the units are compared instead of every pair: equal units have equal ones.
     """
-    weight = layer._parameters.get("weight")
-    if (
-        not isinstance(layer, (nn.Linear, _ConvNd))
-        or weight is None
-        or weight.grad is None
-        or not 2 <= len(weight) <= MOST_UNITS
-    ):
-        return None
-    rows = [t.detach().flatten(1).float() for t in (weight, weight.grad)]
-    angle = torch.arange(1, rows[0].shape[1] + 1, device=weight.device, dtype=torch.float32)
-    onto = torch.stack([torch.cos(angle * 1.7), torch.sin(angle.square() * 0.61)], 1)
-    found = [r @ onto for r in rows]
-    order = found[0][:, 0].argsort()
-    same = torch.ones(len(weight) - 1, dtype=torch.bool, device=weight.device)
-    for projected, whole, tolerance in zip(found, rows, (1e-6, 1e-3), strict=True):
-        near = projected[order].diff(dim=0).abs().amax(1)
-        same &= near <= tolerance * whole.norm(dim=1).max()
+    weight = layer._parameters["weight"]
+    if weight is None or weight.grad is None:
+        return 0.0
+    rows, gradients = (t.detach().flatten(1).float() for t in (weight, weight.grad))
+    onto = _projection(rows.shape[1], rows.device)
+    order, same = _near(rows, 1e-6, onto)
+    same &= _near(gradients, 1e-3, onto, order)[1]
     end = same.new_zeros(1)
-    return (torch.cat([same, end]) | torch.cat([end, same])).float().mean()
+    return float((torch.cat([same, end]) | torch.cat([end, same])).float().mean())
+
+
+def _near(rows: Tensor, tolerance: float, onto: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """An order of the rows, by their first projection unless it is given, and which rows equal the next in it."""
+    projected = rows @ onto
+    order = projected[:, 0].argsort() if order is None else order
+    largest = rows.square().sum(1).amax().sqrt()
+    return order, projected[order].diff(dim=0).abs().amax(1) <= tolerance * largest
+
+
+@lru_cache(maxsize=256)
+def _projection(columns: int, device: torch.device) -> Tensor:
+    """Two fixed directions (columns, 2)."""
+    angle = torch.arange(1, columns + 1, device=device, dtype=torch.float32)
+    return torch.stack([torch.cos(angle * 1.7), torch.sin(angle.square() * 0.61)], 1)
