@@ -1,6 +1,8 @@
 """The command as a person uses it: what they type, what they see, and what a mistake says."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -245,3 +247,12 @@ def test_a_study_in_a_file_is_compared_and_what_it_came_to_asks_the_same(run, tm
     mixed = run("compare", "mine.toml", "--trials", "3")
     assert mixed.exit_code == 2
     assert "write trials into 'mine.toml'" in mixed.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As in trainsmith techniques --json | head -1."""
+    command = [sys.executable, "-m", "trainsmith.cli", "techniques", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert said == ""

@@ -19,6 +19,8 @@ class Command(click.Group):
         except InvalidInput as error:
             click.echo(f"trainsmith: error: {error}", err=True)
             ctx.exit(2)
+        except BrokenPipeError:  # whoever read the output, such as head, has enough: click ends in silence
+            raise
         except OSError as error:
             click.echo(f"trainsmith: error: {error.strerror or error}: {error.filename or ''}", err=True)
             ctx.exit(2)
