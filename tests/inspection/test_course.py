@@ -107,7 +107,7 @@ def test_what_training_mends_is_said():
     mended[0] = nn.Linear(100, 100)
     nn.init.normal_(mended[0].weight, std=0.02**0.5)
     mended[0].bias.data[:] = 0
-    mended[0].bias.data[:20] = -1000
+    mended[0].bias.data[:30] = -1000
     steps = torch.optim.SGD([mended[0].bias], 0.5, weight_decay=1.99)  # halves the biases at each step and more
     found = inspect(mended, (x, y), optimizer=steps, steps=3, every=1)
     assert ("dead units", "1") in found.course.gone

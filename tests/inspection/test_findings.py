@@ -110,9 +110,9 @@ def with_dead(units, examples=200):
     return found(network, tuple(t[:examples] for t in batch()))
 
 
-def test_dead_units_are_found_beyond_a_tenth_and_with_examples_enough():
-    assert "dead units" not in with_dead(10)
-    assert with_dead(11)["dead units"] == ["1"]
+def test_dead_units_are_found_beyond_a_fifth_and_with_examples_enough():
+    assert "dead units" not in with_dead(20)
+    assert with_dead(21)["dead units"] == ["1"]
     assert "dead units" not in with_dead(50, examples=99)
     assert with_dead(50, examples=100)["dead units"] == ["1"]
 

@@ -140,3 +140,37 @@ def test_the_noise_of_batch_statistics_is_that_of_drawn_batches():
     of_spread = drawn.var((1, 3)).sqrt().log().var(0)
     assert _noise(x, size) == pytest.approx(float((of_mean + of_spread).median()), rel=0.12)
     assert _noise(torch.randn(5000, 20, generator=generator), 8) == pytest.approx(1.5 / 8, rel=0.05)
+
+
+def lagging(momentum):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(100, 32), nn.BatchNorm1d(32, momentum=momentum), nn.ReLU(), nn.Linear(32, 10))
+    x, y = batch()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for i in range(60):
+        rows = slice(50 * (i % 10), 50 * (i % 10) + 50)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(x[rows] * 3 + 2), y[rows]).backward()
+        optimizer.step()
+    return network, (x * 3 + 2, y)
+
+
+def test_averages_that_lag_behind_make_evaluation_worse():
+    network, data = lagging(0.001)
+    finding = found(network, data)["evaluation differs"]
+    with torch.no_grad():
+        trained = float(nn.functional.cross_entropy(network.train()(data[0]), data[1]))
+    assert finding.layer == "1"
+    assert finding.threshold > trained
+    network, data = lagging(0.001)
+    with torch.no_grad():
+        assert finding.value == pytest.approx(float(nn.functional.cross_entropy(network.eval()(data[0]), data[1])))
+    assert "evaluation differs" not in found(*lagging(0.1))
+
+
+def test_averages_that_never_saw_data_are_left_alone_and_so_is_dropout():
+    network, data = lagging(0.001)
+    network[1].num_batches_tracked.zero_()
+    assert "evaluation differs" not in found(network, data)
+    network, (x, y) = lagging(0.1)
+    assert "evaluation differs" not in found(nn.Sequential(*network[:3], nn.Dropout(0.9), network[3]), (x, y))

@@ -143,3 +143,14 @@ def test_what_saves_weights_on_purpose_is_no_fault():
 
 def test_a_healthy_stack_has_none_of_these():
     assert not found(stack(0.02**0.5, nn.ReLU), batch())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_data_that_are_not_finite_are_blamed_instead_of_a_layer(value):
+    x, y = draws(50, 30), draws(50, 3, seed=2)
+    x[7, 2] = x[9, 0] = value
+    inspection = inspect(first(30), (x, y))
+    (finding,) = inspection.findings
+    assert (finding.layer, finding.short, finding.value) == ("inputs", "not finite", 2)
+    assert "2 NaN or infinite numbers, in 2 of 50 examples" in finding.words
+    assert found(first(30), (draws(50, 30), torch.where(y > 2, value, y)))["not finite"].layer == "targets"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainsmith.inspection.trials import train
 from zoo.case import Case, Given
 from zoo.examples import Examples, examples
 from zoo.healthy import OPTIMIZERS, whole
@@ -101,6 +102,11 @@ def _of_depth() -> Iterator[Case]:
     for fault, data, depth, activation, std in rows:
         build = functools.partial(mlp, depth=depth, width=100, activation=activation, how=std)
         yield Case(fault, f"{depth} x 100 {activation}, {std}, {data}", functools.partial(_made, _plain, build, data))
+    for data, depth, width in (("digits", 80, 100), ("mnist", 70, 100), ("wine", 90, 100), ("breast-cancer", 100, 64),
+                               ("diabetes", 80, 64), ("text", 80, 100)):  # fmt: skip
+        build = functools.partial(mlp, depth=depth, width=width, how="he")
+        case = functools.partial(_made, _plain, build, data)
+        yield Case("examples look alike", f"{depth} x {width} relu he, {data}", case)
     for fault, std, depth, activation in (
         ("signal vanishes", "0.01", 6, "relu"), ("signal explodes", "1.0", 5, "relu"),
         ("signal explodes", "0.6", 6, "gelu"), ("gradient explodes", "0.7", 7, "relu"),
@@ -260,6 +266,88 @@ def _without_extra(module: nn.Module, x: Any) -> Any:
     return x
 
 
+def _not_finite(how: str, module: nn.Module, data: Examples) -> Given:
+    """A weight that is NaN or infinite; numbers of the data that are; a division by the batch's smallest number."""
+    x, y = data.x.clone(), data.y
+    if how == "weight":
+        with torch.no_grad():
+            _weights(module)[1].weight.flatten()[3] = torch.nan
+    elif how == "infinite weight":
+        with torch.no_grad():
+            _weights(module)[-1].weight.flatten()[0] = torch.inf
+    elif how == "data":
+        x.flatten(1)[5, 2] = torch.nan
+    else:
+        module = nn.Sequential(module, _Logarithm())
+    return _plain(module, dataclasses.replace(data, x=x, y=y))
+
+
+class _Logarithm(nn.Module):
+    """log(1 - softmax), of which a sure prediction is minus infinity."""
+
+    def forward(self, x: Any) -> Any:
+        return torch.log(1 - torch.softmax(1000 * x, -1))
+
+
+class _Before(nn.Module):
+    """What somebody put between the last layer and the loss, or in front of the first layer."""
+
+    def __init__(self, inner: nn.Module, how: str) -> None:
+        super().__init__()
+        self.inner, self.how = inner, how
+
+    def forward(self, x: Any) -> Any:
+        if self.how == "mixed examples":
+            x = x.roll(1, 0)  # a transpose gone wrong: each row gets the numbers of another
+        out = self.inner(x)
+        if self.how == "softmax":
+            return torch.softmax(out, -1)
+        return torch.sigmoid(out) if self.how == "sigmoid" else -torch.relu(out) if self.how == "relu" else out
+
+
+def _unlearnable(how: str, module: nn.Module, data: Examples) -> Given:
+    return _only("optimizer", whole(_Before(module, how), data))
+
+
+class _Broadcast:
+    """Squared error of (n, 1) outputs and (n,) targets: each output is compared with every target."""
+
+    def __call__(self, outputs: Any, y: Any) -> Any:
+        return (outputs.reshape(-1, 1) - y.reshape(1, -1)).square().mean()
+
+
+def _broadcast(module: nn.Module, data: Examples) -> Given:
+    return dataclasses.replace(_only("optimizer", whole(module, data)), loss=_Broadcast())
+
+
+def _lagging(momentum: float, module: nn.Module, data: Examples) -> Given:
+    """Averages that never followed the training, or followed a last batch of something else alone."""
+    for m in module.modules():
+        if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            m.momentum = momentum
+    train(module, torch.optim.Adam(module.parameters(), 1e-2), data.x, data.y, None, 64, 100)
+    if momentum == 1.0:
+        with torch.no_grad():
+            module(data.x[:32] * 5 + 3)
+    return _plain(module, data)
+
+
+def _few_a_batch(size: int, module: nn.Module, data: Examples) -> Given:
+    """Targets of noise alone, at weights where the gradient of all examples is small, and batches of one or two."""
+    order = torch.randperm(len(data.y), generator=torch.Generator().manual_seed(5))
+    data = dataclasses.replace(data, y=data.y[order])
+    train(module, torch.optim.SGD(module.parameters(), 0.05), data.x, data.y, None, len(data.x), 150)
+    return _small_batches(size, module, data)
+
+
+def _alike(module: nn.Module, data: Examples) -> Given:
+    """Biases so large that every example lights the same units."""
+    for layer in _weights(module)[:-1]:
+        with torch.no_grad():
+            layer.bias.copy_(80 * torch.rand(len(layer.bias)) * layer.weight.flatten(1).norm(dim=1))
+    return _plain(module, data)
+
+
 def _left_out(module: nn.Module, data: Examples) -> Given:
     """An optimizer made before the last layer was put in."""
     last = {id(p) for p in _weights(module)[-1].parameters()}
@@ -284,8 +372,14 @@ def _poisoned(rule: str, module: nn.Module, data: Examples) -> Given:
 # ---- faults seen by trying ----
 
 
+def _only(kept: str, given: Given) -> Given:
+    """Of what `whole` gives only the optimizer, or only what is held back: what the fault's detector needs."""
+    left_out = {"optimizer": "validation", "validation": "optimizer"}[kept]
+    return dataclasses.replace(given, more={k: v for k, v in given.more.items() if k != left_out})
+
+
 def _rate(rule: str, rate: float, module: nn.Module, data: Examples) -> Given:
-    given = whole(module, data, rule)
+    given = _only("optimizer", whole(module, data, rule))
     for group in given.more["optimizer"].param_groups:
         group["lr"] = rate
     return given
@@ -296,19 +390,19 @@ def _shuffled(module: nn.Module, data: Examples) -> Given:
     generator = torch.Generator().manual_seed(3)
     held = data.held[1][torch.randperm(len(data.held[1]), generator=generator)]
     y = data.y[torch.randperm(len(data.y), generator=generator)]
-    return whole(module, dataclasses.replace(data, y=y, held=(data.held[0], held)))
+    return _only("validation", whole(module, dataclasses.replace(data, y=y, held=(data.held[0], held))))
 
 
 def _off_by_some(module: nn.Module, data: Examples) -> Given:
     """Targets read off by seven rows in what is trained on."""
-    return whole(module, dataclasses.replace(data, y=data.y.roll(7)))
+    return _only("validation", whole(module, dataclasses.replace(data, y=data.y.roll(7))))
 
 
 def _leaking(share: float, module: nn.Module, data: Examples) -> Given:
     count = min(len(data.x), max(4, round(share * len(data.held[1]))))
     x, y = data.held[0].clone(), data.held[1].clone()
     x[:count], y[:count] = data.x[:count], data.y[:count]
-    return whole(module, dataclasses.replace(data, held=(x, y)))
+    return _only("validation", whole(module, dataclasses.replace(data, held=(x, y))))
 
 
 def _with(plant: Callable[..., Given], *values: Any) -> dict[str, Plant]:
@@ -327,7 +421,16 @@ BATCHES = _with(_small_batches, 2, 4)
 NOISY = ["perceptron, digits", "deep perceptron, mnist", "perceptron, breast-cancer", "perceptron, diabetes",
          "residual, mnist"]  # fmt: skip
 """Where batches of two or four are too few: over many positions the moments of even two pictures are sure."""
-NORMS = (STATISTICS, BATCHES)
+LAGGING = _with(_lagging, 0.001, 1.0)
+LAGGED = [
+    "perceptron, digits",
+    "deep perceptron, mnist",
+    "convolutions, cifar10",
+    "convolutions, digits",
+    "resnet, digits",
+]
+NORMS = (STATISTICS, BATCHES, LAGGING)
+BIASED = [*RELU, "perceptron, diabetes"]
 AT_ONCE: list[tuple[str, dict[str, Plant], Any]] = [
     ("dead units", {"biases": _dead_bias}, RELU),
     ("dead units", {"a rate too high": _dead_by_training}, RELU[:3]),
@@ -339,12 +442,28 @@ AT_ONCE: list[tuple[str, dict[str, Plant], Any]] = [
     ("wrong initial loss", {"a bias": _last_bias}, CLASSES),
     ("wrong initial loss", {"raw targets": _raw_targets}, ["perceptron, diabetes"]),
     ("missing non-linearity", _with(_without_activation, 0, 1, -1), [n for n in FEW if "transformer" not in n]),
+    ("examples look alike", {"biases": _alike}, BIASED),
     ("batch norm's statistics", STATISTICS, NORMALIZED),
+    ("evaluation differs", LAGGING, LAGGED),
     ("batch norm's batches", BATCHES, NOISY),
     ("frozen", {"in the middle": _frozen}, BASES),
     ("disconnected", {"detached": _detached}, [n for n in FEW if "transformer" not in n]),
     ("disconnected", {"never called": _forgotten}, FEW),
     ("not in the optimizer", {"last layer": _left_out}, BASES),
+    ("not finite", _with(_not_finite, "weight", "infinite weight", "data"), [n for n in PLAIN if "mnist" not in n]),
+    ("not finite", _with(_not_finite, "logarithm"), RELU[:1]),
+    (
+        "batch far too small",
+        _with(_few_a_batch, 1),
+        [
+            "perceptron, digits",
+            "tanh perceptron, wine",
+            "perceptron, diabetes",
+            "residual, digits",
+            "deep perceptron, breast-cancer",
+            "transformer, text",
+        ],
+    ),
     ("optimizer's state not finite", _with(_poisoned, "adam", "momentum"), PLAIN),
 ]
 HIGH = [("adam", 1.0), ("sgd", 30.0)]
@@ -353,5 +472,18 @@ TRIED: list[tuple[str, dict[str, Plant], Any]] = [
     ("learning rate too high", {f"{r} {v:g}": functools.partial(_rate, r, v) for r, v in HIGH}, TRAINED[:7]),
     ("learning rate too low", {f"{r} {v:g}": functools.partial(_rate, r, v) for r, v in LOW}, TRAINED),
     ("labels carry no signal", {"shuffled": _shuffled, "off by seven": _off_by_some}, TRAINED),
-    ("leak between the splits", _with(_leaking, 0.05, 0.3, 1.0), TRAINED[:7]),
+    (
+        "cannot learn one batch",
+        _with(_unlearnable, "softmax", "sigmoid", "mixed examples"),
+        [
+            "perceptron, digits",
+            "wide perceptron, mnist",
+            "tanh perceptron, wine",
+            "deep perceptron, breast-cancer",
+            "convolutions, mnist",
+        ],
+    ),
+    ("cannot learn one batch", _with(_unlearnable, "sigmoid", "relu"), ["perceptron, diabetes"]),
+    ("cannot learn one batch", {"broadcast": _broadcast}, ["perceptron, diabetes"]),
+    ("leak between the splits", _with(_leaking, 0.05, 0.3, 1.0), [n for n in PLAIN if "cifar" not in n]),
 ]

@@ -113,6 +113,7 @@ def record(seen: list[Seen], seconds: float) -> dict[str, Any]:
         "command": "make zoo",
         "cases": len(seen),
         "seconds": round(seconds),
+        "seconds of all cases": round(sum(s.seconds for s in seen)),
         **{half: judged([s for s in seen if s.half == half]) for half in HALVES},
         "both": judged(seen),
         "missed or falsely alarmed": wrong,
@@ -127,13 +128,20 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--kept", type=Path, help="keep each case here as it is done, and go on from what is there")
     options = parser.parse_args()
     torch.set_num_threads(1)
     chosen = [c for c in cases() if not options.only or (c.fault or "healthy") == options.only]
-    started, seen = time.perf_counter(), []
+    started = time.perf_counter()
+    seen = _kept(options.kept)
+    done = {s.case for s in seen}
+    chosen = [c for c in chosen if str(c) not in done]
     with ProcessPoolExecutor(options.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for s in pool.map(looked_at, map(str, chosen)):
             seen.append(s)
+            if options.kept:
+                with options.kept.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(s)) + "\n")
             if s.fault not in s.found if s.fault else s.found:
                 print(
                     f"{'MISSED' if s.fault else 'FALSE ALARM'} ({s.half}, {s.seconds} s) {s.case}: {s.found}",
@@ -151,6 +159,13 @@ def main() -> int:
     rates = [row["recall"]["share"] for row in report["findings"].values() if row["recall"]["of"]]
     alarms = report["healthy with a false alarm"]["share"] or 0.0
     return int((bool(rates) and min(rates) < RECALL) or alarms > FALSE_ALARMS)
+
+
+def _kept(path: Path | None) -> list[Seen]:
+    """The cases of a run that was interrupted."""
+    if path is None or not path.exists():
+        return []
+    return [Seen(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _show(whole: dict[str, Any]) -> None:

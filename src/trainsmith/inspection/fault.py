@@ -117,6 +117,29 @@ _FAULTS = (
         advice="Make a new optimizer, and clip the gradients or skip steps whose gradients are not finite.",
     ),
     Fault(
+        "examples look alike",
+        "Daneshmand et al. 2020, Batch normalization provably avoids rank collapse for randomly initialised networks",
+        ("normalization=batch", "normalization=layer", "activation=tanh", "activation=elu"),
+    ),
+    Fault(
+        "evaluation differs",
+        "Ioffe & Szegedy 2015, Batch normalization, section 3.1: evaluation uses averages over training",
+        ("normalization=layer", "normalization=group"),
+        "Or pass the training data through once more, in training mode, before evaluating, or raise the momentum.",
+    ),
+    Fault(
+        "cannot learn one batch",
+        "Karpathy, CS231n: overfit a tiny subset of the data first",
+        advice="Look at what stands between the last layer and the loss, such as a softmax in front of cross-entropy, "
+        "and for shapes that broadcast or mix examples.",
+    ),
+    Fault(
+        "batch far too small",
+        "McCandlish et al. 2018, An empirical model of large-batch training: batch sizes against the noise scale",
+        ("optimizer=lr",),
+        "Take larger batches, or add up the gradients of several.",
+    ),
+    Fault(
         "labels carry no signal",
         "Zhang et al. 2017, Understanding deep learning requires rethinking generalization: random labels are fitted",
         advice="Look at how inputs and targets are paired: shuffled apart, sorted differently, or read off by one.",

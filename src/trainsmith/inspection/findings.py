@@ -9,7 +9,8 @@ from trainsmith.inspection.layers import LayerStatistics
 TRAINABLE = math.exp(6)
 """A signal or gradient that changes by more than this over the network does not train: depth <= 6 xi."""
 SATURATED = 0.30
-DEAD = 0.10
+DEAD = 0.20
+"""Share of dead units that is no surprise: a third of the zoo's trained controls have a layer with a tenth."""
 DEAD_TIMES = 3
 """Random weights leave as many units always on as always off; more than so many times as many off is a fault."""
 DEAD_EXAMPLES = 100

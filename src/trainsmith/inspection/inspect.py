@@ -15,6 +15,8 @@ from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.findings import of_layers
 from trainsmith.inspection.given import count, read
 from trainsmith.inspection.layers import LayerStatistics, measure
+from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise
+from trainsmith.inspection.one_batch import of_one_batch
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, Pass, record, untouched
 
@@ -31,6 +33,7 @@ class Inspection:
     findings: tuple[Finding, ...]
     loss: float
     examples: int
+    noise: NoiseScale | None = None
     course: Course | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,20 +74,28 @@ def inspect(
     with untouched(module):
         seen = record(module, x, y, loss)
         layers = measure(seen)  # calls layers on probes, which must leave no trace either
+        noise = noise_scale(module, x, y, loss) if seen.calls else None
+    with untouched(module):  # anew: the pass above has moved the averages of batch norms
+        differing = list(setup.of_evaluation(module, x, y, loss, training))
     if not seen.calls:
         raise InvalidInput("the network has no layers that can be watched: it holds no submodules that return tensors.")
-    found = [
+    broken = list(start.of_data(x, y))
+    found = broken or [
         *of_layers(layers, examples),
         *start.of_inputs(seen),
         *start.of_first_loss(seen, y, loss),
         *start.of_linear_chains(seen),
         *setup.of_parameters(module, seen, optimizer),
         *setup.of_batch_norms(seen, training, size),
+        *start.of_likeness(seen),
+        *differing,
+        *of_noise(noise, size, start.share_left(seen, y, loss)),
     ]
-    found += _tried(module, seen, x, y, loss, optimizer, validation, size)
+    if not broken:
+        found += _tried(module, seen, x, y, loss, optimizer, validation, size)
     places = {layer.name: i for i, layer in enumerate(layers)}
     ordered = tuple(sorted(found, key=lambda f: places.get(f.layer, len(places))))
-    whole = Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples)
+    whole = Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples, noise)
     if steps is None:
         return whole
     return followed(
@@ -115,6 +126,7 @@ def _tried(
     if optimizer is not None:
         broken = list(setup.of_optimizer(module, optimizer))
         found += broken or trials.of_learning_rate(module, optimizer, x, y, loss, min(size, MOST_AT_ONCE))
+        found += of_one_batch(module, x, y, loss)
     if validation is not None:
         held = read(validation)
         found += trials.of_splits(x, held)

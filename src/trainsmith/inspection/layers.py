@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.histogram import Histogram, histogram
+from trainsmith.inspection.likeness import effective_rank, likeness, similarity
 from trainsmith.inspection.meanfield import moments
 from trainsmith.inspection.record import Call, Pass
 
@@ -30,7 +31,9 @@ class LayerStatistics:
     spread of the loss's gradient for the outputs. predicted: the second moment that mean-field theory expects from
     the measured weights and inputs, None where it does not apply. twins: share of units whose incoming weights
     equal another unit's, and their gradients too. gradient_finite: whether no number of the gradient is NaN or
-    infinite. verdict: the findings on this layer in short, or "healthy".
+    infinite. verdict: the findings on this layer in short, or "healthy". effective_rank: participation ratio of the
+    outputs over examples. likeness: mean correlation of the outputs for two examples. similarity: largest |cosine|
+    between the incoming weights of two units.
     """
 
     name: str
@@ -52,6 +55,9 @@ class LayerStatistics:
     gradient_finite: bool
     histogram: Histogram
     verdict: str = "healthy"
+    effective_rank: float = math.nan
+    likeness: float = math.nan
+    similarity: float = math.nan
 
 
 def measure(seen: Pass) -> list[LayerStatistics]:
@@ -81,6 +87,9 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         finite=bool(out.isfinite().all()),
         gradient_finite=call.gradient is None or bool(call.gradient.isfinite().all()),
         histogram=histogram(call.left),
+        effective_rank=effective_rank(call.left),
+        likeness=likeness(call.left),
+        similarity=similarity(call.layer),
     )
 
 

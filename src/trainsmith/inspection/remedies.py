@@ -23,7 +23,8 @@ from trainsmith.population import Population
 
 MOST = 6
 """Remedies tried, those against the first findings first."""
-RATES = {"learning rate too high": (0.1, 0.01, 0.001), "learning rate too low": (10.0, 100.0, 1000.0)}
+RATES = {"learning rate too high": (0.1, 0.01, 0.001), "learning rate too low": (10.0, 100.0, 1000.0),
+         "batch far too small": (0.3, 0.1)}  # fmt: skip
 AS_IT_IS = "as it is"
 TORCHS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad", "NAdam": "nadam",
           "RAdam": "radam", "Adamax": "adamax"}  # fmt: skip

@@ -7,15 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.inspection.fault import Finding, finding
-from trainsmith.inspection.record import Call, Pass
+from trainsmith.inspection.given import called, over
+from trainsmith.inspection.record import Call, Loss, Pass, loss_value
+from trainsmith.inspection.start import of_constant
 
 MISMATCH, UNTOUCHED = 0.5, 0.02
 """Divergence, in nats a channel, between what reaches a batch norm and what its averages say: of averages that have
 seen data, and of those that have seen none, which fit by accident at most."""
 NOISE = 0.25
 """Variance of a batch norm's outputs due to the rest of the batch, in units of their own."""
+DIFFERS = 0.2
+"""Share of the loss, or of the best constant's if that is larger, by which evaluation mode may be worse."""
 FEW_LEFT = 0.9
 """Who freezes more than this share of all numbers trains adapters, and means it."""
 
@@ -88,6 +93,35 @@ def of_batch_norms(seen: Pass, training: Mapping[nn.Module, bool], size: int) ->
                 f"by {value:.2g} of their own variance; up to {NOISE:g} is no surprise."
             )
             yield finding("batch norm's batches", call.name, "noise of the statistics", value, NOISE, words)
+
+
+def of_evaluation(
+    module: nn.Module, x: Any, y: Any, loss: Loss | None, training: Mapping[nn.Module, bool]
+) -> Iterator[Finding]:
+    """The loss in evaluation mode against that in training mode without dropout, where batch norms have averages."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if y is None or not any(training[m] and int(m.num_batches_tracked or 0) for m in norms):
+        return
+    values = []
+    with torch.no_grad():
+        for mode in (False, True):
+            module.train(mode)
+            for m in module.modules():
+                if isinstance(m, _DropoutNd):
+                    m.eval()
+            values.append(float(loss_value(called(module, over(x, Tensor.clone)), y, loss)))
+        chance = of_constant(called(module, over(x, Tensor.clone)), y, loss)
+    evaluated, trained = values
+    scale = max(abs(trained), chance or 0.0)
+    if not math.isfinite(trained) or not evaluated - trained > DIFFERS * scale:
+        return
+    words = (
+        f"in evaluation mode the loss is {evaluated:.3g}, where batch normalization by the batch itself gives "
+        f"{trained:.3g}, without dropout in both; the difference should stay below {DIFFERS * scale:.2g}: the "
+        "averages of batch normalization do not fit the weights as they are."
+    )
+    name = next(n for n, m in module.named_modules() if m is norms[0])
+    yield finding("evaluation differs", name, "loss in evaluation", evaluated, trained + DIFFERS * scale, words)
 
 
 def _by_channel(x: Tensor) -> Tensor:

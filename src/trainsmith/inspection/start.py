@@ -11,7 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.given import tensors
 from trainsmith.inspection.layers import same_numbers
+from trainsmith.inspection.likeness import likeness
 from trainsmith.inspection.record import Call, Loss, Pass, first_tensor, loss_value
 
 SMALL, LARGE = 0.1, 5.0
@@ -27,6 +29,37 @@ FAR = 1.5
 WIDE = 10.0
 """How far their spread may be from 1, as a factor."""
 LEAST_EXAMPLES = 16
+
+
+ALIKE = 0.98
+"""Mean correlation of two examples behind the last hidden layer."""
+
+
+def of_data(x: Any, y: Tensor | None) -> Iterator[Finding]:
+    """Inputs or targets that hold NaN or infinity, which everything behind them will."""
+    for name, values in (("inputs", tensors(x)), ("targets", [] if y is None else [y])):
+        broken = [t for t in values if t.is_floating_point() and not t.isfinite().all()]
+        if broken:
+            count = sum(int((~t.isfinite()).sum()) for t in broken)
+            rows = sum(int((~t.isfinite()).flatten(1).any(1).sum()) if t.ndim > 1 else count for t in broken)
+            words = f"the {name} hold {count:,} NaN or infinite numbers, in {rows:,} of {len(broken[0]):,} examples."
+            yield finding("not finite", name, f"finite {name}", float(count), 0.0, words)
+
+
+def of_likeness(seen: Pass) -> Iterator[Finding]:
+    """Examples that can hardly be told apart where the last weight layer takes them, and could before."""
+    weights = [c for c in seen.calls if any(p.ndim > 1 for p in c.layer.parameters())]
+    first = next((c for c in weights if c.entered.is_floating_point()), None)
+    if first is None or len(weights) < 2 or len(first.entered) < LEAST_EXAMPLES:
+        return
+    before, value = likeness(first.entered), likeness(weights[-1].entered)
+    if not value > ALIKE or not before < ALIKE:
+        return
+    words = (
+        f"{weights[-1].name}: two examples have a correlation of {value:.4f} where it takes them, {before:.2g} where "
+        f"they came in; beyond {ALIKE:g} they look alike."
+    )
+    yield finding("examples look alike", weights[-1].name, "mean correlation", value, ALIKE, words)
 
 
 def of_inputs(seen: Pass) -> Iterator[Finding]:
@@ -85,7 +118,7 @@ def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[F
     output = first_tensor(seen.output)
     if y is None or output is None or not math.isfinite(seen.loss):
         return
-    chance = _of_constant(seen.output, output.detach(), y, loss)
+    chance = of_constant(seen.output, y, loss)
     if chance is None or not chance > 0:
         return
     if y.is_floating_point():
@@ -99,6 +132,12 @@ def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[F
         f"{allowed:.3g} says that it begins sure of what it cannot know (its outputs have spread {spread:.2g})."
     )
     yield finding("wrong initial loss", seen.calls[-1].name, "first loss", seen.loss, allowed, words)
+
+
+def share_left(seen: Pass, y: Tensor | None, loss: Loss | None) -> float:
+    """The loss over that of the best constant answer; 1 where that cannot be asked for."""
+    chance = None if y is None else of_constant(seen.output, y, loss)
+    return seen.loss / chance if chance is not None and chance > 0 else 1.0
 
 
 def _of_targets(seen: Pass, y: Tensor, chance: float) -> Iterator[Finding]:
@@ -119,8 +158,15 @@ def _of_targets(seen: Pass, y: Tensor, chance: float) -> Iterator[Finding]:
     yield finding("wrong initial loss", seen.calls[-1].name, f"targets' {what}", value, limit, words)
 
 
-def _of_constant(whole: Any, output: Tensor, y: Tensor, loss: Loss | None) -> float | None:
-    """The loss of the mean of the targets, or of classes all alike likely; None where it cannot be asked for."""
+def of_constant(whole: Any, y: Tensor, loss: Loss | None) -> float | None:
+    """The loss of the mean of the targets, or of classes all alike likely; None where it cannot be asked for.
+
+    whole: what the network gave.
+    """
+    output = first_tensor(whole)
+    if output is None:
+        return None
+    output = output.detach()
     if loss is not None and not isinstance(whole, Tensor):
         return None
     if y.is_floating_point():

@@ -45,9 +45,13 @@ class Short:
 
 
 def train(
-    module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int, steps: int
-) -> Short:
-    """Train `module` for `steps` steps on batches of `size`; module and optimizer are changed."""
+    module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int, steps: int,
+    until: float = 0.0,
+) -> Short:  # fmt: skip
+    """Train `module` for `steps` steps on batches of `size`, or until a loss is below `until` times the first.
+
+    Module and optimizer are changed.
+    """
     generator = torch.Generator().manual_seed(0)
     n, order = count(x), torch.empty(0, dtype=torch.long)
     matrices = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
@@ -60,7 +64,7 @@ def train(
         optimizer.zero_grad()
         value = loss_value(called(module, picked), targets, loss)
         losses.append(float(value.detach()))
-        if not math.isfinite(losses[-1]) or not value.requires_grad:
+        if not math.isfinite(losses[-1]) or not value.requires_grad or losses[-1] < until * losses[0]:
             break
         value.backward()
         before = [p.detach().clone() for p in matrices] if step < MEASURED else None
@@ -138,6 +142,8 @@ def _best_fall(courses: Mapping[float, Short], start: float) -> tuple[float, flo
 
 
 FITTED_EXAMPLES, FITTING_STEPS = 512, 250
+LEARNED = 0.02
+"""Share of the first loss at which a batch counts as learned, and the fitting ends."""
 AGREEMENT = 3.0
 """Standard errors by which predictions for held-back examples must agree with their targets better than by chance."""
 HELD_EXAMPLES = 30
@@ -159,7 +165,9 @@ def of_labels(
         if not trained:
             return
         with own_luck():
-            done = train(network, torch.optim.Adam(trained, rate), few, targets, loss, min(size, 64), FITTING_STEPS)
+            done = train(
+                network, torch.optim.Adam(trained, rate), few, targets, loss, min(size, 64), FITTING_STEPS, LEARNED
+            )
         if best is None or done.end < best[0]:
             best = (done.end, network)
     assert best is not None
@@ -205,7 +213,7 @@ there twice, if that is more; and at least so many of them."""
 
 def of_splits(x: Any, validation: tuple[Any, Any]) -> Iterator[Finding]:
     """Held-back examples that are among those trained on, more than repetitions among these explain."""
-    trained, held = (_rows(inputs) for inputs in (x, validation[0]))
+    trained, held = (rows_of(inputs) for inputs in (x, validation[0]))
     known = set(trained)
     repeated = 1 - len(known) / len(trained)
     both = sum(row in known for row in held)
@@ -220,7 +228,7 @@ def of_splits(x: Any, validation: tuple[Any, Any]) -> Iterator[Finding]:
     yield finding("leak between the splits", "inputs", "repeated examples", share, allowed, words)
 
 
-def _rows(inputs: Any) -> list[bytes]:
+def rows_of(inputs: Any) -> list[bytes]:
     """Each example's numbers as bytes."""
     parts = [t.detach().cpu().contiguous().flatten(1).numpy() if t.ndim > 1 else t[:, None].cpu().numpy()
              for t in tensors(inputs)]  # fmt: skip

@@ -1,0 +1,64 @@
+"""How alike examples are at a layer, and its units among each other."""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+ROWS, COLUMNS = 512, 4096
+"""So many examples, and evenly spaced values of each, are looked at."""
+MOST_UNITS = 1024
+
+
+def effective_rank(left: Tensor) -> float:
+    """Participation ratio tr(C)^2 / tr(C^2) of the outputs' covariance C over examples; NaN for one example.
+
+    For random linear layers of n units 1 / PR grows by 1 / n a layer.
+    """
+    x = _rows(left)
+    if len(x) < 2 or not x.isfinite().all():
+        return math.nan
+    x = x - x.mean(0)
+    x = x / x.abs().amax().clamp_min(1e-300)
+    products = x @ x.T
+    square = float(products.square().sum())
+    return float(products.diagonal().sum()) ** 2 / square if square > 0 else 0.0
+
+
+def likeness(left: Tensor) -> float:
+    """Mean correlation, over units, of the outputs for two different examples: 1 where all show one pattern.
+
+    A constant that all units share, such as a sigmoid's 1/2, does not count. NaN for one example, or one unit.
+    """
+    x = _rows(left)
+    n = len(x)
+    if n < 2 or x.shape[1] < 2 or not x.isfinite().all():
+        return math.nan
+    x = x - x.mean(1, keepdim=True)
+    lengths = x.norm(dim=1, keepdim=True)
+    u = x / lengths.clamp_min(1e-300)
+    there = float((lengths > 0).sum())
+    return (float(u.sum(0).square().sum()) - there) / (n * (n - 1))
+
+
+def similarity(layer: nn.Module) -> float:
+    """Largest |cosine| of the incoming weights of two units; NaN for layers without. Of n random rows of d weights
+    it is about sqrt(2 ln(n^2) / d)."""
+    weight = getattr(layer, "weight", None)
+    if (
+        not isinstance(layer, (nn.Linear, _ConvNd))
+        or not isinstance(weight, Tensor)
+        or not 2 <= len(weight) <= MOST_UNITS
+    ):
+        return math.nan
+    rows = weight.detach().double().flatten(1)
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    return float((rows @ rows.T).fill_diagonal_(0).abs().max())
+
+
+def _rows(left: Tensor) -> Tensor:
+    rows = left[:ROWS].double().reshape(min(len(left), ROWS), -1)
+    stride = max(1, math.ceil(rows.shape[1] / COLUMNS))
+    while stride > 1 and math.gcd(stride, rows.shape[1]) > 1:
+        stride += 1
+    return rows[:, ::stride]
