@@ -135,7 +135,7 @@ def main() -> int:
     started = time.perf_counter()
     seen = _kept(options.kept)
     done = {s.case for s in seen}
-    chosen = [c for c in chosen if str(c) not in done]
+    chosen = sorted((c for c in chosen if str(c) not in done), key=lambda c: (c.half != "report", bool(c.fault)))
     with ProcessPoolExecutor(options.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for s in pool.map(looked_at, map(str, chosen)):
             seen.append(s)
