@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
@@ -21,8 +21,12 @@ from trainsmith.network import Factory
 from trainsmith.population import Training
 from trainsmith.question import Question
 from trainsmith.report import family_tables, report_html, summary, write_report
+from trainsmith.report.frames import curve_frame, technique_frame
 from trainsmith.report.terminal import Printable
 from trainsmith.store import Store, data_of, opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Comparison:
@@ -62,6 +66,14 @@ class Comparison:
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "study.json").write_text(text, encoding="utf-8")
         return self.report(folder / "report.html")
+
+    def frame(self) -> pd.DataFrame:
+        """A pandas data frame with a row for each technique of each family; see report/frames.py."""
+        return technique_frame(self.study)
+
+    def curves(self) -> pd.DataFrame:
+        """A pandas data frame with a row for each check of each technique: the mean score and its interval."""
+        return curve_frame(self.study)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything the report shows, as values that JSON knows."""

@@ -47,6 +47,7 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
     if (data is None) == (resume is None):
         raise click.UsageError("say either DATA, such as digits, or --resume STUDY.")
     from trainsmith.progress import Bar
+    from trainsmith.report.html import leave_question
     from trainsmith.report.study_table import plan_table
     from trainsmith.report.terminal import show
     from trainsmith.studies import begin, go_on, planned
@@ -65,7 +66,7 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
     with Bar() as bar:
         comparison, folder = begin(asked, out, STUDIES, bar) if asked else go_on(Path(str(resume)), bar)
     if asked is not None:
-        (folder / "study.toml").write_text(study_file(asked), encoding="utf-8")
+        leave_question(folder, study_file(asked))
     saved = folder / "report.html"
     if as_json:
         click.echo(json.dumps({**comparison.to_dict(), "report": str(saved)}, indent=1, ensure_ascii=False))

@@ -28,7 +28,9 @@ def export(study: Path, folder: Path, as_onnx: bool) -> None:
 @main.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The page [default: STUDY/report.html].")
-def report(study: Path, out: Path | None) -> None:
+@click.option("--mlflow", metavar="URI", help="Also write its runs into the MLflow there, such as sqlite:///mlflow.db.")
+@click.option("--tensorboard", type=click.Path(path_type=Path), help="Also write its runs for TensorBoard there.")
+def report(study: Path, out: Path | None, mlflow: str | None, tensorboard: Path | None) -> None:
     """Write the report of STUDY, a study's folder, anew, and print its tables."""
     from rich.console import Group
 
@@ -42,9 +44,26 @@ def report(study: Path, out: Path | None) -> None:
         progress = progress_of(study)
         show(progress_table(progress))
         click.echo(f"report: {write_partial(progress, path)}")
-        return
-    show(Group(summary(read), *family_tables(read)))
-    click.echo(f"report: {write_report(read, path)}")
+    else:
+        show(Group(summary(read), *family_tables(read)))
+        click.echo(f"report: {write_report(read, path, study)}")
+    if mlflow is not None or tensorboard is not None:
+        _tracked(study, mlflow, tensorboard)
+
+
+def _tracked(study: Path, mlflow: str | None, tensorboard: Path | None) -> None:
+    from trainsmith.report.trackers import to_mlflow, to_tensorboard, tracked
+    from trainsmith.store import Store
+
+    store = Store(study)
+    runs, curves = store.runs(), store.curves()
+    if mlflow is not None:
+        count = to_mlflow(study.resolve().name, tracked(runs, curves), mlflow)
+        there = f", {len(runs) - count} were there" if count < len(runs) else ""
+        click.echo(f"mlflow: {count} runs written to {mlflow}{there}")
+    if tensorboard is not None:
+        count = to_tensorboard(tracked(runs, curves), tensorboard)
+        click.echo(f"tensorboard: {count} runs written; tensorboard --logdir {tensorboard}")
 
 
 @main.command()
