@@ -24,6 +24,10 @@ LAWFUL_ROLES = {
     "perturbation": "test_laws_augmentation.py",
     "gradient": "test_laws_augmentation.py",
     "constraint": "test_laws_regularization.py",
+    "pooling": "test_laws_places.py",
+    "branch": "test_laws_places.py",
+    "pair": "test_laws_places.py",
+    "ensemble": "test_laws_ensembles.py",
     "average": "test_laws_averages.py",
     "penalty": "test_laws_modules.py",
     "loss": "test_laws_modules.py",
@@ -35,7 +39,7 @@ LAWFUL_ROLES = {
 }
 
 
-BARE = ("average", "clipping", "constraint", "network", "stopping", "pass")
+BARE = ("average", "branch", "clipping", "constraint", "network", "stopping", "pass")
 """Roles whose techniques need nothing but their numbers to be made."""
 
 
@@ -117,6 +121,8 @@ def make_with(technique, **numbers):
         return technique.make(weight_of(), **numbers)
     if technique.role == "optimizer":
         return technique.make([nn.Parameter(torch.ones(2))], **numbers)
+    if technique.role == "pair":
+        return technique.make(nn.Linear(2, 2), nn.ReLU(), **numbers)
     return technique.make(**numbers) if technique.role in BARE else made(technique, **numbers)
 
 

@@ -10,7 +10,10 @@ from trainsmith.catalogue import Recipe, Run, Trial, techniques
 from trainsmith.data import from_arrays
 from trainsmith.population import Alone, Chunk, Training, make_member, train
 
-REGULARIZERS = pytest.mark.parametrize("technique", techniques("regularization"), ids=name_of)
+ELSEWHERE = ("ensemble", "pooling", "branch", "pair")
+"""Roles with files of their own, where members are trained together and alone too."""
+HERE = [t for t in techniques("regularization") if t.role not in ELSEWHERE]
+REGULARIZERS = pytest.mark.parametrize("technique", HERE, ids=name_of)
 TRAINING = Training(steps=6, batch_size=16, checks=2)
 
 

@@ -34,7 +34,8 @@ def dense(shape, outputs):
 
 
 def convolutional(shape, outputs):
-    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, outputs))
+    layers = [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(36, outputs))
 
 
 def residual(shape, outputs):

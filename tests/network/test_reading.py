@@ -8,7 +8,7 @@ from torch.nn import functional
 from trainsmith.catalogue import find, techniques
 from trainsmith.network import techniques_of
 from trainsmith.network.reading import ACTIVATIONS, NORMALIZATIONS
-from trainsmith.network.surgery import NOT_ELEMENTWISE
+from trainsmith.network.rewriting import NOT_ELEMENTWISE
 
 
 def found(*layers):

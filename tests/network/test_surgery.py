@@ -10,7 +10,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.initialization import glorot_normal
 from trainsmith.network import apply, build, mlp, weight_layers
 from trainsmith.network.plain import AtEachPosition
-from trainsmith.network.surgery import is_activation
+from trainsmith.network.rewriting import is_activation
 
 X = torch.randn(64, 12, generator=torch.Generator().manual_seed(0))
 

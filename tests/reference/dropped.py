@@ -54,3 +54,20 @@ def pooled(x, kernel, uniform=None):
             else:
                 y[i, j] = region[np.searchsorted(np.cumsum(p), uniform[i, j], side="right")]
     return y
+
+
+def dropped_moments(x, weight, bias, rate):
+    """Mean and standard deviation of (W * M / (1 - rate)) x + b over masks M ~ Bernoulli(1 - rate), term by term."""
+    mean, variance = np.tile(bias, (len(x), 1)), np.zeros((len(x), len(bias)))
+    for n, o, i in np.ndindex(len(x), *weight.shape):
+        term = weight[o, i] * x[n, i]
+        mean[n, o] += term
+        variance[n, o] += term**2 * (1 / (1 - rate) - 1)
+    return mean, np.sqrt(variance)
+
+
+def mean_of_relu(mean, std):
+    """E max(0, z) of a normal z: mean Phi(mean / std) + std phi(mean / std)."""
+    z = mean / np.maximum(std, 1e-12)
+    cumulative = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in z.ravel()]).reshape(z.shape)
+    return mean * cumulative + std * np.exp(-(np.minimum(np.abs(z), 40) ** 2) / 2) / math.sqrt(2 * math.pi)

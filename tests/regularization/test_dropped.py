@@ -9,8 +9,12 @@ from reference import dropped as paper
 from trainsmith.regularization import (
     AlphaDropout,
     DropBlock,
+    DropBranch,
     DropConnect,
     DropConnectLinear,
+    GaussianDropConnect,
+    MonteCarlo,
+    MonteCarloDropout,
     SpatialDropout,
     StochasticDepth,
     StochasticPool2d,
@@ -110,6 +114,43 @@ def test_gaussian_inference_tends_to_its_closed_form_and_is_near_the_masks_mean(
     torch.testing.assert_close(drawn, limit, atol=0.03, rtol=0)
     sure = DropConnectLinear(4, 2, 0.0)
     torch.testing.assert_close(sure.gaussian_relu(torch.ones(1, 4)), sure.linear(torch.ones(1, 4)).relu())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
+def test_gaussian_inference_of_a_layer_with_its_activation_is_the_closed_form(rate):
+    torch.manual_seed(1)
+    layer, x = nn.Linear(50, 7).double(), torch.randn(4, 50, dtype=torch.float64)
+    relu, identity = (GaussianDropConnect(layer, f, rate).double().eval() for f in (nn.ReLU(), nn.Identity()))
+    mean, std = paper.dropped_moments(x.numpy(), layer.weight.detach().numpy(), layer.bias.detach().numpy(), rate)
+    np.testing.assert_allclose(identity.moments(x)[0].detach(), mean, rtol=1e-6)
+    np.testing.assert_allclose(identity.moments(x)[1].detach(), std, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(identity(x).detach(), mean, atol=1e-5)
+    np.testing.assert_allclose(relu(x).detach(), paper.mean_of_relu(mean, std), atol=0.01 * std.max() + 1e-9)
+    drawn = torch.stack([identity.train()(x) for _ in range(3000)]).detach()
+    np.testing.assert_allclose(drawn.std(0), std, rtol=0.1, atol=1e-9)
+
+
+def test_masks_of_monte_carlo_dropout_are_averaged_as_probabilities():
+    torch.manual_seed(2)
+    drop, last = MonteCarloDropout(0.4), nn.Linear(5, 3)
+    x = torch.rand(4, 5)
+    drop.initialize(x)
+    assert torch.equal(drop.eval()(x), x)
+    network = MonteCarlo(nn.Sequential(drop, last)).eval()
+    masks = (drop.uniform[:, 0] >= 0.4) / 0.6
+    assert len(masks.unique(dim=0)) > 5
+    expected = torch.stack([last(x * mask).softmax(-1) for mask in masks]).mean(0)
+    torch.testing.assert_close(network(x).softmax(-1), expected)
+    drop.rate.fill_(0.0)
+    torch.testing.assert_close(network(x).softmax(-1), last(x).softmax(-1))
+    assert not torch.equal(network.train()(x), network(x)) or float(drop.rate) == 0
+
+
+def test_stochastic_depth_s_rate_rises_in_a_line_over_the_branches():
+    torch.manual_seed(0)
+    y = DropBranch(0.4, share=0.5)(torch.ones(40_000, 2))
+    assert (y == 0).double().mean().item() == pytest.approx(0.2, abs=0.01)
+    assert y.max().item() == pytest.approx(1.25)
 
 
 def test_stochastic_pooling_draws_and_weights_as_the_paper_says():

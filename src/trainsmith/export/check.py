@@ -17,7 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, shown
 from trainsmith.population import FIRST_LOSSES, Alone, Member, Training
-from trainsmith.population.luck import Luck, batches, noise_keys
+from trainsmith.population.luck import Luck, noise_keys
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _by_the_loop(alone: Alone, dataset: Dataset, training: Training, steps: int)
     member: Any = alone.members[0]
     losses: list[float] = []
     rates = training.rates([member])
-    order = batches(member.seed, member.train, training.batch_size, training.steps)[:steps]
+    order = member.order(training.batch_size, training.steps)[:steps]
     for number, chosen in enumerate(order, 1):
         x, y = dataset.x[chosen], member.targets(dataset.y[chosen])
         losses.append(alone.step(number, rates(number), x[None], y[None]).item())

@@ -17,10 +17,12 @@ from trainsmith.initialization import outputs_of
 from trainsmith.network import Factory
 from trainsmith.network.functional import rewritten
 from trainsmith.network.plain import AtEachPosition, Residual
-from trainsmith.regularization import activity_cost
+from trainsmith.regularization import DeepEnsemble, MonteCarlo, SnapshotEnsemble, activity_cost
 
 AROUND = (Residual, AtEachPosition)
 """Classes that are made with the one module they hold."""
+WHOLE: tuple[type[nn.Module], ...] = (DeepEnsemble, SnapshotEnsemble, MonteCarlo)
+"""Classes around one or several whole networks."""
 LAST = (nn.LayerNorm, nn.RMSNorm)
 """Layers that look at the last axis alone, at however many positions."""
 
@@ -58,7 +60,12 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
     Raises InvalidInput for a network that cannot be written.
     """
-    if origin is None and type(network) is not nn.Sequential:
+    if origin is not None and isinstance(network, WHOLE):
+        raise InvalidInput(
+            f"{type(network).__name__} around a network of your own cannot be written as source yet, only around one "
+            "that is an nn.Sequential of known layers."
+        )
+    if origin is None and type(network) is not nn.Sequential and not isinstance(network, WHOLE):
         raise InvalidInput("only networks that are an nn.Sequential can be written as source without their factory.")
     writer = _Writer(network, example, origin)
     if costs:
@@ -93,6 +100,10 @@ class _Writer:
             for name, child in layer.named_children():
                 setattr(layer, name, self.plain(child))
             return layer
+        if isinstance(layer, WHOLE):
+            for path in [n for n, m in layer.named_modules() if n and type(m) is nn.Sequential and _root(layer, n)]:
+                layer.set_submodule(path, self.plain(layer.get_submodule(path)))
+            return layer
         if type(layer) is nn.Sequential:
             children = {name: self.plain(child) for name, child in layer.named_children()}
             if id(layer) in self.paths:
@@ -105,6 +116,9 @@ class _Writer:
             return inside if isinstance(inside, LAST) else type(layer)(inside)
         make: Any = getattr(layer, "plain", None)
         if make is None or not getattr(layer, "trains_as_plain", True):
+            if type(layer).__module__.startswith("trainsmith."):
+                for name, child in layer.named_children():
+                    setattr(layer, name, self.plain(child))
             return layer
         return make(self.axes.get(layer, 2)) if "axes" in inspect.signature(make).parameters else make()
 
@@ -144,6 +158,8 @@ class _Writer:
                 return f"nn.Sequential({', '.join(map(self.expression, layer))})"
             named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in layer.named_children())
             return f"nn.Sequential(OrderedDict({{{named}}}))"
+        if isinstance(layer, WHOLE):
+            return self._whole(layer)
         if type(layer) in AROUND:
             (child,) = layer.children()
             return f"{self.harvest.add(type(layer))}({self.expression(child)})"
@@ -155,6 +171,15 @@ class _Writer:
                 f"{type(layer).__name__} is no simple layer of torch.nn: it cannot be written as source yet."
             )
         return f"nn.{layer!r}"
+
+    def _whole(self, layer: nn.Module) -> str:
+        """The call that makes a class around networks."""
+        name, kind = self.harvest.add(type(layer)), repr(layer.kind)
+        if isinstance(layer, MonteCarlo):
+            return f"{name}({self.expression(layer.network)}, {kind})"
+        networks = [layer.live, *layer.taken] if isinstance(layer, SnapshotEnsemble) else list(layer.members)  # type: ignore[arg-type]
+        (made,) = {self.expression(network) for network in networks}
+        return f"{name}([{made} for _ in range({len(networks)})], {kind})"
 
     def _arguments(self, layer: nn.Module) -> str:
         """What one of our own layers was made with, read off it."""
@@ -176,6 +201,12 @@ class _Writer:
                 raise InvalidInput(f"{type(layer).__name__} does not tell its argument {name}: it cannot be exported.")
             given.append(text if parameter.default is parameter.empty else f"{name}={text}")
         return ", ".join(given)
+
+
+def _root(whole: nn.Module, path: str) -> bool:
+    """Whether the sequence at this path is a whole network within classes around networks."""
+    parent: nn.Module = whole.get_submodule(path.rpartition(".")[0])
+    return isinstance(parent, (*WHOLE, nn.ModuleList))
 
 
 def _numbered(sequence: nn.Sequential) -> bool:

@@ -16,12 +16,13 @@ from trainsmith.export.harvest import Harvest
 from trainsmith.export.optimizers import of_torch
 from trainsmith.export.readable import readable
 from trainsmith.export.scores import loss_source, metric_of, score_source
+from trainsmith.export.source import WHOLE
 from trainsmith.export.template import filled
 from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, recompute_statistics
 from trainsmith.optimizer.schedule import PATIENCE, PLATEAU, warm_up
 from trainsmith.population import FIRST_LOSSES, Member, Training
 from trainsmith.population.course import statistics_on
-from trainsmith.regularization import mixed_loss
+from trainsmith.regularization import SnapshotEnsemble, mixed_loss
 
 OWN = ("data", "model", "techniques", "train")
 LAYERS = ("layer", "parametrization", "activation", "input", "nothing")
@@ -82,6 +83,9 @@ class Script:
             **self._start(),
             **self._watching(),
             "restated": restated,
+            "networks": member.networks if member.networks > 1 else None,
+            "resampled": getattr(member.objective.network, "resampled", False),
+            "snapshots": isinstance(member.objective.network, SnapshotEnsemble),
             "seed": self.run.seed,
             "steps": training.steps,
             "batch_size": training.batch_size,
@@ -146,6 +150,8 @@ class Script:
             factor = f"{self._imported(schedule)}(step, STEPS{rise})"
         for average in self._techniques("average") if self.member.pace is not None else ():
             factor = f"{_variable(average)}.pace(step, STEPS, {factor or 1.0}, **{_variable(average)}.numbers)"
+        if isinstance(self.member.objective.network, SnapshotEnsemble) and rule.scheduled:
+            factor = "network.pace(step, STEPS, 1.0)"
         return f"{factor} * plateau.factor" if self._watches else factor
 
     @property
@@ -156,6 +162,8 @@ class Script:
         """How the first weights come about."""
         if self.stored:
             return {"stored": True, "fill": "", "fill_numbers": "", "input": "", "kept": ""}
+        if isinstance(self.member.objective.network, WHOLE):
+            raise InvalidInput("several networks draw their weights one by one.")
         chosen = self.run.trial.recipe.one("initialization")
         norm = self.run.trial.recipe.one("normalization")
         if chosen.role != "weights":

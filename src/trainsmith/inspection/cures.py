@@ -11,7 +11,8 @@ from trainsmith.errors import InvalidInput
 from trainsmith.initialization import weight_layers
 from trainsmith.inspection.fault import Finding
 from trainsmith.network.functional import call_modules
-from trainsmith.network.surgery import feeding_activations, is_activation, rewrite
+from trainsmith.network.rewriting import is_activation, rewrite
+from trainsmith.network.surgery import feeding_activations
 from trainsmith.network.widths import calls_of
 from trainsmith.population.luck import torch_generator
 

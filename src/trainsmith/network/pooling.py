@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from trainsmith.network.surgery import rewrite
+from trainsmith.network.rewriting import rewrite
 from trainsmith.regularization import StochasticPool2d
 
 

@@ -9,8 +9,8 @@ from trainsmith.catalogue import techniques
 from trainsmith.network.factory import build
 from trainsmith.network.functional import rewritten
 from trainsmith.network.reference import Factory
+from trainsmith.network.rewriting import is_activation
 from trainsmith.network.standing import is_normalization
-from trainsmith.network.surgery import is_activation
 
 NORMALIZATIONS = {
     "batch": (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),

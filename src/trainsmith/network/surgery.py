@@ -6,21 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.modules import activation as torch_activations
 
-from trainsmith.catalogue import Technique, Trial, techniques
+from trainsmith.catalogue import Technique, Trial
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import WEIGHT_LAYERS, Draw, outputs_of, weight_layers
 from trainsmith.network.functional import call_modules
+from trainsmith.network.places import put_in_their_places
+from trainsmith.network.rewriting import Edit, is_activation, rewrite
 from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
 from trainsmith.network.widths import Call, calls_of, widen
 
-TORCHS = (torch_activations.__name__, "transformers.activations")
-NOT_ELEMENTWISE = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.MultiheadAttention, nn.GLU)
 EXAMPLES_TO_START_FROM = 512
 """Initializations and layers that start from data see so many examples, a batch."""
 
-Edit = Callable[[nn.Module], list[nn.Module] | None]
 Replacement = Callable[[], nn.Module]
 
 
@@ -92,6 +90,8 @@ def apply(
     rewrite(root, _edit(trial, before, replace, [t for t in layers if not _unmet(t, trial)]))
     if own:
         skipped |= _fill_places(root, trial, example)
+    if "regularization" not in given:
+        skipped |= put_in_their_places(root, trial, example)
     if norm.role == "input" and not example.is_floating_point():
         skipped[norm.name] = "it is for inputs that are numbers, and these are characters"
     elif norm.role == "input":
@@ -102,27 +102,6 @@ def apply(
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
     return Surgery(root, skipped, unchanged)
-
-
-def is_activation(module: nn.Module) -> bool:
-    """Whether `module` is an element-wise activation function, torch's, ours or that of Hugging Face transformers."""
-    torchs = type(module).__module__ in TORCHS and not isinstance(module, NOT_ELEMENTWISE)
-    return torchs or type(module) in {t.make for t in techniques("activation")}
-
-
-def rewrite(parent: nn.Module, edit: Edit) -> None:
-    """Replace each descendant m by the modules edit(m) gives in its place; None leaves it and looks inside."""
-    children = []
-    for name, child in list(parent.named_children()):
-        new = edit(child)
-        if new is None:
-            rewrite(child, edit)
-        children.append((name, [child] if new is None else new))
-    if type(parent) is nn.Sequential and all(name.isdigit() for name, _ in children):
-        parent._modules = {str(i): m for i, m in enumerate(m for _, new in children for m in new)}
-        return
-    for name, new in children:
-        setattr(parent, name, new[0] if len(new) == 1 else nn.Sequential(*new) if new else nn.Identity())
 
 
 def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> Callable[..., None]:

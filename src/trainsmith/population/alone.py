@@ -11,7 +11,7 @@ from trainsmith.population.luck import Luck, Silence, counting, noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.update import Rate
-from trainsmith.regularization import Averaging
+from trainsmith.regularization import Averaging, SnapshotEnsemble
 
 
 class Alone:
@@ -48,6 +48,8 @@ class Alone:
         if member.clipping is not None:
             member.clipping(**member.limits)(self.trained)
         self.optimizer.step()
+        if isinstance(self.module.network, SnapshotEnsemble) and member.length is not None:
+            self.module.network.take(number, member.length)
         return loss.detach()[None]
 
     def _luck(self, number: int, x: Tensor, y: Tensor) -> contextlib.AbstractContextManager[object]:

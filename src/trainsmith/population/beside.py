@@ -19,6 +19,10 @@ ELSEWHERE = {
     "layer": "it is a layer: put it into the network",
     "loss": "it is a loss: give it as loss=",
     "stopping": "it says when to stop: ask its `update` after each of several calls of fit",
+    "pooling": "it is a layer: put it into the network",
+    "branch": "it is a layer: put it into the network",
+    "pair": "it is a layer: put it into the network",
+    "ensemble": "it is several networks: train several members, and give them to Ensemble",
     "nothing": "it does nothing: leave it out",
 }
 

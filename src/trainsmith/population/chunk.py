@@ -33,11 +33,12 @@ class Chunk:
         first = self.members[0]
         self.rule = first.rule
         self.program = program or Program(first.objective)
-        self.places = self.program.places(x[:2], first.targets(y[:2]))
+        few = 2 * first.networks
+        self.places = self.program.places(x[:few], first.targets(y[:few]))
         self._rows = list(range(len(self.members)))
         self._seeds = [m.seed for m in self.members]
         self._refreshed: list[Tensor] | None = None
-        self._lay_out(x[:2], y[:2])
+        self._lay_out(x[:few], y[:few])
 
     def _lay_out(self, x: Tensor, y: Tensor) -> None:
         """Stacked tensors (K, ...) for weights, gradients and what the rule keeps.
@@ -117,7 +118,20 @@ class Chunk:
                     b.copy_(was)
                 raise
             self._update(number, self._rates(rate), self.members[0].length)
+            self._take_snapshot(number)
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
+
+    def _take_snapshot(self, number: int) -> None:
+        """Keep the weights of snapshot ensembles where a cycle ends."""
+        which = self.members[0].snapshot_due(number)
+        if which is None:
+            return
+        names = self.program.parameter_names + self.program.buffer_names
+        tensors = dict(zip(names, [*self.parameters, *self.buffers], strict=True))
+        for name, t in tensors.items():
+            if name.startswith("network.live."):
+                tensors[f"network.taken.{which}.{name.removeprefix('network.live.')}"].copy_(t)
+        tensors["network.count"].fill_(which + 1)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode (K, n, outputs) for each member's own examples x (K, n, ...)."""
@@ -173,7 +187,8 @@ class Chunk:
 def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
     """Equal for members that may train as one population: structure, optimizer, its numbers' names."""
     if member.bucket is None:
-        inputs, targets = x[:2], member.targets(y[:2])
+        few = 2 * member.networks
+        inputs, targets = x[:few], member.targets(y[:few])
         structure = signature(member.objective, lambda m: in_training(cast(Objective, m))(inputs, targets))
         member.bucket = (
             structure,

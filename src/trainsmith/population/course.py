@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
-from trainsmith.population.luck import batches, generator
+from trainsmith.population.luck import generator
 from trainsmith.population.member import Learner, Member
 from trainsmith.population.rates import Rates
 from trainsmith.population.update import Rate
@@ -159,7 +159,7 @@ def train(
 
 
 def _order(member: Member, training: Training) -> np.ndarray:
-    return batches(member.seed, member.train, training.batch_size, training.steps)
+    return member.order(training.batch_size, training.steps)
 
 
 def _evaluate(
@@ -182,7 +182,7 @@ def _evaluate(
     for k, (member, result) in enumerate(zip(members, results, strict=True)):
         loss, score = validation[k]
         finite = math.isfinite(means[k]) and math.isfinite(loss)
-        result.curve.append((step, float(means[k]), loss, score))
+        result.curve.append((step, float(means[k]) / member.networks, loss, score))
         result.step = step
         if not finite:
             result.status, result.score, result.loss = "diverged", math.nan, math.nan

@@ -40,13 +40,17 @@ def torch_generator(seed: int, *words: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(key(seed, *words))
 
 
-def batches(seed: int, examples: np.ndarray, batch_size: int, steps: int, start: int = 0) -> np.ndarray:
+def batches(
+    seed: int, examples: np.ndarray, batch_size: int, steps: int, start: int = 0, words: tuple[str | int, ...] = ()
+) -> np.ndarray:
     """The examples of `steps` steps from `start` on, (steps, batch_size): one shuffled pass after another.
+
+    words: what sets these passes apart from others of the seed.
 
     A pass is not cut at its end: the next one begins within the same batch, so that every batch is full.
     """
     first, last = start * batch_size // len(examples), -(-(start + steps) * batch_size // len(examples))
-    stream = [generator(seed, "batches", i).permutation(examples) for i in range(first, last)]
+    stream = [generator(seed, *words, "batches", i).permutation(examples) for i in range(first, last)]
     begin = start * batch_size - first * len(examples)
     return np.concatenate(stream)[begin : begin + steps * batch_size].reshape(steps, batch_size)
 

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from trainsmith.catalogue import Role, Run
 from trainsmith.data import Dataset, split
 from trainsmith.errors import InvalidInput
-from trainsmith.network import Factory, apply, build_with, families_taken
+from trainsmith.network import Factory
 from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
+from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, rules_of
-from trainsmith.regularization import Averaging
+from trainsmith.regularization import Averaging, SnapshotEnsemble
 
 ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
 """Roles of which a recipe has at most one technique."""
@@ -53,6 +54,18 @@ class Learner:
         return y
 
     @property
+    def networks(self) -> int:
+        """How many networks train side by side, each on its own part of a batch."""
+        return self.objective.networks
+
+    def snapshot_due(self, step: int) -> int | None:
+        """Which snapshot of an ensemble of snapshots is taken after this step, if any."""
+        network = self.objective.network
+        if not isinstance(network, SnapshotEnsemble) or self.length is None:
+            return None
+        return network.due(step, self.length)
+
+    @property
     def restated(self) -> bool:
         """Whether running statistics have to be taken anew, because other weights are evaluated than are trained."""
         averaged = self.average is not None or self.rule.evaluated is not None
@@ -71,6 +84,7 @@ class Member(Learner):
     holds back from training, else empty. rules: the task's. centre and scale: what numbers to predict are
     standardized with, from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
     techniques that could not be put into the network, with the reason. unchanged: what else was left as it was.
+    samples: of an ensemble the words that set each network's luck apart, and the training examples that it sees.
     """
 
     train: np.ndarray
@@ -82,6 +96,12 @@ class Member(Learner):
     stopping: Any = None
     skipped: Mapping[str, str] = field(default_factory=dict)
     unchanged: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+    def order(self, batch_size: int, steps: int) -> np.ndarray:
+        """The examples of each step (steps, batch); those for the networks of an ensemble side by side."""
+        samples = self.samples or (((), self.train),)
+        return np.concatenate([luck.batches(self.seed, s, batch_size, steps, words=w) for w, s in samples], axis=1)
 
     def targets(self, y: Tensor) -> Tensor:
         """Class indices and labels as they are, numbers standardized."""
@@ -97,17 +117,13 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     trial = run.trial
     train, validation = split(dataset, run.seed)
     train, watch, stopping = _hold_back(train, run)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(luck.key(run.seed, "construction"))
-        module, refused = build_with(network, dataset.input_shape, dataset.outputs, trial, dataset.x[:2])
     x, y = dataset.x[train], dataset.y[train]
-    given = {family: refused.get(family, "") for family in families_taken(network)}
-    surgery = apply(module, trial, x, lambda place: luck.torch_generator(run.seed, "weights", place), y, given)
+    network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
     unfit = _unfit(run, dataset)
     member = Member(
         run.seed,
-        _objective(surgery.module, run, dataset, x, y, unfit),
+        _objective(network, run, dataset, x, y, unfit),
         rule,
         numbers,
         train,
@@ -117,12 +133,13 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         stopping=stopping,
         skipped={**surgery.skipped, **clashes, **unfit},
         unchanged=surgery.unchanged,
+        samples=samples,
     )
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":
             member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
     member.average = _average(run, clashes)
-    member.pace = pace_of(member.average)
+    member.pace = _pace(member)
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, train)
     return member
@@ -155,7 +172,7 @@ def _objective(
         return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
 
     plain = rules_of(dataset).loss(y)
-    loss, mixing, passes = (_at_most_one(run, role, made(role)) for role in ONE)
+    loss, mixing, passes = (at_most_one(run, role, made(role)) for role in ONE)
     _alone(run, unfit)
     return Objective(
         network,
@@ -173,6 +190,11 @@ def _alone(run: Run, unfit: Mapping[str, str]) -> None:
     """What has passes of its own cannot be put around those that mix examples or change weights."""
     chosen = [t for t in run.trial.recipe.techniques() if t.name not in unfit]
     own = [t.name for t in chosen if t.role == "pass"]
+    separate = [t.name for t in chosen if hasattr(t.make, "resampled")]
+    if own and separate:
+        raise InvalidInput(
+            f"{own[0]} and {separate[0]} cannot act together: it would take several networks for one; choose one."
+        )
     others = [t.name for t in chosen if t.role in ("mixing", "perturbation")]
     if own and others:
         raise InvalidInput(f"{own[0]} and {others[0]} cannot act together: both want the network's pass; choose one.")
@@ -181,7 +203,17 @@ def _alone(run: Run, unfit: Mapping[str, str]) -> None:
 def _average(run: Run, clashes: Mapping[str, str]) -> Averaging | None:
     """What averages the weights, unless the optimizer does."""
     found = [t for t in run.trial.recipe.techniques() if t.role == "average" and t.name not in clashes]
-    return _at_most_one(run, "average", [t.make(**run.trial.of(t)) for t in found])
+    return at_most_one(run, "average", [t.make(**run.trial.of(t)) for t in found])
+
+
+def _pace(member: Learner) -> Pace | None:
+    """The pace of its average or ensemble."""
+    own = pace_of(member.average)
+    if not isinstance(member.objective.network, SnapshotEnsemble):
+        return own
+    if member.average is not None:
+        raise InvalidInput("snapshots and an average of the weights cannot act together; choose one of them.")
+    return SnapshotEnsemble.pace
 
 
 def pace_of(average: Averaging | None) -> Pace | None:
@@ -189,13 +221,6 @@ def pace_of(average: Averaging | None) -> Pace | None:
     if average is None or average.pace is None:
         return None
     return functools.partial(average.pace, **average.numbers)
-
-
-def _at_most_one(run: Run, role: str, made: list[Any]) -> Any:
-    if len(made) > 1:
-        names = " and ".join(t.name for t in run.trial.recipe.techniques() if t.role == role)
-        raise InvalidInput(f"{names} cannot act together: a recipe has at most one {role}; choose one of them.")
-    return made[0] if made else None
 
 
 def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:

@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
-from trainsmith.regularization import activity_cost, mixed_loss
+from trainsmith.regularization import DeepEnsemble, activity_cost, mixed_loss
 
 
 class SquaredError(nn.Module):
@@ -91,7 +91,8 @@ class Objective(nn.Module):
     In training, in this order: augmentations change x; a mixing mixes examples, and the loss by the same share;
     perturbations change the weights for this pass; what activations cost is added; gradients, terms of the loss that
     are 0, change the gradients of all parameters. What has passes of its own gets network and loss and gives the value;
-    it stands alone, without mixing and perturbations.
+    it stands alone, without mixing and perturbations. networks: how many an ensemble trains side by side, each on its
+    own part of x; the value is the sum of their losses.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Objective(nn.Module):
         self.gradients = nn.ModuleList(gradients)
         self.passes = passes
         self.penalized = True
+        self.networks = len(network.members) if isinstance(network, DeepEnsemble) else 1
         self.frozen = frozenset(f"network.{n}" for n, p in network.named_parameters() if not p.requires_grad)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -127,6 +129,8 @@ class Objective(nn.Module):
         else:
             x, *partners = self.mixing(x, y)
             value = mixed_loss(self.loss, self._outputs(x), y, *partners)
+        if self.training:
+            value = self.networks * value  # each network of an ensemble has the gradient of its own mean loss
         for cost in activity_cost(self.network):
             value = value + cost
         if not self.penalized:
@@ -139,7 +143,8 @@ class Objective(nn.Module):
         return value
 
     def _weights(self) -> dict[str, Tensor]:
-        return {name: p for name, p in self.network.named_parameters() if p.ndim >= 2}
+        weights = {name: p for name, p in self.network.named_parameters() if p.ndim >= 2}
+        return {name: p for name, p in weights.items() if f"network.{name}" not in self.frozen}
 
     def _outputs(self, x: Tensor) -> Tensor:
         if not len(self.perturbations):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training
-from trainsmith.population.luck import batches, torch_generator
+from trainsmith.population.luck import torch_generator
 from trainsmith.population.member import Learner, Member
 from trainsmith.population.update import Rate
 
@@ -44,7 +44,7 @@ Batch = tuple[Rate, Tensor, Tensor]
 
 def _course(member: Member, x: Tensor, y: Tensor, training: Training, result: Result) -> Iterable[Batch]:
     steps, rates = len(result.first_losses), training.rates([member])
-    for i, chosen in enumerate(batches(member.seed, member.train, training.batch_size, steps), 1):
+    for i, chosen in enumerate(member.order(training.batch_size, steps), 1):
         yield rates(i), x[chosen], member.targets(y[chosen])
         if rates.looks:
             rates.note(i, [result.first_losses[i - 1]])

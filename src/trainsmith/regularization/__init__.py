@@ -1,6 +1,6 @@
-"""Regularizers: penalties, constraints, noise, augmentation, sparsity, changes of the loss, when to stop.
+"""Regularizers: penalties, constraints, noise, augmentation, sparsity, averages, ensembles, changes of the loss.
 
-Multitask and semi-supervised learning, sharing and ensembles are here as parts to be used alone.
+Multitask and semi-supervised learning and sharing are here as parts to be used alone.
 """
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
@@ -12,16 +12,23 @@ from trainsmith.regularization.columns import FeatureDropout, SwapNoise
 from trainsmith.regularization.confidence_penalty import ConfidencePenalty
 from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThreshold, WeightDecay
 from trainsmith.regularization.drop_connect import DropConnect, DropConnectLinear
+from trainsmith.regularization.drop_connect_gaussian import GaussianDropConnect
 from trainsmith.regularization.dropout import Dropout
 from trainsmith.regularization.early_stopping import EarlyStopping
 from trainsmith.regularization.ensemble import (
+    Bagging,
+    DeepEnsemble,
     Ensemble,
+    SnapshotEnsemble,
     average_probabilities,
+    averaged,
     bootstrap,
     snapshot_rate,
 )
 from trainsmith.regularization.images import Cutout, Flip, Rotation, Shift, Zoom
 from trainsmith.regularization.label_smoothing import LabelSmoothing
+from trainsmith.regularization.manifold_mixup import ManifoldMixup
+from trainsmith.regularization.many_masks import MonteCarlo, MonteCarloDropout
 from trainsmith.regularization.mixing import CutMix, Mixup, mixed_loss
 from trainsmith.regularization.multitask import SharedTrunk, UncertaintyWeights, rotated
 from trainsmith.regularization.noise import GradientNoise, InputNoise, WeightNoise
@@ -43,7 +50,13 @@ from trainsmith.regularization.semi_supervised import (
 from trainsmith.regularization.sharing import TiedAutoencoder, soft_tying
 from trainsmith.regularization.sharpness import SAM
 from trainsmith.regularization.sparse import L1, ElasticNet
-from trainsmith.regularization.stochastic import StochasticDepth, StochasticPool2d, linear_decay, monte_carlo_dropout
+from trainsmith.regularization.stochastic import (
+    DropBranch,
+    StochasticDepth,
+    StochasticPool2d,
+    linear_decay,
+    monte_carlo_dropout,
+)
 from trainsmith.regularization.structured_dropout import AlphaDropout, DropBlock, SpatialDropout
 from trainsmith.regularization.twice import GradientPenalty, RDrop
 from trainsmith.regularization.weight_sharing import SoftWeightSharing
@@ -59,11 +72,14 @@ __all__ = [
     "ActivityPenalty",
     "AlphaDropout",
     "Averaging",
+    "Bagging",
     "ConfidencePenalty",
     "Constraint",
     "CutMix",
     "Cutout",
+    "DeepEnsemble",
     "DropBlock",
+    "DropBranch",
     "DropConnect",
     "DropConnectLinear",
     "Dropout",
@@ -73,14 +89,18 @@ __all__ = [
     "FGSMTraining",
     "FeatureDropout",
     "Flip",
+    "GaussianDropConnect",
     "GradientNoise",
     "GradientPenalty",
     "InputNoise",
     "KWinners",
     "LabelSmoothing",
+    "ManifoldMixup",
     "MaxNorm",
     "MeanTeacher",
     "Mixup",
+    "MonteCarlo",
+    "MonteCarloDropout",
     "NoRegularization",
     "Orthogonality",
     "OwnAugmentation",
@@ -91,6 +111,7 @@ __all__ = [
     "Rotation",
     "SharedTrunk",
     "Shift",
+    "SnapshotEnsemble",
     "SoftThreshold",
     "SoftWeightSharing",
     "SpatialDropout",
@@ -108,6 +129,7 @@ __all__ = [
     "adversarial_loss",
     "augmentation",
     "average_probabilities",
+    "averaged",
     "bootstrap",
     "consistency",
     "continue_until",

@@ -1,20 +1,35 @@
-"""Layers that choose at random in training and average in evaluation, to be used alone: pooling, depth, many masks."""
+"""What chooses at random in training and averages in evaluation: pooling, depth, many masks."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
+
+from trainsmith.catalogue import FRACTION, Hyperparameter, technique
 
 
+@technique("regularization", "pooling", name="stochastic-pooling", aliases=("stochasticpooling",))
 class StochasticPool2d(nn.Module):
-    """Stochastic pooling: an activation of each region is drawn with a probability proportional to its size.
+    """Stochastic pooling: of each region one activation is drawn, the larger the likelier; evaluation takes the mean.
 
         p_i = a_i / sum_k a_k;   training: a_l with l ~ p;   evaluation: sum_i p_i a_i
 
-    Activations must not be negative (behind ReLU); a region of zeros gives 0. Paper: Zeiler & Fergus 2013, Stochastic
-    pooling for regularization of deep convolutional neural networks, equations 4 to 6. Input (n, c, h, w); regions
-    are kernel × kernel, `stride` apart (default kernel), and what does not fill one is left out, as in max pooling.
+    Paper: Zeiler & Fergus 2013, Stochastic pooling for regularization of deep convolutional neural networks, equations
+    4 to 6.
+
+    Differs: 1. What does not fill a region is left out, as in torch's max pooling. 2. In a study it takes the place of
+    the network's max and average pooling with square regions that do not overlap the border.
+
+    Pitfall: activations must not be negative: behind ReLU, not behind tanh. A region of zeros gives 0.
+
+    Helps: convolutional networks on few images, in the place of max pooling.
+
+    >>> import torch
+    >>> from trainsmith.regularization import StochasticPool2d
+    >>> StochasticPool2d(2).eval()(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]])).item()
+    2.5
     """
+
+    activations = ("relu", "sigmoid", "hard-sigmoid", "softplus", "identity", "leaky-relu")
 
     def __init__(self, kernel: int = 2, stride: int | None = None) -> None:
         super().__init__()
@@ -22,40 +37,80 @@ class StochasticPool2d(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c a b"]:
         """One activation drawn from each region in training, their probability-weighted mean in evaluation."""
+        parts = self._regions(x)
+        total = sum(parts[1:], parts[0])
+        if not self.training:
+            squares = sum((a * a for a in parts[1:]), parts[0] * parts[0])
+            return squares / torch.where(total > 0, total, 1)
+        level = torch.rand_like(total) * total  # the first whose cumulated activations exceed it
+        pooled, cumulated = parts[0], parts[0]
+        for a in parts[1:]:
+            pooled = torch.where(cumulated <= level, a, pooled)
+            cumulated = cumulated + a
+        return pooled
+
+    def _regions(self, x: Tensor) -> list[Tensor]:
+        """The activations at each place within the regions, as kernel² images of one number a region."""
         rows, columns = ((s - self.kernel) // self.stride + 1 for s in x.shape[-2:])
-        regions = functional.unfold(x.flatten(0, 1)[:, None], self.kernel, stride=self.stride).mT  # (n c, places, k²)
-        total = regions.sum(-1, keepdim=True)
-        p = regions / torch.where(total > 0, total, 1)
-        if self.training:
-            level = torch.rand_like(total) * total  # the first i whose cumulated activations exceed it
-            chosen = (regions.cumsum(-1) <= level).sum(-1, keepdim=True).clamp(max=regions.shape[-1] - 1)
-            pooled = regions.gather(-1, chosen)[..., 0]
-        else:
-            pooled = (p * regions).sum(-1)
-        return pooled.view(*x.shape[:2], rows, columns)
+        down, right = (self.stride * (n - 1) + 1 for n in (rows, columns))
+        side = range(self.kernel)
+        return [x[..., i : i + down : self.stride, j : j + right : self.stride] for i in side for j in side]
+
+
+@technique(
+    "regularization",
+    "branch",
+    name="stochastic-depth",
+    aliases=("drop-path", "stochasticdepth"),
+    rate=Hyperparameter("probability that the last branch is dropped", (0.02, 0.5), "linear", FRACTION, tuned=True),
+)
+class DropBranch(nn.Module):
+    """Stochastic depth: in training whole residual branches are switched off for an example, later ones more often.
+
+        y = x + F_l(x) * b_l / (1 - p_l),   b_l ~ Bernoulli(1 - p_l),   p_l = l / L * rate for branch l of L
+        evaluation: y = x + F_l(x)
+
+    Paper: Huang, Sun, Liu, Sedra & Weinberger 2016, Deep networks with stochastic depth, equations 2, 4 and 5.
+
+    Differs: 1. Scaled in training instead of evaluation. 2. One b_l for each example, as in later work; the paper draws
+    one for the batch. 3. Dropped branches are computed all the same: it saves no time.
+
+    Pitfall: without a normalization behind the sum the scale 1 / (1 - p) makes deep networks' outputs noisier.
+
+    Helps: deep residual networks and transformers.
+
+    >>> import torch
+    >>> from trainsmith.regularization import DropBranch
+    >>> DropBranch(0.0)(torch.ones(1, 2)).tolist()
+    [[1.0, 1.0]]
+    """
+
+    rate: Tensor
+
+    def __init__(self, rate: float = 0.2, share: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("rate", torch.tensor(float(rate)))
+        self.share = share
+
+    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        """A branch's outputs with those of some examples at 0 in training, the outputs themselves in evaluation."""
+        if not self.training:
+            return x
+        rate = self.rate * self.share
+        kept = torch.rand_like(x.flatten(1)[:, 0]) >= rate
+        return x * kept.view(-1, *(1,) * (x.ndim - 1)) / (1 - rate)
 
 
 class StochasticDepth(nn.Module):
-    """Stochastic depth: a residual branch is switched off for an example with probability `rate` in training.
-
-        y = x + branch(x) * b / (1 - rate),   b ~ Bernoulli(1 - rate) for each example;   evaluation: y = x + branch(x)
-
-    Paper: Huang, Sun, Liu, Sedra & Weinberger 2016, Deep networks with stochastic depth, equations 2 and 5. Differs:
-    scaled in training instead of evaluation; the paper draws one b for the batch, later work one for each example.
-    """
+    """A residual block x + branch(x) with stochastic depth, to be used alone: see DropBranch."""
 
     def __init__(self, branch: nn.Module, rate: float = 0.2) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate must lie in [0, 1); got {rate}.")
-        self.branch, self.rate = branch, rate
+        self.branch, self.drop = branch, DropBranch(rate)
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """x plus the branch's outputs, or plus nothing, for each example."""
-        if not self.training:
-            return x + self.branch(x)
-        kept = torch.rand_like(x.flatten(1)[:, 0]) >= self.rate
-        return x + self.branch(x) * kept.view(-1, *(1,) * (x.ndim - 1)) / (1 - self.rate)
+        return x + self.drop(self.branch(x))
 
 
 def linear_decay(layer: int, layers: int, last: float = 0.5) -> float:
@@ -91,4 +146,4 @@ def _entropy(p: Tensor) -> Tensor:
     return -torch.special.xlogy(p, p).sum(-1)
 
 
-__all__ = ["StochasticDepth", "StochasticPool2d", "linear_decay", "monte_carlo_dropout"]
+__all__ = ["DropBranch", "StochasticDepth", "StochasticPool2d", "linear_decay", "monte_carlo_dropout"]

@@ -1,0 +1,34 @@
+"""Modules of a network replaced by others, and which of them are activation functions."""
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.nn.modules import activation as torch_activations
+
+from trainsmith.catalogue import techniques
+
+TORCHS = (torch_activations.__name__, "transformers.activations")
+NOT_ELEMENTWISE = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.MultiheadAttention, nn.GLU)
+
+Edit = Callable[[nn.Module], list[nn.Module] | None]
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether `module` is an element-wise activation function, torch's, ours or that of Hugging Face transformers."""
+    torchs = type(module).__module__ in TORCHS and not isinstance(module, NOT_ELEMENTWISE)
+    return torchs or type(module) in {t.make for t in techniques("activation")}
+
+
+def rewrite(parent: nn.Module, edit: Edit) -> None:
+    """Replace each descendant m by the modules edit(m) gives in its place; None leaves it and looks inside."""
+    children = []
+    for name, child in list(parent.named_children()):
+        new = edit(child)
+        if new is None:
+            rewrite(child, edit)
+        children.append((name, [child] if new is None else new))
+    if type(parent) is nn.Sequential and all(name.isdigit() for name, _ in children):
+        parent._modules = {str(i): m for i, m in enumerate(m for _, new in children for m in new)}
+        return
+    for name, new in children:
+        setattr(parent, name, new[0] if len(new) == 1 else nn.Sequential(*new) if new else nn.Identity())
