@@ -53,6 +53,7 @@ def test_each_network_trains_as_by_itself_on_its_own_sample_with_the_penalty_of_
     start = [{n: p.detach().clone() for n, p in m.named_parameters()} for m in whole.objective.network.members]
     assert not torch.equal(start[0]["0.weight"], start[1]["0.weight"])
     (result,) = train(Alone(member(name, beside=("l2",))), data.x.double(), data.y, TRAINING, keep_states=True)
+    assert len({tuple(sample) for _, sample in whole.samples}) == (COUNT if name == "bagging" else 1)
     strength = float(whole.objective.penalties[0].strength)
     for m in range(COUNT):
         alone = network((4,), 3).double()
