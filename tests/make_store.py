@@ -25,4 +25,4 @@ def numbers(comparison):
     """Everything the study says that must not depend on when, where and in how many goes it was trained."""
     said = comparison.to_dict()
     plan = {k: v for k, v in said.pop("plan").items() if k not in ("seconds", "words")}
-    return {**{k: v for k, v in said.items() if k != "environment"}, "plan": plan}
+    return {**{k: v for k, v in said.items() if k not in ("environment", "costs")}, "plan": plan}

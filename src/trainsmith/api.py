@@ -102,6 +102,7 @@ def compare(
     budget: str | None = Question.budget,
     design: str = Question.design,
     metric: str | None = Question.metric,
+    fast: bool = Question.fast,
     processes: int | None = None,
     announce: Announce | None = None,
     folder: str | Path | None = None,
@@ -120,6 +121,8 @@ def compare(
     (every choice of one from each family); both of the latter give main effects and interactions. metric: what is
     judged, "log loss" or "calibration error" in place of accuracy. schedule: the learning rate's course in every run, a
     name of trainsmith.optimizer.SCHEDULES.
+    fast: tune by short trainings first and train only the best techniques on fresh seeds, at about a third of the cost;
+    the others get no verdict (see docs/protocol.md).
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.

@@ -38,6 +38,7 @@ class Question:
     budget: str | None = None
     design: str = ONE_AT_A_TIME
     metric: str | None = None
+    fast: bool = False
 
     def dataset(self, data: Any) -> Dataset:
         """The data as they are judged."""
@@ -53,7 +54,7 @@ class Question:
             "baseline": make_baseline(self.baseline, dataset, network),
             "vary": self.vary,
             "techniques": None if names is None else [t if isinstance(t, Technique) else find(t) for t in names],
-            "budget": Budget(trials=self.trials, fresh_seeds=self.seeds),
+            "budget": Budget(trials=self.trials, fresh_seeds=self.seeds, fast=self.fast),
             "training": Training(steps=self.steps, batch_size=self.batch_size, schedule=self.schedule),
             "within": None if self.budget is None else limit(self.budget),
             "design": check_design(self.design),
@@ -71,7 +72,7 @@ class Question:
             "baseline": asdict(asked["baseline"]),
             "vary": None if asked["vary"] is None else list(asked["vary"]),
             "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],
-            "budget": asdict(asked["budget"]),
+            "budget": {k: v for k, v in asdict(asked["budget"]).items() if k != "fast" or v},
             "training": asdict(asked["training"]),
             "within": None if asked["within"] is None else str(asked["within"]),
             "design": asked["design"],
@@ -94,6 +95,7 @@ class Question:
             schedule=record["training"]["schedule"],
             budget=record["within"],
             design=record["design"],
+            fast=record["budget"].get("fast", False),
         )
 
 

@@ -15,10 +15,16 @@ from trainsmith.studies import Asked
 READING = {"data_dir": str, "target": str, "task": str, "image_size": int, "context": int}
 OPTIONS = {
     "baseline": dict, "vary": list, "techniques": list, "trials": int, "seeds": int, "steps": int, "batch_size": int,
-    "schedule": str, "budget": str, "design": str, "metric": str, "processes": int,
+    "schedule": str, "budget": str, "design": str, "metric": str, "fast": bool, "processes": int,
 }  # fmt: skip
 KEYS = {"data": str, "network": str, **READING, **OPTIONS}
-NAMES = {str: "text in quotes", int: "a whole number", list: "a list of names", dict: "a table of families"}
+NAMES = {
+    str: "text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    list: "a list of names",
+    dict: "a table of families",
+}
 
 
 def read_study_file(path: Path) -> Asked:
@@ -50,7 +56,7 @@ def _check(path: Path, key: str, value: Any) -> None:
     if key not in KEYS:
         raise unknown_name(f"key in '{path}'", key, KEYS)
     wanted: Any = KEYS[key]
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise InvalidInput(f"'{path}': {key} must be {NAMES[wanted]}; got {shown(value)}.")
     if wanted is list and not all(isinstance(name, str) for name in value):
         raise InvalidInput(f"'{path}': {key} must be {NAMES[wanted]}; got {shown(value)}.")
@@ -85,4 +91,6 @@ def study_file(asked: Asked) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value) if isinstance(value, int) else json.dumps(str(value), ensure_ascii=False)

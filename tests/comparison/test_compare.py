@@ -16,10 +16,9 @@ from trainsmith.comparison.plan import (
     Candidate,
     candidates,
     default_baseline,
-    final_runs,
-    first_runs,
     fresh_runs,
     shared_quantiles,
+    tuning_runs,
 )
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
 from trainsmith.comparison.trainings import Trainings
@@ -67,7 +66,7 @@ def test_tuning_points_cover_every_range_evenly():
 
 def test_fresh_seeds_were_not_seen_in_tuning_and_each_draws_its_own_split():
     trial = Candidate((), Recipe()).trials(1)[0]
-    tuned = {run.seed for run in (*first_runs([trial]), *final_runs([trial], Budget(final_seeds=5)))}
+    tuned = {run.seed for run in (*tuning_runs([trial], 0, 1), *tuning_runs([trial], 1, 5))}
     assert len(tuned) == 6
     fresh = [run.seed for run in fresh_runs(trial, Budget())]
     assert tuned.isdisjoint(fresh)
@@ -208,7 +207,7 @@ def test_a_lucky_first_seed_does_not_choose_the_setting():
     """The trial that leads on the first seed falls back on the further ones: another one is chosen."""
     trials = [Candidate((), Recipe()).trials(4)]
 
-    def trainer(what, runs):
+    def trainer(what, runs, *, share):
         lucky = trials[0][2].values
         return [
             Result(score=(0.99 if run.seed == 0 else 0.5) if run.trial.values == lucky else 0.9, loss=1.0)
@@ -225,7 +224,7 @@ def test_a_lucky_first_seed_does_not_choose_the_setting():
 def test_a_best_value_at_the_edge_of_what_was_tried_is_marked():
     candidate = Candidate((), Recipe())
     trials = candidate.trials(5)
-    tried = attempts(trials, [[Result(score=0.5, loss=1.0)]] * 5)
+    tried = attempts(trials, [[Result(score=0.5, loss=1.0)]] * 5, [1.0] * 5)
     values = [a.values["adam.lr"] for a in tried]
     assert edges(candidate, tried, values.index(max(values))) == ("adam.lr",)
     assert edges(candidate, tried, values.index(sorted(values)[2])) == ()
@@ -239,7 +238,7 @@ def test_a_diverged_run_counts_as_the_best_constant_prediction():
         ]
 
     chosen = [Candidate((), Recipe()), Candidate((find("sgd"),), Recipe(optimizer="sgd"))]
-    tried = [(0, attempts(c.trials(1), [results(0.9)])) for c in chosen]
+    tried = [(0, attempts(c.trials(1), [results(0.9)], [1.0])) for c in chosen]
     rows = make_rows(chosen, tried, [results(0.9, 0.8, 0.9), results(0.9, math.nan, 0.7)], 0.25, 0.01, 1)
     sgd = next(row for row in rows if row.technique == "sgd")
     assert sgd.scores == (0.9, 0.25, 0.7)

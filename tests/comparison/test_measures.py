@@ -90,7 +90,7 @@ def test_misses_are_infinite_and_so_is_a_run_that_diverged_later():
 
 def test_a_row_has_them_and_the_target_is_the_baselines_median():
     chosen = [Candidate((), Recipe()), Candidate((find("sgd"),), Recipe(optimizer="sgd"))]
-    tuned = [(0, attempts(c.trials(2), [[run((1, 0.9))], [run((1, 0.5))]])) for c in chosen]
+    tuned = [(0, attempts(c.trials(2), [[run((1, 0.9))], [run((1, 0.5))]], [1.0, 1.0])) for c in chosen]
     base = [run((1, 0.5), (2, s)) for s in (0.6, 0.7, 0.9)]
     fast = [run((1, 0.7), (2, s)) for s in (0.8, 0.6, 0.9)]
     rows = make_rows(chosen, tuned, [base, fast], 0.1, 0.01, 2)

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from trainsmith.catalogue import Recipe, Trial, find
-from trainsmith.comparison.plan import Budget, Candidate
+from trainsmith.comparison.budget import Budget
+from trainsmith.comparison.plan import Candidate
 from trainsmith.comparison.tuning import further, tune
 from trainsmith.population import Result
 
@@ -19,7 +20,7 @@ def trials(recipe, count=6):
 def best_at(peaks):
     """A trainer whose score falls with the distance, in decades, of the learning rate from the optimizer's peak."""
 
-    def train(what, runs):
+    def train(what, runs, *, share):
         stages.append((what, len(runs)))
         return [Result(score=-abs(math.log10(rate(r) / peaks[r.trial.recipe.optimizer])), loss=1.0) for r in runs]
 
@@ -37,7 +38,7 @@ BUDGET = Budget(trials=6, finalists=2, final_seeds=2, extension=2)
 def test_a_best_rate_inside_what_was_tried_needs_no_further_trials():
     train, stages = best_at({"adam": 1e-3})
     told = []
-    (tuned,) = tune(train, [trials(Recipe())], BUDGET, told.append)
+    (tuned,) = tune(train, [trials(Recipe())], BUDGET, lambda *more: told.append(more))
     assert len(tuned.trials) == 6
     assert stages == [("tuning", 6), ("tuning the finalists", 4)]
     assert told == []
@@ -47,9 +48,9 @@ def test_a_best_rate_at_an_end_widens_the_range_and_all_get_as_many_trials():
     low = min(rate_of(t) for t in trials(SGD))
     train, stages = best_at({"adam": 1e-3, "sgd": low / 8})
     told = []
-    adam, sgd = tune(train, [trials(Recipe()), trials(SGD)], BUDGET, told.append)
+    adam, sgd = tune(train, [trials(Recipe()), trials(SGD)], BUDGET, lambda *more: told.append(more))
     assert (len(adam.trials), len(sgd.trials)) == (8, 8)
-    assert told == [4]
+    assert told == [(4, 4)]
     assert stages == [("tuning", 12), ("widening the range", 4), ("tuning the finalists", 8)]
     beyond = [t.values["sgd.lr"] for t in sgd.trials[6:]]
     assert beyond == pytest.approx([low / math.sqrt(10), low / 10])

@@ -33,6 +33,7 @@ DESIGNS = ["one-at-a-time", "pairs", "grid"]
 @click.option("--metric", help="What is judged: log-loss or calibration-error [default: the task's, as accuracy].")
 @click.option("--budget", help="What the study may take, such as 2min or 300runs, instead of trials and seeds.")
 @click.option("--design", type=click.Choice(DESIGNS), help="Also combine techniques of different families.")
+@click.option("--fast", is_flag=True, default=None, help="A third of the cost: verdicts on the best techniques only.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it would take, and stop.")
 @click.option("--processes", type=int, help="Processes to train in [default: one a core where that pays].")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the study [default: {STUDIES}/DATA-N].")

@@ -4,24 +4,28 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 
 from trainsmith.catalogue import Recipe, Run, Technique
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.activations import activations
+from trainsmith.comparison.budget import Budget
+from trainsmith.comparison.costs import at_equal_cost, measured_costs
+from trainsmith.comparison.cuts import cut_notes, cuts
 from trainsmith.comparison.designs import ONE_AT_A_TIME
 from trainsmith.comparison.effects import interactions, main_effects, scores_of, shares
 from trainsmith.comparison.environment import describe_environment
-from trainsmith.comparison.plan import Budget, Candidate
-from trainsmith.comparison.prepared import Limit, Prepared, prepare
+from trainsmith.comparison.limit import Limit
+from trainsmith.comparison.prepared import Prepared, prepare
 from trainsmith.comparison.rows import fresh_scores, make_rows
-from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference, t_interval
-from trainsmith.comparison.study import Activations, Estimate, Receipt, Study, TestScore, winner
+from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference
+from trainsmith.comparison.study import Activations, Receipt, Study, winner
+from trainsmith.comparison.tested import score_on_test
 from trainsmith.comparison.trainings import Trainings
-from trainsmith.comparison.tuning import tune
+from trainsmith.comparison.tuning import survivors, tune
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.optimizer import Schedule
@@ -29,7 +33,6 @@ from trainsmith.population import (
     FIRST_LOSSES,
     Result,
     Training,
-    make_member,
     rules_of,
 )
 from trainsmith.store import Store
@@ -81,24 +84,30 @@ def compare(
         network, dataset, baseline=baseline, vary=vary, techniques=techniques, budget=budget, training=training,
         within=within, design=design, processes=processes, report=announce.progress_made, store=store,
     )  # fmt: skip
-    trainer, candidates, budget, baseline = ready.trainer, ready.candidates, ready.budget, ready.baseline
+    trainer, budget, baseline = ready.trainer, ready.budget, ready.baseline
     runs, words = ready.runs, ready.words
-    announce.planned(runs, runs * trainer.training.steps, words)
+    announce.planned(runs, round(ready.cost * trainer.training.steps), words)
     if store is not None:
         store.note("planned", {"runs": runs, "words": words})
 
-    def more(further: int) -> None:
-        announce.extended(further, further * trainer.training.steps)
+    def more(further: int, cost: float) -> None:
+        announce.extended(further, round(cost * trainer.training.steps))
         if store is not None:
             store.note("planned", {"runs": runs + further, "words": words})
 
-    chosen = tune(trainer, ready.trials(), budget, more)
+    tuned = tune(trainer, ready.trials(), budget, more)
+    kept = survivors(tuned, ready.confirmed)
+    candidates, chosen = [ready.candidates[i] for i in kept], [tuned[i] for i in kept]
+    left_out = cuts(ready.candidates, tuned, kept)
     fresh = [planning.fresh_runs(t.trial, budget) for t in chosen]
     results = _confirm(trainer, fresh)
     constant = rules_of(dataset).constant(dataset.y)
     delta = _delta(dataset, results[0], constant)
-    rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta, budget.trials)
-    factorial = scores_of(candidates, fresh_scores(results, constant)) if design != ONE_AT_A_TIME else {}
+    scores = fresh_scores(results, constant)
+    equal = at_equal_cost(trainer, candidates, fresh, scores[0], constant, delta)
+    planned = 0 if budget.fast else budget.trials
+    rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta, planned, equal)
+    factorial = scores_of(candidates, scores) if design != ONE_AT_A_TIME else {}
     deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     return Study(
@@ -109,10 +118,10 @@ def compare(
         delta=delta,
         baseline=baseline,
         rows=rows,
-        notes=ready.notes,
-        test=_test(trainer, candidates, fresh, results, best, constant),
+        notes=(*ready.notes, *cut_notes(left_out, len(ready.candidates))),
+        test=score_on_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
-        plan=_plan(ready, len(chosen[0].trials) - budget.trials, time.perf_counter() - started),
+        plan=_plan(ready, len(tuned[0].trials) - budget.trials, time.perf_counter() - started),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
         design=design,
@@ -120,6 +129,8 @@ def compare(
         interactions=interactions(factorial, delta),
         shares=shares(factorial),
         activations=_activations(trainer, fresh, results, best),
+        cut=left_out,
+        costs=measured_costs(trainer, candidates, [of[0] for of in fresh]),
     )
 
 
@@ -153,6 +164,9 @@ def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
         "words": ready.words,
         "recipes": len(ready.candidates),
         "runs": trainer.runs,
+        "member_steps": trainer.member_steps,
+        "fast": budget.fast,
+        "rungs": [asdict(rung) for rung in budget.rungs],
         "trials": budget.trials,
         "finalists": min(budget.finalists, budget.trials),
         "final_seeds": budget.final_seeds,
@@ -169,38 +183,3 @@ def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
         "batch_size": training.batch_size,
         "schedule": str(Schedule(training.schedule, training.steps, training.warmup)),
     }
-
-
-def _test(
-    trainer: Trainings,
-    candidates: Sequence[Candidate],
-    runs: Sequence[Sequence[Run]],
-    results: Sequence[Sequence[Result]],
-    best: int,
-    constant: float,
-) -> TestScore:
-    """Open the test data, once, and score every fresh run of the winner and of the baseline on it."""
-    x, y = trainer.dataset.test.open()
-
-    def estimate(i: int) -> Estimate:
-        scores = [
-            constant if result.state is None else _test_score(trainer, run, result, x, y)
-            for run, result in zip(runs[i], results[i], strict=True)
-        ]
-        interval = t_interval(np.array(scores))
-        return Estimate(interval.mean, interval.low, interval.high)
-
-    won = estimate(best)
-    accuracy = rules_of(trainer.dataset).metric == "accuracy"
-    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if accuracy else math.nan
-    return TestScore(candidates[best].name, won, estimate(0) if best else won, len(y), error)
-
-
-@torch.no_grad()
-def _test_score(trainer: Trainings, run: Run, result: Result, x: torch.Tensor, y: torch.Tensor) -> float:
-    """The score of a run's network, built as an ordinary module and given the trained weights."""
-    member = make_member(run, trainer.network, trainer.dataset)
-    module = member.objective.network
-    state = result.state or {}
-    module.load_state_dict({name: torch.from_numpy(t) for name, t in state.items()})
-    return member.rules.score(module.eval()(x), member.targets(y))[1]

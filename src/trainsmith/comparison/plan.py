@@ -17,6 +17,7 @@ from trainsmith.catalogue import (
     contradictions,
     techniques,
 )
+from trainsmith.comparison.budget import Budget
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory, techniques_of
@@ -35,46 +36,6 @@ FIRST_LOOK = frozenset(
 for by families or names, would take many times as long and hide them among variants."""
 FIRST_FRESH_SEED = 1000
 """Tuning draws its seeds from 0 on, confirmation from here on: no fresh seed was seen in tuning."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much a study may train, the same for every technique.
-
-    trials: settings tried, with one seed. finalists: the best of them, which are tried again with
-    `final_seeds` further seeds, so that one lucky split does not choose the setting. fresh_seeds: runs of
-    the chosen setting that are reported. extension: further trials of every technique, if the best learning rate of one
-    lies at the end of what was tried.
-    """
-
-    trials: int = 8
-    finalists: int = 3
-    final_seeds: int = 2
-    fresh_seeds: int = 8
-    extension: int = 2
-
-    def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("finalists", 1), ("final_seeds", 0), ("fresh_seeds", 2), ("extension", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InvalidInput(
-                    f"{name.replace('_', ' ')} must be a whole number of at least {least}; got {value!r}."
-                )
-
-    @property
-    def tuning_runs(self) -> int:
-        """Runs that choose one technique's setting."""
-        return self.trials + min(self.finalists, self.trials) * self.final_seeds
-
-    @property
-    def runs(self) -> int:
-        """Runs of one technique, unless the trials are extended."""
-        return self.tuning_runs + self.fresh_seeds
-
-    @property
-    def most_runs(self) -> int:
-        """Runs of one technique if the trials are extended."""
-        return self.runs + self.extension
 
 
 @dataclass(frozen=True)
@@ -162,7 +123,7 @@ def candidates(
         if technique.gradients > 1:
             notes.append(
                 f"{technique.name} costs about {technique.gradients} gradients a step where the baseline costs one; "
-                "all train the same number of steps."
+                "all train the same number of steps, and it is held against the baseline at equal cost too."
             )
         chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
@@ -221,14 +182,9 @@ def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:
     return tuple(f for f in FAMILIES if vary is None or f in vary)
 
 
-def first_runs(trials: Sequence[Trial]) -> list[Run]:
-    """Every trial with the first tuning seed."""
-    return [Run(trial, 0) for trial in trials]
-
-
-def final_runs(trials: Sequence[Trial], budget: Budget) -> list[Run]:
-    """The finalists with every further tuning seed, trial by trial."""
-    return [Run(trial, 1 + i) for trial in trials for i in range(budget.final_seeds)]
+def tuning_runs(trials: Sequence[Trial], first_seed: int, seeds: int) -> list[Run]:
+    """Every trial with so many tuning seeds from first_seed on, trial by trial."""
+    return [Run(trial, first_seed + i) for trial in trials for i in range(seeds)]
 
 
 def fresh_runs(trial: Trial, budget: Budget) -> list[Run]:

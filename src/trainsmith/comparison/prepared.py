@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,49 +12,23 @@ import numpy as np
 
 from trainsmith.catalogue import Recipe, Technique, Trial
 from trainsmith.comparison import plan as planning
+from trainsmith.comparison.budget import Budget
+from trainsmith.comparison.costs import equal_shares
 from trainsmith.comparison.designs import ONE_AT_A_TIME, applicable_combinations, combination_warnings, combined
-from trainsmith.comparison.plan import Budget, Candidate
-from trainsmith.comparison.trainings import Trainings
+from trainsmith.comparison.limit import Limit
+from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory
 from trainsmith.population import Training
 from trainsmith.store import Store
 
-
-@dataclass(frozen=True)
-class Limit:
-    """What a study may take: seconds, or runs."""
-
-    amount: float
-    unit: str
-
-    def __str__(self) -> str:
-        if self.unit == "runs":
-            return f"{self.amount:g} runs"
-        return f"{self.amount:g} s" if self.amount < 120 else f"{self.amount / 60:g} min"
-
-
-STAGES = 3
-"""Tuning, tuning the finalists, confirming: each trains populations of its own."""
-SECONDS = {"s": 1, "sec": 1, "second": 1, "min": 60, "m": 60, "minute": 60, "h": 3600, "hour": 3600}
 SIZES = (
     (16, 16, 1.0), (12, 12, 1.0), (8, 12, 1.0), (8, 8, 1.0), (6, 8, 1.0), (4, 8, 1.0), (4, 6, 1.0), (4, 6, 0.5),
     (3, 6, 0.5), (3, 6, 0.25), (2, 6, 0.25), (2, 6, 0.1),
 )  # fmt: skip
 """(trials, fresh seeds, share of the steps), the most worth having first. Fewer than 6 seeds can show nothing."""
-
-
-def limit(text: str) -> Limit:
-    """A limit from words such as "90s", "2min", "1.5 h" or "300 runs". Raises InvalidInput for others."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.lower())
-    unit = found[2] if found else ""
-    if found and unit.rstrip("s") == "run" and float(found[1]) >= 1:
-        return Limit(float(found[1]), "runs")
-    seconds = SECONDS.get(unit) or SECONDS.get(unit.removesuffix("s"))
-    if not found or not seconds or not float(found[1]):
-        raise InvalidInput(f"a budget is a time or a number of runs, such as 90s, 2min, 1h or 300runs; got '{text}'.")
-    return Limit(float(found[1]) * seconds, "seconds")
 
 
 @dataclass(frozen=True)
@@ -75,13 +49,37 @@ class Prepared:
     notes: tuple[str, ...]
 
     @property
+    def confirmed(self) -> int:
+        """Recipes trained on fresh seeds: with a design all, since its effects are averages over its recipes."""
+        n = len(self.candidates)
+        return self.budget.confirmed(n) if all(len(c.techniques) < 2 for c in self.candidates) else n
+
+    @property
+    def _equal_shares(self) -> list[float]:
+        """The shares of the steps of those that are also trained at equal cost; where some are cut, at most so many."""
+        shares = sorted(equal_shares(self.candidates).values(), reverse=True)
+        return shares[: self.confirmed - 1]
+
+    @property
     def runs(self) -> int:
-        return len(self.candidates) * self.budget.runs
+        b = self.budget
+        return len(self.candidates) * b.tuning_runs + (self.confirmed + len(self._equal_shares)) * b.fresh_seeds
 
     @property
     def most_runs(self) -> int:
         """Runs if the trials are extended."""
-        return len(self.candidates) * self.budget.most_runs
+        return self.runs + self.budget.extended_runs(len(self.candidates))[0]
+
+    @property
+    def cost(self) -> float:
+        """What they cost, in runs of the whole length."""
+        b = self.budget
+        return len(self.candidates) * b.tuning_cost + (self.confirmed + sum(self._equal_shares)) * b.fresh_seeds
+
+    @property
+    def most_cost(self) -> float:
+        """What they cost if the trials are extended."""
+        return self.cost + self.budget.extended_runs(len(self.candidates))[1]
 
     @property
     def training(self) -> Training:
@@ -89,7 +87,7 @@ class Prepared:
 
     @property
     def seconds(self) -> float | None:
-        return self.trainer.expected(self.most_runs, _populations(self.candidates, self.budget))
+        return self.trainer.expected(self.most_cost, _populations(self.candidates, self.budget))
 
     def trials(self) -> list[list[Trial]]:
         """Each candidate's trials."""
@@ -98,12 +96,22 @@ class Prepared:
     @property
     def words(self) -> str:
         """The plan in one sentence."""
-        b, t = self.budget, self.training
+        t = self.training
         return (
-            f"{self.runs} runs: {len(self.candidates)} recipes x ({b.tuning_runs} to tune + {b.fresh_seeds} fresh "
-            f"seeds){self._extension()}, {t.steps} steps of {t.batch_size} examples, {_many(self.trainer.workers)}, "
-            f"{self.packed}"
-            f"{_about(self.seconds)}"
+            f"{self.runs} runs: {self._parts()}{self._extension()}, {t.steps} steps of {t.batch_size} examples, "
+            f"{_many(self.trainer.workers)}, {self.packed}{_about(self.seconds)}"
+        )
+
+    def _parts(self) -> str:
+        b, n = self.budget, len(self.candidates)
+        equal = f" + {len(self._equal_shares)} at equal cost x {b.fresh_seeds}" if self._equal_shares else ""
+        if not b.fast:
+            return f"{n} recipes x ({b.tuning_runs} to tune + {b.fresh_seeds} fresh seeds){equal}"
+        steps = [(r, shortened(self.training, r.share).steps) for r in b.rungs]
+        rungs = " + ".join(f"{r.settings} settings x {r.seeds} for {n} steps" for r, n in steps)
+        return (
+            f"{n} recipes x ({rungs}) to tune + the best {self.confirmed} with the baseline x {b.fresh_seeds} fresh "
+            f"seeds{equal}, together {self.cost:.0f} runs' worth"
         )
 
     def _extension(self) -> str:
@@ -119,6 +127,7 @@ class Prepared:
             "techniques": {f: [t.name for t in ts] for f, ts in itertools.groupby(named, lambda t: t.family)},
             "combinations": sum(len(c.techniques) > 1 for c in self.candidates),
             "runs": self.runs,
+            "cost": self.cost,
             "budget": asdict(self.budget),
             "training": asdict(self.training),
             "processes": self.trainer.workers,
@@ -161,8 +170,9 @@ def prepare(
     notes += combination_warnings(candidates, combinations, training.batch_size)
     candidates += combinations
     trainer = Trainings(network, dataset, training, processes, report, store=store)
-    packed = trainer.prepare(baseline, len(candidates) * budget.runs, _populations(candidates, budget))
-    ready = Prepared(network, dataset, baseline, tuple(candidates), budget, trainer, packed, tuple(notes))
+    ready = Prepared(network, dataset, baseline, tuple(candidates), budget, trainer, "", tuple(notes))
+    packed = trainer.prepare(baseline, ready.cost, _populations(candidates, budget))
+    ready = replace(ready, packed=packed)
     if within is None:
         return ready
     chosen = store.about("fitted") if store is not None else None
@@ -176,7 +186,7 @@ def prepare(
 def _populations(candidates: Sequence[Candidate], budget: Budget) -> int:
     """In how many populations they are trained, at least; recipes that differ in initialization alone share one."""
     kinds = {replace(c.recipe, initialization="zeros") for c in candidates}
-    return (STAGES + bool(budget.extension)) * len(kinds)
+    return budget.stages * len(kinds)
 
 
 def _many(processes: int) -> str:
@@ -190,7 +200,7 @@ def _fitted(ready: Prepared, within: Limit) -> Mapping[str, Any]:
         smaller = {"trials": trials, "seeds": seeds, "steps": max(1, round(steps * share)), "within": str(within)}
         tried = _shortened(ready, smaller)
         seconds = tried.seconds
-        if within.unit == "runs" and tried.most_runs <= within.amount:
+        if within.unit == "runs" and tried.most_cost <= within.amount:
             return smaller
         if within.unit == "seconds" and seconds is None:
             raise InvalidInput(
@@ -198,7 +208,7 @@ def _fitted(ready: Prepared, within: Limit) -> Mapping[str, Any]:
             )
         if within.unit == "seconds" and seconds is not None and seconds <= within.amount:
             return smaller
-    least = f"{tried.most_runs} runs" if within.unit == "runs" else _about(seconds).removeprefix(", ")
+    least = f"{math.ceil(tried.most_cost)} runs" if within.unit == "runs" else _about(seconds).removeprefix(", ")
     raise InvalidInput(
         f"{len(ready.candidates)} recipes cannot be compared within {within}: the smallest study that can show "
         f"anything takes {least}. Choose fewer techniques with --techniques or --vary, or a larger budget."

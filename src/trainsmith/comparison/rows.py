@@ -1,12 +1,13 @@
 """From results to rows: the choice of each technique's setting, and what its fresh seeds say."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from trainsmith.catalogue import FAMILIES, Trial
+from trainsmith.comparison.measured import Attempt, Curve, EqualCost, Estimate
 from trainsmith.comparison.measures import chance_of_better, pace, tuning_curve
 from trainsmith.comparison.plan import COMBINATIONS, Candidate
 from trainsmith.comparison.statistics import (
@@ -15,7 +16,7 @@ from trainsmith.comparison.statistics import (
     t_interval,
     verdict,
 )
-from trainsmith.comparison.study import Attempt, Curve, Estimate, Row
+from trainsmith.comparison.study import Row
 from trainsmith.population import Result
 
 
@@ -28,19 +29,27 @@ def rank(results: Sequence[Result]) -> tuple[float, float]:
 
 def best_positions(results: Sequence[Sequence[Result]], count: int) -> list[int]:
     """The positions of the `count` best trials, best first; of equals the earlier one."""
-    return sorted(range(len(results)), key=lambda i: rank(results[i]), reverse=True)[:count]
+    return best_first(results, range(len(results)))[:count]
 
 
-def attempts(trials: Sequence[Trial], results: Sequence[Sequence[Result]]) -> tuple[Attempt, ...]:
-    """Every trial with the mean of its tuning seeds."""
+def best_first(results: Sequence[Sequence[Result]], positions: Iterable[int]) -> list[int]:
+    """These positions, that of the best results first; of equals the earlier one."""
+    return sorted(positions, key=lambda i: rank(results[i]), reverse=True)
+
+
+def attempts(
+    trials: Sequence[Trial], results: Sequence[Sequence[Result]], shares: Sequence[float]
+) -> tuple[Attempt, ...]:
+    """Every trial with the mean of its tuning seeds, and for which share of the steps they trained."""
     return tuple(
         Attempt(
             dict(trial.values),
             float(np.mean([r.score for r in of_trial])),
             float(np.mean([r.loss for r in of_trial])),
             len(of_trial),
+            share,
         )
-        for trial, of_trial in zip(trials, results, strict=True)
+        for trial, of_trial, share in zip(trials, results, shares, strict=True)
     )
 
 
@@ -61,19 +70,24 @@ def make_rows(
     constant_score: float,
     delta: float,
     planned: int,
+    equal: Mapping[int, EqualCost] | None = None,
 ) -> tuple[Row, ...]:
     """One row per technique and family, the baseline in each family, best first.
 
     results: of each candidate (the baseline first), its fresh seeds. constant_score: what a diverged run
-    counts: the score of the best constant prediction. planned: trials of each before any extension.
+    counts: the score of the best constant prediction. planned: trials of each before any extension, 0
+    where they make no tuning curve. equal: of some candidates, what they come to at equal cost.
     """
     scores = fresh_scores(results, constant_score)
     target = float(np.median(scores[0]))
-    tuning_curves = [tuning_curve(tried, planned, constant_score) for _, tried in chosen]
+    tuning_curves = [tuning_curve(tried, planned, constant_score) if planned else () for _, tried in chosen]
 
     def measured(i: int, row: Row) -> Row:
         chance = None if row.is_baseline else chance_of_better(scores[i], scores[0])
-        return replace(row, chance=chance, tuning_curve=tuning_curves[i], pace=pace(results[i], target))
+        same_cost = (equal or {}).get(i)
+        return replace(
+            row, chance=chance, tuning_curve=tuning_curves[i], pace=pace(results[i], target), equal_cost=same_cost
+        )
 
     rows = []
     for family in (*FAMILIES, COMBINATIONS):

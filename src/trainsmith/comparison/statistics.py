@@ -221,6 +221,19 @@ def expected_best(scores: ArrayLike) -> Floats:
     return np.diff(share**k, axis=1) @ v
 
 
+def mcnemar_p(ahead: int, behind: int) -> float:
+    """Exact two-sided p-value of two classifiers that differ on ahead + behind examples, in each one's favour.
+
+    McNemar 1947: where both are as good, each example they differ on is a fair coin. Twice the smaller tail of the
+    binomial distribution, 1 at most. Raises InvalidInput unless both are counts.
+    """
+    from scipy.special import bdtr
+
+    if min(ahead, behind) < 0:
+        raise InvalidInput(f"examples are counted from 0; got {ahead!r} and {behind!r}.")
+    return min(1.0, 2 * float(bdtr(min(ahead, behind), ahead + behind, 0.5)))
+
+
 def _t_quantile(n: int, confidence: float) -> float:
     from scipy.special import stdtrit
 

@@ -11,50 +11,9 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Trial
+from trainsmith.comparison.measured import Attempt, Cost, Curve, EqualCost, Estimate, McNemar, Pace
 from trainsmith.inspection.histogram import Histogram
 from trainsmith.population import COSTS
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One trial of the tuning: its searched hyper-parameters, its mean validation score and loss over `seeds`."""
-
-    values: Mapping[str, float]
-    score: float
-    loss: float
-    seeds: int = 1
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Mean validation score over the seeds at each check, with its 95 % t interval."""
-
-    steps: tuple[int, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with the low and high end of its 95 % t interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How soon runs reach `target`, the median of the baseline's final validation scores (both as in Row.scores).
-
-    steps: median over the seeds of the first check at which it was reached, None where half of the runs or more missed
-    it. reached: how many runs did. Checks before the last look at 1,000 validation examples at most.
-    """
-
-    target: float
-    steps: float | None
-    reached: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +28,7 @@ class Row:
     chance: the share of seeds in which it is better than the baseline, with Wilson's interval. tuning_curve: the
     expected best validation score of 1, 2, ... trials, by the trials' own splits; its first value is that of an
     arbitrary setting from the ranges. pace: steps to the baseline's score. Empty in studies made before there were any.
+    equal_cost: of a technique that costs more gradients a step than the baseline.
     """
 
     family: str
@@ -90,6 +50,7 @@ class Row:
     chance: Estimate | None = None
     tuning_curve: tuple[float, ...] = ()
     pace: Pace | None = None
+    equal_cost: EqualCost | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -98,6 +59,24 @@ class Row:
     @property
     def trial(self) -> Trial:
         return Trial(self.recipe, self.values)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A recipe that a fast study did not train on fresh seeds.
+
+    values: its best setting. score: the mean validation score at the last rung, of the whole length, over `seeds`
+    tuning seeds; behind: how much higher the last recipe's was that was not cut. attempts: its tuning.
+    """
+
+    family: str
+    technique: str
+    recipe: Recipe
+    values: Mapping[str, float]
+    score: float
+    behind: float
+    seeds: int
+    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True)
@@ -150,6 +129,8 @@ class TestScore:
     """The winning recipe on the locked test data, opened once: its seeds' mean, and the baseline's.
 
     sampling_error: one standard error of the score that comes from the test set's own size (nan for R²).
+    difference_error: the same of the difference from the baseline, from the examples they disagree about, averaged over
+    the seeds; mcnemar: whether one network of each differs. Both of accuracies alone, where the baseline did not win.
     """
 
     __test__ = False
@@ -159,6 +140,8 @@ class TestScore:
     baseline: Estimate
     examples: int
     sampling_error: float
+    difference_error: float = math.nan
+    mcnemar: McNemar | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +169,9 @@ class Study:
     metric: "accuracy", "R²", ...; of a metric in COSTS, of which less is better, every score is the negative, so that
     more is better in all. delta: the smallest difference worth having. design, effects, interactions, shares: what
     combinations were trained, and what they say of techniques and families (see designs.py and effects.py).
-    activations: of the baseline's and the winner's layers; empty in studies made before there were any.
+    activations: of the baseline's and the winner's layers; empty in studies made before there were any. cut: what a
+    fast study left out of `rows` after tuning, best first. costs: of each technique in `rows`, measured; the baseline's
+    has no family.
     """
 
     data: str
@@ -208,6 +193,8 @@ class Study:
     interactions: tuple[Effect, ...] = ()
     shares: tuple[Share, ...] = ()
     activations: tuple[Activations, ...] = ()
+    cut: tuple[Cut, ...] = ()
+    costs: tuple[Cost, ...] = ()
 
     @property
     def lower_is_better(self) -> bool:

@@ -1,8 +1,9 @@
 """Training many runs: packed into populations, spread over processes, with what the receipt needs."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -46,6 +47,13 @@ def worth_processes(processes: int) -> float:
     return SECONDS_A_PROCESS * processes / (processes - 1) if processes > 1 else float("inf")
 
 
+def shortened(training: Training, share: float) -> Training:
+    """The same of a share of the steps, with the same share of the checks, 2 at least."""
+    if share == 1:
+        return training
+    return replace(training, steps=max(1, round(training.steps * share)), checks=max(2, round(training.checks * share)))
+
+
 @dataclass
 class Trainings:
     """Trains runs of one network on one data set, and remembers what it took and how far replays deviated."""
@@ -60,12 +68,13 @@ class Trainings:
     loops: dict[str, None] = field(default_factory=dict)
     populations: int = 0
     runs: int = 0
+    member_steps: int = 0
     packing: Packing | None = None
     megabytes: float | None = None
     seconds_alone: float | None = None
     store: Store | None = None
 
-    def prepare(self, baseline: Recipe, runs: int, populations: int = 1) -> str:
+    def prepare(self, baseline: Recipe, runs: float, populations: int = 1) -> str:
         """Choose by measurement on the baseline's network how the runs of a study are packed; in words.
 
         Where the number of processes was left open, one a core train, or this one alone where starting others would
@@ -87,7 +96,7 @@ class Trainings:
             )
         return words
 
-    def _measured(self, baseline: Recipe, runs: int, populations: int) -> str:
+    def _measured(self, baseline: Recipe, runs: float, populations: int) -> str:
         seeded = (make_member(Run(Trial(baseline), i), self.network, self.dataset) for i in itertools.count())
         first = next(seeded)
         parameters = sum(p.numel() for p in first.objective.network.parameters())
@@ -96,7 +105,7 @@ class Trainings:
         members = [m for m in members if bucket_key(m, x, y) == bucket_key(first, x, y)]
         batch = torch.from_numpy(first.train[: self.training.batch_size])
         processes = self.processes or processes_available()
-        steps = -(-runs * self.training.steps // (len(members) * processes))
+        steps = math.ceil(runs * self.training.steps / (len(members) * processes))
         refused = None
         try:
             self.packing = choose(members, x[batch], y[batch], steps, threads=1)
@@ -111,7 +120,7 @@ class Trainings:
         way = f"in populations of up to {self.packing.members}, members {self.packing.way}"
         return f"{way}, {max(1, self.megabytes):,.0f} MB for them"
 
-    def expected(self, runs: int, populations: int) -> float | None:
+    def expected(self, runs: float, populations: int) -> float | None:
         """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
         return None if self._each is None else self._seconds(runs, populations, self._each) / self.workers
 
@@ -120,19 +129,22 @@ class Trainings:
         """Seconds of a step of one member, where they were measured."""
         return self.packing.seconds if self.packing is not None else self.seconds_alone
 
-    def _seconds(self, runs: int, populations: int, each: float) -> float:
+    def _seconds(self, runs: float, populations: int, each: float) -> float:
         """What they take in one process, each step of a member so many seconds."""
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
         return runs * steps * each * HEAVIER + populations * SECONDS_A_POPULATION
 
-    def __call__(self, what: str, runs: Sequence[Run], keep_states: bool = False) -> list[Result]:
-        """Results in the order of `runs`."""
+    def __call__(
+        self, what: str, runs: Sequence[Run], keep_states: bool = False, *, share: float = 1.0
+    ) -> list[Result]:
+        """Results in the order of `runs`, each a whole training of this share of the steps."""
+        training = shortened(self.training, share)
         packing = self.packing or Packing("together", MOST)
         parts = pack(runs, packing.members, self.workers)
         jobs = [
-            Job(self.network, self.training, tuple(runs[i] for i in part), keep_states, (n % len(part),), packing.way)
+            Job(self.network, training, tuple(runs[i] for i in part), keep_states, (n % len(part),), packing.way)
             for n, part in enumerate(parts)
         ]
         results: list[Result] = [Result()] * len(runs)
@@ -144,6 +156,7 @@ class Trainings:
             self.loops.update(dict.fromkeys(record.loops))
             self.populations += record.buckets
             self.runs += len(record.results)
+            self.member_steps += len(record.results) * training.steps
             self.report(what, 0, len(record.results))
         return results
 

@@ -1,29 +1,40 @@
-"""Tuning: equally many trials for every candidate, a wider range where a best value lies at its end, finalists."""
+"""Tuning: equally many trials for every candidate, a wider range where a best value lies at its end, then rungs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from trainsmith.catalogue import Run, Trial
 from trainsmith.comparison import plan as planning
-from trainsmith.comparison.plan import Budget
-from trainsmith.comparison.rows import attempts, best_positions, rank
+from trainsmith.comparison.budget import Budget, Rung
+from trainsmith.comparison.rows import attempts, best_first, best_positions
 from trainsmith.comparison.study import Attempt
 from trainsmith.population import Result
 
 DECADE = 10.0
-Train = Callable[[str, Sequence[Run]], Sequence[Result]]
-"""Trains runs; results in their order."""
+Told = list[list[list[Result]]]
+"""The results of each trial of each candidate, of its last length of training."""
+
+
+class Train(Protocol):
+    """Trains runs for a share of the steps; results in their order."""
+
+    def __call__(self, what: str, runs: Sequence[Run], *, share: float) -> Sequence[Result]: ...
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A candidate's trials, the position of the best one, and what each came to."""
+    """A candidate's trials, the position of the best one, and what each came to.
+
+    last: the results of the best one at the last rung, and at those before it of the same length, seed by seed.
+    """
 
     trials: tuple[Trial, ...]
     best: int
     attempts: tuple[Attempt, ...]
+    last: tuple[Result, ...] = ()
 
     @property
     def trial(self) -> Trial:
@@ -31,32 +42,69 @@ class Tuned:
 
 
 def tune(
-    train: Train, trials: Sequence[Sequence[Trial]], budget: Budget, more: Callable[[int], None] = lambda runs: None
+    train: Train,
+    trials: Sequence[Sequence[Trial]],
+    budget: Budget,
+    more: Callable[[int, float], None] = lambda runs, cost: None,
 ) -> list[Tuned]:
     """Each candidate's best trial.
 
-    All trials are trained with one seed. If then a candidate's best learning rate is the smallest or largest that it
-    tried, every candidate gets `budget.extension` further trials (see `further`). The `budget.finalists` best are
-    trained with `budget.final_seeds` more seeds, and the best mean score wins. more: told of further trials.
+    All trials are trained at the first of the budget's rungs. If then a candidate's best learning rate is the smallest
+    or largest that it tried, every candidate gets `budget.extension` further trials (see `further`). At each further
+    rung every candidate's best trials so far are trained with seeds of that rung's own, and in the end the best mean
+    score wins. Runs of one length count together; of a trial that was trained longer the shorter ones count no more.
+    more: told of further trials, and what they cost in runs of the whole length.
     """
     tried = [list(of_candidate) for of_candidate in trials]
-    results = _first_look(train, "tuning", tried)
+    first, *others = budget.rungs
+    results = _first_look(train, "tuning", tried, first)
     leading = [best_positions(r, 1)[0] for r in results]
     if budget.extension and any(_at_edge(t, best) for t, best in zip(tried, leading, strict=True)):
         extra = [further(t, best, budget.extension) for t, best in zip(tried, leading, strict=True)]
-        more(sum(map(len, extra)))
-        for known, found in zip(results, _first_look(train, "widening the range", extra), strict=True):
+        more(*budget.extended_runs(len(extra)))
+        for known, found in zip(results, _first_look(train, "widening the range", extra, first), strict=True):
             known += found
         for known_trials, new in zip(tried, extra, strict=True):
             known_trials += new
-    top = [best_positions(r, budget.finalists) for r in results]
-    finalists = [(c, position) for c, positions in enumerate(top) for position in positions]
-    runs = planning.final_runs([tried[c][position] for c, position in finalists], budget)
-    again = list(train("tuning the finalists", runs)) if runs else []
-    for n, (c, position) in enumerate(finalists):
-        results[c][position] += again[n * budget.final_seeds : (n + 1) * budget.final_seeds]
-    best = [max(positions, key=lambda i, r=r: rank(r[i])) for positions, r in zip(top, results, strict=True)]  # type: ignore[misc]
-    return [Tuned(tuple(t), b, attempts(t, r)) for t, b, r in zip(tried, best, results, strict=True)]
+    shares = [[first.share] * len(t) for t in tried]
+    standing, seed = [list(range(len(t))) for t in tried], first.seeds
+    for rung in others:
+        standing = [best_first(r, s)[: rung.settings] for r, s in zip(results, standing, strict=True)]
+        _climb(train, tried, results, shares, standing, rung, seed)
+        seed += rung.seeds
+    best = [best_first(r, s)[0] for r, s in zip(results, standing, strict=True)]
+    return [
+        Tuned(tuple(t), b, attempts(t, r, s), tuple(r[b]))
+        for t, b, r, s in zip(tried, best, results, shares, strict=True)
+    ]
+
+
+def _climb(
+    train: Train,
+    tried: Sequence[Sequence[Trial]],
+    results: Told,
+    shares: Sequence[list[float]],
+    standing: Sequence[Sequence[int]],
+    rung: Rung,
+    seed: int,
+) -> None:
+    """Train each candidate's standing trials at the rung, with seeds from `seed` on, and put down what they came to."""
+    chosen = [(c, position) for c, positions in enumerate(standing) for position in positions]
+    runs = planning.tuning_runs([tried[c][position] for c, position in chosen], seed, rung.seeds)
+    found = list(train("tuning the finalists", runs, share=rung.share)) if runs else []
+    for n, (c, position) in enumerate(chosen):
+        new = found[n * rung.seeds : (n + 1) * rung.seeds]
+        results[c][position] = [*results[c][position], *new] if shares[c][position] == rung.share else new
+        shares[c][position] = rung.share
+
+
+def survivors(tuned: Sequence[Tuned], count: int) -> list[int]:
+    """The positions, in order, of the first candidate, which is the baseline, and of the count − 1 best others.
+
+    They are ranked by the last rung, whose runs are of the whole length and of the same seeds for all.
+    """
+    others = best_first([t.last for t in tuned], range(1, len(tuned)))
+    return sorted([0, *others[: count - 1]])
 
 
 def further(tried: Sequence[Trial], best: int, count: int) -> list[Trial]:
@@ -81,10 +129,11 @@ def further(tried: Sequence[Trial], best: int, count: int) -> list[Trial]:
     return [Trial(trial.recipe, {**trial.values, name: r if r in domain else rates[best]}) for r in wanted]
 
 
-def _first_look(train: Train, what: str, trials: Sequence[Sequence[Trial]]) -> list[list[list[Result]]]:
-    """The result of each trial of each candidate with the first tuning seed, in a list that others may follow in."""
-    found = iter(train(what, [run for of_candidate in trials for run in planning.first_runs(of_candidate)]))
-    return [[[next(found)] for _ in of_candidate] for of_candidate in trials]
+def _first_look(train: Train, what: str, trials: Sequence[Sequence[Trial]], rung: Rung) -> Told:
+    """The results of each trial of each candidate at the first rung, in a list that others may follow in."""
+    runs = [run for of_candidate in trials for run in planning.tuning_runs(of_candidate, 0, rung.seeds)]
+    found = iter(train(what, runs, share=rung.share))
+    return [[[next(found) for _ in range(rung.seeds)] for _ in of_candidate] for of_candidate in trials]
 
 
 def _at_edge(tried: Sequence[Trial], best: int) -> bool:

@@ -1,7 +1,7 @@
 """Many members as one program: buckets, seeded luck, the step, packing, dropping members, the receipt."""
 
 from trainsmith.population.alone import Alone
-from trainsmith.population.calibrate import Packing, choose, seconds_alone
+from trainsmith.population.calibrate import Packing, choose, cost_alone, seconds_alone
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
@@ -32,6 +32,7 @@ __all__ = [
     "Unbatchable",
     "bucket_key",
     "choose",
+    "cost_alone",
     "judged_by",
     "make_member",
     "members_at_once",

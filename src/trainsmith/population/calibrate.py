@@ -108,12 +108,21 @@ def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> flo
 
 def seconds_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> float:
     """Seconds of a step of one member trained by the loop, on batches like x (n, ...), y; its state is used up."""
+    return cost_alone(learner, x, y, steps)[0]
+
+
+def cost_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> tuple[float, int]:
+    """The same, and the bytes of what one member trained by the loop holds between its steps: its weights, buffers,
+    their gradients and the optimizer's moments, without activations and data."""
     alone, times = Alone(learner), []
     for number in range(1, steps + 2):
         started = time.perf_counter()
         alone.step(number, 0.0, x[None], learner.targets(y)[None])
         times.append(time.perf_counter() - started)
-    return min(times[1:])
+    kept = [t for state in alone.optimizer.state.values() for t in state.values() if isinstance(t, Tensor)]
+    gradients = [p.grad for p in alone.trained if p.grad is not None]
+    held = (*alone.module.parameters(), *alone.module.buffers(), *gradients, *kept)
+    return min(times[1:]), sum(t.numel() * t.element_size() for t in held)
 
 
 def _name(learners: Sequence[Learner], x: Tensor, threads: int) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from trainsmith.comparison import Row, Study
-from trainsmith.comparison.study import Estimate
+from trainsmith.comparison.study import Cut, Estimate
 
 
 def score(study: Study, estimate: Estimate) -> str:
@@ -68,6 +68,44 @@ def pace(row: Row) -> str:
     return f"{row.pace.steps:g} ({reached})" if row.pace.steps is not None else f"not reached ({reached})"
 
 
+def seconds_to_target(study: Study, row: Row) -> str:
+    """How long so many steps take one run alone, by what its recipe was measured to cost; nothing if it was not."""
+    found = [c for c in study.costs if (c.family, c.technique) == _costed(row)]
+    if not found or row.pace is None or row.pace.steps is None:
+        return ""
+    return f", {row.pace.steps * found[0].seconds:.2g} s alone"
+
+
+def _costed(row: Row) -> tuple[str, str]:
+    """How the row is named among the study's costs."""
+    return ("", "baseline") if row.is_baseline else (row.family, row.technique)
+
+
+def verdict_at_equal_cost(row: Row) -> str:
+    """The verdict on its fewer steps, with what diverged."""
+    equal = row.equal_cost
+    if equal is None:
+        return ""
+    return f"{equal.words}; {equal.diverged} of {len(row.scores)} diverged" if equal.diverged else equal.words
+
+
+def cut(study: Study, found: Cut) -> tuple[str, str]:
+    """The mean score at the last rung of what was cut, and how far it was behind."""
+    if math.isnan(found.score):
+        return "diverged", ""
+    if study.metric == "accuracy":
+        return f"{100 * found.score:.1f} %", f"{100 * found.behind:.1f} points"
+    return f"{-found.score if study.lower_is_better else found.score:.3f}", f"{found.behind:.3f}"
+
+
+def rungs(study: Study) -> str:
+    """What a fast study trained of each technique before the fresh seeds."""
+    steps = study.plan["steps"]
+    first, *others = study.plan["rungs"]
+    said = [f"the best {r['settings']} with {r['seeds']} seeds for {round(steps * r['share'])} steps" for r in others]
+    return ", then ".join([f"all were trained for {round(steps * first['share'])} steps", *said])
+
+
 def correlation(row: Row) -> str:
     """Of the scores with the baseline's by seed."""
     return "" if math.isnan(row.correlation) else f"{row.correlation:+.2f}"
@@ -108,6 +146,13 @@ def test_line(study: Study) -> str:
     line = f"test {study.metric} of {test.technique}: {score(study, test.score)} over seeds"
     if not math.isnan(test.sampling_error):
         line += f"; the {test.examples} test examples alone allow for ±{100 * test.sampling_error:.1f} points (1 s.e.)"
+    if not math.isnan(test.difference_error):
+        line += f", of the difference from the baseline for ±{100 * test.difference_error:.1f}"
+    if (m := test.mcnemar) is not None:
+        line += (
+            f"; of the networks of seed {m.seed}, {test.technique} alone is right on {m.winner} of them and the "
+            f"baseline alone on {m.baseline} (McNemar, exact p = {m.p:.3g})"
+        )
     return line
 
 

@@ -1,0 +1,114 @@
+"""A study that is killed at a random moment: does it go on to the same numbers, and is no finished run trained twice?
+
+python results/protocol/kills.py [--kills 100]
+
+A process trains a small study into a folder and gets SIGKILL at a moment drawn uniformly from the time the study takes;
+another process is given the same command. What it says is compared, number by number, with an uninterrupted study's; the
+rows of finished jobs, with the time at which each was finished, must be those that were there before. The processes are
+forked from one that has imported everything, so that moments fall into the study and not into imports.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from make_store import ASKED, NETWORK, RUNS, numbers, table
+from trainsmith import api
+from trainsmith.comparison.environment import describe_environment
+from trainsmith.errors import InvalidInput
+from trainsmith.store import DATABASE, Store
+from trainsmith.store.schema import connected
+
+RECORD = Path(__file__).with_suffix(".json")
+
+
+def begun(folder):
+    """The id of a process that works on the study in `folder` and writes what it says beside it."""
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(1)
+        said = json.dumps(numbers(api.compare(NETWORK, table(), **ASKED, folder=folder)), sort_keys=True)
+        folder.with_suffix(".json").write_text(said)
+        os._exit(0)
+    return child
+
+
+def ended(child):
+    """How the process ended: 0, or minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def kept(folder):
+    """Finished jobs in their order, with when they were finished and how long each took."""
+    with connected(folder) as database:
+        return database.execute("SELECT job, finished, seconds FROM records ORDER BY rowid").fetchall()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    place, luck = Path(tempfile.mkdtemp()), np.random.default_rng(3)
+    began, lengths = time.perf_counter(), []
+    for i in range(3):
+        started = time.perf_counter()
+        if ended(begun(place / f"whole-{i}")):
+            raise SystemExit("the uninterrupted study failed")
+        lengths.append(time.perf_counter() - started)
+    whole = (place / "whole-0.json").read_text()
+    done, counts, before = 0, Counter(), Counter()
+    while done < options.kills:
+        folder = place / f"killed-{done}"
+        child = begun(folder)
+        time.sleep(luck.uniform(0, np.median(lengths)))
+        os.kill(child, signal.SIGKILL)
+        if ended(child) != -signal.SIGKILL:
+            counts["over before the kill, drawn again"] += 1
+            shutil.rmtree(folder)
+            continue
+        done += 1
+        there = (folder / DATABASE).is_file()
+        rows = kept(folder) if there else []
+        before["before its folder was there" if not there else f"{len(rows)} jobs finished"] += 1
+        if ended(begun(folder)):
+            counts["did not go on"] += 1
+            continue
+        try:
+            counts["same numbers"] += folder.with_suffix(".json").read_text() == whole
+            counts["finished jobs left as they were"] += kept(folder)[: len(rows)] == rows
+            counts["every run kept once"] += Store(folder).finished_runs() == RUNS
+        except InvalidInput as error:
+            counts[f"damaged: {error}"] += 1
+        shutil.rmtree(folder)
+    shutil.rmtree(place)
+    record = {
+        "question": "does a study that is killed at a random moment end with an uninterrupted one's numbers?",
+        "kills": done,
+        "runs of the study": RUNS,
+        "outcomes": dict(counts),
+        "the study when it was killed": dict(sorted(before.items())),
+        "seconds of an uninterrupted study": lengths,
+        "seconds": round(time.perf_counter() - began),
+        "environment": {
+            **describe_environment(),
+            "command": f"python results/protocol/kills.py --kills {options.kills}",
+        },
+    }
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in record.items() if k != "environment"}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

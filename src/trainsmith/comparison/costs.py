@@ -1,0 +1,103 @@
+"""What techniques cost: gradients a step, time, memory; and what they give where every run costs the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from trainsmith.catalogue import Recipe, Run
+from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_difference, t_interval, verdict
+from trainsmith.comparison.study import Cost, EqualCost, Estimate
+from trainsmith.comparison.trainings import Trainings, shortened
+from trainsmith.population import Result, cost_alone, make_member
+
+STAGE = "confirming at equal cost"
+
+
+def gradients(recipe: Recipe) -> int:
+    """About how many gradients one step takes: the product of what the catalogue states of each technique."""
+    return math.prod(t.gradients for t in recipe.techniques())
+
+
+def equal_shares(candidates: Sequence[Candidate]) -> dict[int, float]:
+    """Of each candidate that costs more gradients a step than the baseline, the first: by what share of the steps it
+    costs as much as the baseline does by all."""
+    usual = gradients(candidates[0].recipe)
+    shares = {i: usual / gradients(c.recipe) for i, c in enumerate(candidates)}
+    return {i: share for i, share in shares.items() if share < 1}
+
+
+def at_equal_cost(
+    trainer: Trainings,
+    candidates: Sequence[Candidate],
+    fresh: Sequence[Sequence[Run]],
+    baseline: Floats,
+    constant: float,
+    delta: float,
+) -> dict[int, EqualCost]:
+    """What the costlier candidates come to with fewer steps, and so many gradients as the baseline has.
+
+    Each trains its chosen setting on the same fresh seeds through its own complete schedule of that length, and is held
+    against the baseline's scores (seeds,). p is adjusted over the family's costlier ones (max-T).
+    """
+    shares = equal_shares(candidates)
+    results: dict[int, list[Result]] = {}
+    for share in dict.fromkeys(shares.values()):
+        chosen = [i for i, s in shares.items() if s == share]
+        found = iter(trainer(STAGE, [run for i in chosen for run in fresh[i]], share=share))
+        results |= {i: [next(found) for _ in fresh[i]] for i in chosen}
+    scores = {i: np.array([constant if math.isnan(r.score) else r.score for r in results[i]]) for i in sorted(results)}
+    judged: dict[int, EqualCost] = {}
+    for family in dict.fromkeys(candidates[i].family for i in scores):
+        members = [i for i in scores if candidates[i].family == family]
+        adjusted = max_t_sign_flip(np.stack([scores[i] - baseline for i in members]))
+        for i, p in zip(members, map(float, adjusted), strict=True):
+            steps = shortened(trainer.training, shares[i]).steps
+            judged[i] = _judged(scores[i], baseline, p, delta, steps, results[i])
+    return judged
+
+
+def _judged(
+    scores: Floats, baseline: Floats, p: float, delta: float, steps: int, results: Sequence[Result]
+) -> EqualCost:
+    paired, interval = paired_difference(scores, baseline), t_interval(scores)
+    said = verdict(paired, p, delta)
+    return EqualCost(
+        steps=steps,
+        score=Estimate(interval.mean, interval.low, interval.high),
+        difference=Estimate(paired.mean, paired.low, paired.high),
+        p=p,
+        verdict=said.kind,
+        words=said.words,
+        diverged=sum(r.status == "diverged" for r in results),
+    )
+
+
+def measured_costs(trainer: Trainings, candidates: Sequence[Candidate], runs: Sequence[Run]) -> tuple[Cost, ...]:
+    """What a step of each candidate takes alone, by the plain loop on one thread, measured on its first fresh run.
+
+    A study that goes on after it was finished keeps what was measured.
+    """
+    noted = trainer.store.about("costs") if trainer.store is not None else None
+    if noted is not None:
+        return tuple(Cost(**cost) for cost in noted)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = tuple(_cost(trainer, c, run) for c, run in zip(candidates, runs, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+    if trainer.store is not None:
+        trainer.store.note("costs", [vars(cost) for cost in found])
+    return found
+
+
+def _cost(trainer: Trainings, candidate: Candidate, run: Run) -> Cost:
+    member = make_member(run, trainer.network, trainer.dataset)
+    batch = torch.from_numpy(member.train[: trainer.training.batch_size])
+    seconds, held = cost_alone(member, trainer.dataset.x[batch], trainer.dataset.y[batch])
+    return Cost(candidate.family or "", candidate.name, gradients(candidate.recipe), seconds, held / 2**20)

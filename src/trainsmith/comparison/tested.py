@@ -1,0 +1,100 @@
+"""The end of a study: the locked test part is opened, once, for the winner and the baseline."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainsmith.catalogue import Run
+from trainsmith.comparison.measured import Estimate, McNemar
+from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.statistics import mcnemar_p, t_interval
+from trainsmith.comparison.study import TestScore
+from trainsmith.comparison.trainings import Trainings
+from trainsmith.population import Result, make_member, rules_of
+
+Right = dict[int, np.ndarray]
+"""By seed, which test examples the trained network has right (bool)."""
+
+
+def score_on_test(
+    trainer: Trainings,
+    candidates: Sequence[Candidate],
+    runs: Sequence[Sequence[Run]],
+    results: Sequence[Sequence[Result]],
+    best: int,
+    constant: float,
+) -> TestScore:
+    """Open the test data, once, and score every fresh run of the winner and of the baseline on it.
+
+    best: the winner's position; the baseline's is 0. constant: what a diverged run counts.
+    """
+    x, y = trainer.dataset.test.open()
+    accuracy = rules_of(trainer.dataset).metric == "accuracy"
+
+    def scored(i: int) -> tuple[Estimate, Right]:
+        scores, right = [], {}
+        for run, result in zip(runs[i], results[i], strict=True):
+            if result.state is None:
+                scores.append(constant)
+                continue
+            score, outputs = _on_test(trainer, run, result, x, y)
+            scores.append(score)
+            if accuracy:
+                right[run.seed] = (outputs.argmax(-1) == y).numpy()
+        interval = t_interval(np.array(scores))
+        return Estimate(interval.mean, interval.low, interval.high), right
+
+    won, right = scored(best)
+    base, base_right = scored(0) if best else (won, right)
+    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if accuracy else math.nan
+    held = TestScore(candidates[best].name, won, base, len(y), error)
+    if not best or not right.keys() & base_right.keys():
+        return held
+    scores = {run.seed: r.score for run, r in zip(runs[best], results[best], strict=True) if r.state is not None}
+    seed = median_seed(scores)
+    return replace(
+        held,
+        difference_error=difference_error(right, base_right),
+        mcnemar=mcnemar(seed, right, base_right) if seed in base_right else None,
+    )
+
+
+def median_seed(scores: Mapping[int, float]) -> int:
+    """The seed whose score is the median, of an even number the lower of both in the middle: the one exported."""
+    middle = statistics.median_low(scores.values())
+    return next(seed for seed, score in scores.items() if score == middle)
+
+
+def difference_error(winner: Right, baseline: Right) -> float:
+    """One standard error of the difference in accuracy that comes from which examples are in the test set.
+
+    sd over the examples of what the difference is on each, averaged over the seeds that both have, by sqrt(examples).
+    """
+    seeds = winner.keys() & baseline.keys()
+    each = np.mean([winner[s].astype(float) - baseline[s] for s in sorted(seeds)], axis=0)
+    return float(each.std(ddof=1) / math.sqrt(len(each))) if len(each) > 1 else math.nan
+
+
+def mcnemar(seed: int, winner: Right, baseline: Right) -> McNemar:
+    """McNemar's exact test of the two networks of this seed."""
+    ahead = int((winner[seed] & ~baseline[seed]).sum())
+    behind = int((baseline[seed] & ~winner[seed]).sum())
+    return McNemar(seed, ahead, behind, mcnemar_p(ahead, behind))
+
+
+@torch.no_grad()
+def _on_test(trainer: Trainings, run: Run, result: Result, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+    """Score and outputs of a run's network, built as an ordinary module and given the trained weights."""
+    member = make_member(run, trainer.network, trainer.dataset)
+    module = member.objective.network
+    state = result.state or {}
+    module.load_state_dict({name: torch.from_numpy(t) for name, t in state.items()})
+    outputs = module.eval()(x)
+    return member.rules.score(outputs, member.targets(y))[1], outputs
