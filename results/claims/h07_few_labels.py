@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from training import Part, parts
 
-from trainsmith.regularization import MeanTeacher, consistency, pseudo_label, ramp_up, virtual_adversarial
+from trainsmith.regularization import Teacher, consistency, pseudo_label, ramp_up, virtual_adversarial
 
 COMMENT = (
     "VAT gains most, though it is far from the paper's 1.36 %, which takes 50 times the steps, larger layers and "
@@ -68,7 +68,7 @@ def noisy(x: Tensor, std: float) -> Tensor:
     return x + std * torch.randn_like(x) if std else x
 
 
-def unlabelled_term(method: str, net: SideBySide, teacher: MeanTeacher, x: Tensor, strength: float, t: float) -> Tensor:
+def unlabelled_term(method: str, net: SideBySide, teacher: Teacher, x: Tensor, strength: float, t: float) -> Tensor:
     """The term for the unlabelled images at the share t of the training, weighted."""
     if method == "pseudo-label":
         return strength * ramp_up(t, 1 / 3) * pseudo_label(net(x))
@@ -81,7 +81,7 @@ def trained(method: str, lr: float, strength: float, part: Part, seeds: range, s
     """Networks of all seeds; for mean teacher the teachers."""
     torch.manual_seed(1_000_003 * seeds.start + steps)
     few, net = drawn(part, seeds), SideBySide(WIDTHS, list(seeds))
-    teacher = MeanTeacher(net, 0.99)
+    teacher = Teacher(net, 0.99)
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     targets, images = few.y.flatten(), part.x.flatten(1)
     noise = {"labels alone": strength, "mean teacher": NOISE}.get(method, 0.0)

@@ -103,6 +103,7 @@ def compare(
     design: str = Question.design,
     metric: str | None = Question.metric,
     fast: bool = Question.fast,
+    labels: int | None = Question.labels,
     processes: int | None = None,
     announce: Announce | None = None,
     folder: str | Path | None = None,
@@ -113,9 +114,9 @@ def compare(
     called with (input_shape, outputs) if it takes two arguments; one with an argument `activation`, `normalization` or
     `regularization` gets there what makes the technique's layer. data: a name such as "digits", a path to a file or
     folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
-    such. baseline: the recipe varied, one family at a time; by default
-    He, Adam and what the network has of normalization and activation. vary: the families to vary (default all).
-    techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
+    such, perhaps with inputs without targets under "unlabelled". baseline: the recipe varied, one family at a time;
+    by default He, Adam and what the network has of normalization and activation. vary: the families to vary (default
+    all). techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
     budget: what the study may take, such as "2min" or "300runs", in place of trials and seeds, and of steps where
     fewer fit. design: "one-at-a-time", "pairs" (also every two techniques of different families together) or "grid"
     (every choice of one from each family); both of the latter give main effects and interactions. metric: what is
@@ -123,6 +124,7 @@ def compare(
     name of trainsmith.optimizer.SCHEDULES.
     fast: tune by short trainings first and train only the best techniques on fresh seeds, at about a third of the cost;
     the others get no verdict (see docs/protocol.md).
+    labels: how many examples of each run's training part keep their label, the same for all techniques; default all.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.

@@ -13,7 +13,7 @@ import torch
 from trainsmith import __version__
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
-from trainsmith.data import Dataset, as_dataset
+from trainsmith.data import Dataset, as_dataset, with_labels
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory
 from trainsmith.population import Training, judged_by, rules_of
@@ -39,11 +39,13 @@ class Question:
     design: str = ONE_AT_A_TIME
     metric: str | None = None
     fast: bool = False
+    labels: int | None = None
 
     def dataset(self, data: Any) -> Dataset:
-        """The data as they are judged."""
+        """The data as they are judged, and with the labels that are seen."""
         dataset = as_dataset(data)
-        return dataset if self.metric is None else judged_by(dataset, self.metric)
+        dataset = dataset if self.metric is None else judged_by(dataset, self.metric)
+        return dataset if self.labels is None else with_labels(dataset, self.labels)
 
     def understood(self, network: str | Factory, dataset: Dataset) -> dict[str, Any]:
         """The arguments of comparison's compare and prepare. Raises InvalidInput for what cannot be asked."""
@@ -66,6 +68,7 @@ class Question:
         chosen = asked["techniques"]
         content = {
             "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
+            "labels": dataset.labels,
             "metric": rules_of(dataset).metric,
             "network": network_name(network),
             "network's source": source_digest(network),
@@ -82,7 +85,7 @@ class Question:
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> Question:
-        """The question that has this record; the metric is the data's own. Raises KeyError, TypeError if damaged."""
+        """The question of this record; metric and labels are the data's own. Raises KeyError, TypeError if damaged."""
         techniques = record["techniques"]
         return Question(
             baseline=recipe_of(record["baseline"]),

@@ -18,6 +18,10 @@ from trainsmith.population import make_member
 each_pass = each("pass")
 
 
+LATER = ("start", "ramp")
+"""Numbers that say when a technique begins to act: here it acts at once."""
+
+
 def network_of(norm=True):
     torch.manual_seed(3)
     middle = [nn.BatchNorm1d(8)] if norm else []
@@ -57,7 +61,9 @@ def test_running_statistics_move_once_and_nothing_else_does(technique):
 def test_members_with_other_numbers_get_together_what_they_get_alone(technique):
     data = blobs()
     recipe = Recipe(normalization="batch", optimizer="sgd", regularization=(technique.name, "dropout"))
-    several = [{f"{technique.name}.{n}": v for n, v in given.items()} for given in settings(technique)]
+    numbers = [{n: v for n, v in given.items() if n not in LATER} for given in settings(technique)]
+    now = {n: 0.0 for n in technique.defaults if n in LATER}
+    several = [{f"{technique.name}.{n}": v for n, v in {**given, **now}.items()} for given in numbers]
 
     def members():
         return [make_member(Run(Trial(recipe, given), 5), "mlp", data) for given in several]

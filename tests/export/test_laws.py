@@ -11,7 +11,7 @@ from torch import nn
 
 from each_technique import name_of
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
-from trainsmith.data import split
+from trainsmith.data import as_dataset, split, with_labels
 from trainsmith.data.arrays import from_arrays
 from trainsmith.export.check import imported
 from trainsmith.export.data_source import write_data
@@ -165,3 +165,33 @@ def test_the_script_draws_the_same_split_and_watch():
         count = max(1, round(len(rest) * script.WATCHED))
     assert np.array_equal(order[:count], member.watch)
     assert np.array_equal(order[count:], member.train)
+
+
+@pytest.mark.parametrize("others", [(), ("early-stopping",)], ids=["to-the-end", "stopped"])
+@pytest.mark.parametrize("technique", ["mean-teacher", "pseudo-label"])
+def test_the_script_draws_the_same_labels_and_the_same_unlabelled_examples(technique, others, tmp_path):
+    data = as_dataset({"train": (TABLE.x, TABLE.y), "unlabelled": DRAW.normal(size=(40, 5)).astype(np.float32)})
+    data = with_labels(data, 30)
+    run = Run(Trial(Recipe(regularization=(technique, *others))), 5)
+    member = make_member(run, dense, data)
+    export = make_export(run, dense, data, TRAINING)
+    assert export.replay.deviation < 1e-5
+    write_data(data, tmp_path)
+    with imported({**export.files, "data.py": (tmp_path / "data.py").read_text()}, tmp_path) as script:
+        rest, _ = split(data, 5)
+        kept = script.few(data.y, rest)
+        assert set(kept) == {*member.train, *member.watch}
+        pool = torch.cat([data.x[rest], script.load_unlabelled()])
+    assert torch.equal(pool, data.inputs[member.unlabelled])
+
+
+def test_the_script_ends_with_the_teachers_weights():
+    run = Run(Trial(Recipe(optimizer="sgd", regularization=("mean-teacher",)), {"mean-teacher.noise": 0.0}), 5)
+    export, member = make_export(run, dense, TABLE, TRAINING), make_member(run, dense, TABLE)
+    (result,) = train(Alone(member), TABLE.x, TABLE.y, TRAINING, keep_states=True)
+    with imported(export.files) as script:
+        network = script.build()
+        network.load_state_dict(export.first)
+        script.train(network, TABLE.x[member.train], TABLE.y[member.train], TABLE.x[member.unlabelled])
+        for mine, wanted in zip(network.state_dict().values(), result.state.values(), strict=True):
+            torch.testing.assert_close(mine, torch.from_numpy(wanted), rtol=1e-4, atol=1e-6)

@@ -11,8 +11,8 @@ from torch.nn import functional
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization import (
     Ensemble,
-    MeanTeacher,
     SharedTrunk,
+    Teacher,
     TiedAutoencoder,
     UncertaintyWeights,
     adversarial_direction,
@@ -134,7 +134,7 @@ def test_a_mean_teacher_is_the_plain_mean_at_first_and_then_the_exponential_one(
     student = nn.Linear(1, 1, bias=False).double()
     with torch.no_grad():
         student.weight.fill_(3.0)
-    teacher, seen, mean = MeanTeacher(student, decay=0.7), [3.0], 3.0
+    teacher, seen, mean = Teacher(student, decay=0.7), [3.0], 3.0
     for t in range(1, 8):
         with torch.no_grad():
             student.weight.fill_(float(t**2))
@@ -148,12 +148,12 @@ def test_a_mean_teacher_is_the_plain_mean_at_first_and_then_the_exponential_one(
     assert not teacher(torch.ones(1, 1).double()).requires_grad
     assert student.weight.requires_grad
     with pytest.raises(InvalidInput, match=r"decay must be a number in \[0, 1\); got 1.0"):
-        MeanTeacher(student, 1.0)
+        Teacher(student, 1.0)
 
 
 def test_a_mean_teacher_copies_running_statistics():
     student = nn.BatchNorm1d(2)
-    teacher = MeanTeacher(student)
+    teacher = Teacher(student)
     student(torch.randn(8, 2) + 5)
     teacher.update(student)
     assert torch.equal(teacher.teacher.running_mean, student.running_mean)

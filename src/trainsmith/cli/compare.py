@@ -31,6 +31,7 @@ DESIGNS = ["one-at-a-time", "pairs", "grid"]
 @click.option("--batch-size", type=int, help="Examples a step.")
 @click.option("--schedule", help="Course of the learning rate: cosine, linear, constant, ... [default: cosine].")
 @click.option("--metric", help="What is judged: log-loss or calibration-error [default: the task's, as accuracy].")
+@click.option("--labels", type=int, help="Training examples of each run that keep their label [default: all].")
 @click.option("--budget", help="What the study may take, such as 2min or 300runs, instead of trials and seeds.")
 @click.option("--design", type=click.Choice(DESIGNS), help="Also combine techniques of different families.")
 @click.option("--fast", is_flag=True, default=None, help="A third of the cost: verdicts on the best techniques only.")

@@ -194,9 +194,9 @@ def fresh_runs(trial: Trial, budget: Budget) -> list[Run]:
 
 def check_training(training: Training, dataset: Dataset) -> None:
     """Refuse a batch that is larger than what a run trains on."""
-    from trainsmith.data import split
+    from trainsmith.data import labelled, split
 
-    available = len(split(dataset, 0)[0])
+    available = len(labelled(dataset, split(dataset, 0)[0], 0))
     if training.batch_size > available:
         raise InvalidInput(
             f"batch size {training.batch_size} is larger than the {available} examples a run trains on; "

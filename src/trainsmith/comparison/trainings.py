@@ -101,18 +101,19 @@ class Trainings:
         first = next(seeded)
         parameters = sum(p.numel() for p in first.objective.network.parameters())
         members = [first, *itertools.islice(seeded, 2 * members_at_once(parameters) - 1)]
-        x, y = self.dataset.x, self.dataset.y
+        x, y = self.dataset.inputs, self.dataset.y
         members = [m for m in members if bucket_key(m, x, y) == bucket_key(first, x, y)]
-        batch = torch.from_numpy(first.train[: self.training.batch_size])
+        batch = torch.from_numpy(first.order(self.training.batch_size, 1)[0])
+        examples = x[batch], y[batch[: first.targeted(self.training.batch_size)]]
         processes = self.processes or processes_available()
         steps = math.ceil(runs * self.training.steps / (len(members) * processes))
         refused = None
         try:
-            self.packing = choose(members, x[batch], y[batch], steps, threads=1)
+            self.packing = choose(members, *examples, steps, threads=1)
         except Unbatchable as reason:
-            refused, self.seconds_alone = reason, seconds_alone(first, x[batch], y[batch])
+            refused, self.seconds_alone = reason, seconds_alone(first, *examples)
         if self.processes is None:
-            each = self._each if self._each is not None else seconds_alone(first, x[batch], y[batch])
+            each = self._each if self._each is not None else seconds_alone(first, *examples)
             self.processes = processes if self._seconds(runs, populations, each) > worth_processes(processes) else 1
         if self.packing is None:
             return f"by the loop, one after another: {refused}"

@@ -47,16 +47,18 @@ def assemble(
     test: tuple[Any, Any] | None = None,
     classes: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
+    unlabelled: Any = None,
 ) -> Dataset:
     """A Dataset as in from_arrays, with more said about it.
 
     source: what errors call the data (default: its name). test: the test part's own x and y, where the data
-    come with one. classes: the classes' names in the order of their labels. features: the columns' names.
+    come with one. classes: the classes' names in the order of their labels. features: the columns' names. unlabelled:
+    inputs of further examples, without targets.
     """
     source = source or name
     task = None if task is None else task.strip().lower()
     if task == "autoencoding":
-        given = assemble(x, y, name, source=source, test=test, features=features)
+        given = assemble(x, y, name, source=source, test=test, features=features, unlabelled=unlabelled)
         return given.autoencoding()
     inputs, values = _pair(x, y, source, features, task)
     if len(inputs) < LEAST_EXAMPLES:
@@ -77,7 +79,18 @@ def assemble(
     else:
         locked = _given_test(test, inputs, targets, labels, chosen, source, features)
     held_out(targets, chosen, SHARE, source)  # a split that cannot be drawn is refused now, not in a worker
-    return Dataset(name, kind, chosen, inputs, targets, tuple(classes or labels), locked)
+    further = None if unlabelled is None else _unlabelled(unlabelled, inputs, source, features)
+    return Dataset(name, kind, chosen, inputs, targets, tuple(classes or labels), locked, unlabelled=further)
+
+
+def _unlabelled(x: Any, inputs: Tensor, source: str, features: Sequence[str] | None) -> Tensor:
+    found = examples(as_array(x, f"{source}: the unlabelled examples"), f"{source}, unlabelled examples", features)
+    if found.shape[1:] != inputs.shape[1:] or len(found) == 0:
+        raise InvalidInput(
+            f"{source}: the unlabelled examples must have the shape {tuple(inputs.shape[1:])} of the others; got "
+            f"{len(found)} of shape {tuple(found.shape[1:])}."
+        )
+    return found
 
 
 def _pair(x: Any, y: Any, source: str, features: Sequence[str] | None, task: str | None) -> tuple[Tensor, np.ndarray]:

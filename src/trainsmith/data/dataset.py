@@ -1,9 +1,11 @@
 """A data set as every room sees it: a development part to work with, a test part under lock."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Kind = Literal["image", "table", "text"]
@@ -51,7 +53,9 @@ class Dataset:
     autoencoding, (n, features) float32, the inputs; (n, context) int64, the characters that come next. classes: the
     classes' names, or the characters, in the order of their indices, () for other tasks. origin: what `load` was
     given, if the data were loaded by it: the name, or the absolute path, under "given", and its other arguments that
-    were not None. metric: what a study judges by, "" for the task's own.
+    were not None. metric: what a study judges by, "" for the task's own. labels: how many of a
+    run's training examples keep their label, 0 for all (see few.py). unlabelled: further training inputs
+    (m, *features) that have none.
     """
 
     name: str
@@ -63,11 +67,18 @@ class Dataset:
     test: LockedTest
     origin: Mapping[str, str] | None = None
     metric: str = ""
+    labels: int = 0
+    unlabelled: Tensor | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one example."""
         return tuple(self.x.shape[1:])
+
+    @functools.cached_property
+    def inputs(self) -> Tensor:
+        """All inputs to train on: x and, behind them, the unlabelled ones."""
+        return self.x if self.unlabelled is None else torch.cat([self.x, self.unlabelled])
 
     @property
     def outputs(self) -> int:
@@ -107,7 +118,11 @@ class Dataset:
         else:
             columns = self.input_shape[0]
             examples = f"{total} rows of {columns:,} column{'s' if columns != 1 else ''}"
-        return f"{self.name}: {examples}, {self._wanted()}; {self.test.size:,} locked for the test"
+        return f"{self.name}: {examples}, {self._wanted()}; {self.test.size:,} locked for the test{self._few()}"
+
+    def _few(self) -> str:
+        further = "" if self.unlabelled is None else f"; {len(self.unlabelled):,} more without labels"
+        return f"; labels of {self.labels:,} training examples seen{further}" if self.labels else further
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {self.task}, {len(self.x)} development examples of {self.input_shape}>"

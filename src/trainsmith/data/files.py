@@ -76,7 +76,7 @@ def read_npz(path: Path, target: str | None = None, task: str | None = None) -> 
     """The arrays x and y, and x_test and y_test where the file has them, in any case.
 
     x: a table or images as in from_arrays. x_test and y_test become the locked test part; without them a
-    fifth of the data does.
+    fifth of the data does. x_unlabelled, where there is one: inputs of further examples, without targets.
     """
     if target is not None:
         raise InvalidInput(f"a target is named for .csv files only; '{path}' takes it from its array y.")
@@ -91,7 +91,8 @@ def read_npz(path: Path, target: str | None = None, task: str | None = None) -> 
     if ("x_test" in arrays) != ("y_test" in arrays):
         raise InvalidInput(f"'{path}' must hold both x_test and y_test or neither; one is missing.")
     test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
-    return assemble(arrays["x"], arrays["y"], path.stem, source=str(path), task=task, test=test)
+    further = arrays.get("x_unlabelled")
+    return assemble(arrays["x"], arrays["y"], path.stem, source=str(path), task=task, test=test, unlabelled=further)
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _arrays(path: Path) -> dict[str, Any]:
             np.load(file, allow_pickle=False) as stored,
         ):
             for name in stored.files:
-                if name.lower() in ("x", "y", "x_test", "y_test"):
+                if name.lower() in ("x", "y", "x_test", "y_test", "x_unlabelled"):
                     if name.lower() in arrays:
                         raise InvalidInput(f"'{path}' holds two arrays named {name.lower()}; leave one out.")
                     array = stored[name]

@@ -13,7 +13,7 @@ from trainsmith.data.load import load
 from trainsmith.data.parquet import from_frames
 from trainsmith.errors import InvalidInput
 
-TRAIN, TEST = "train", "test"
+TRAIN, TEST, UNLABELLED = "train", "test", "unlabelled"
 
 
 def as_dataset(data: Any) -> Dataset:
@@ -22,7 +22,8 @@ def as_dataset(data: Any) -> Dataset:
     A Dataset; a name or a path, see load; a pair (x, y) of arrays; a torch.utils.data.Dataset with a length, whose
     items are (input, target), inputs being tensors, arrays or Pillow images of one shape; a `datasets.Dataset` of
     Hugging Face; or a mapping (a `DatasetDict` is one) with one of these under "train" and perhaps one under "test",
-    which becomes the locked test part. Raises InvalidInput for anything else.
+    which becomes the locked test part. Beside those, "unlabelled" may hold inputs without targets: an array, or a torch
+    Dataset whose items are inputs or begin with them. Raises InvalidInput for anything else.
     """
     if isinstance(data, Dataset):
         return data
@@ -38,8 +39,10 @@ def as_dataset(data: Any) -> Dataset:
 def _of_parts(parts: Mapping[Any, Any]) -> Dataset:
     if TRAIN not in parts:
         raise InvalidInput(f"data in parts must have one named '{TRAIN}'; got {', '.join(map(str, parts)) or 'none'}.")
-    train, test = parts[TRAIN], parts.get(TEST)
+    train, test, unlabelled = parts[TRAIN], parts.get(TEST), _inputs(parts.get(UNLABELLED))
     if _is_hugging_face(train):
+        if unlabelled is not None:
+            raise InvalidInput("unlabelled examples go with arrays and torch Datasets; got a Hugging Face dataset.")
         names = getattr(train.features.get("label"), "names", None)
         title = getattr(train.info, "dataset_name", None) or "data"
         return from_frames(_frame(train), None if test is None else _frame(test), title, title, classes=names)
@@ -47,7 +50,16 @@ def _of_parts(parts: Mapping[Any, Any]) -> Dataset:
     classes = getattr(train, "classes", None)
     known = [str(c) for c in classes] if classes and len(np.unique(y)) == len(classes) else None
     given = None if test is None else _pair(test, TEST)
-    return assemble(x, y, type(train).__name__ if not isinstance(train, tuple) else "data", test=given, classes=known)
+    name = type(train).__name__ if not isinstance(train, tuple) else "data"
+    return assemble(x, y, name, test=given, classes=known, unlabelled=unlabelled)
+
+
+def _inputs(data: Any) -> Any:
+    """Unlabelled inputs as one array; None stays."""
+    if not isinstance(data, TorchDataset):
+        return data
+    items = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
+    return np.stack([np.asarray(item[0] if isinstance(item, (tuple, list)) else item) for item in items])
 
 
 def _is_hugging_face(data: Any) -> bool:

@@ -67,7 +67,9 @@ def _replayed(
         if alone.places:
             train.training_loss = _with_noise_of(alone, train.training_loss)
             _drop_as(alone, network)
-        losses = train.train(network, x, y, *(watched if member.stopping is not None else ()), steps=steps)
+        further = [*(watched if member.stopping is not None else ())]
+        further += [dataset.inputs[member.unlabelled]] * bool(member.objective.unlabelled)
+        losses = train.train(network, x, y, *further, steps=steps)
     apart = [abs(a - b) / max(abs(b), 1e-12) for a, b in zip(losses, expected, strict=False)]
     worst = max(apart) if len(losses) == len(expected) or member.stopping is not None else math.inf
     return Replay(True, draws, worst if all(map(math.isfinite, apart)) else math.inf, alone.places > 0)
@@ -89,7 +91,7 @@ def _by_the_loop(alone: Alone, dataset: Dataset, training: Training, steps: int)
     rates = training.rates([member])
     order = member.order(training.batch_size, training.steps)[:steps]
     for number, chosen in enumerate(order, 1):
-        x, y = dataset.x[chosen], member.targets(dataset.y[chosen])
+        x, y = dataset.inputs[chosen], member.targets(dataset.y[chosen[: member.targeted(training.batch_size)]])
         losses.append(alone.step(number, rates(number), x[None], y[None]).item())
         if rates.looks:
             rates.note(number, losses[-1:])
@@ -129,7 +131,7 @@ def imported(files: Mapping[str, str], folder: Path = Path()) -> Iterator[Any]:
             if f"{name}.py" in files:
                 exec(compile(files[f"{name}.py"], f"exported {name}.py", "exec"), vars(module))
             else:  # the data are at hand
-                vars(module).update(hold_out=None, load=None)
+                vars(module).update(hold_out=None, load=None, load_unlabelled=None)
         yield sys.modules["train"]
     finally:
         for name, module_before in before.items():

@@ -20,7 +20,7 @@ from trainsmith.export.readable import readable
 from trainsmith.export.template import filled
 
 TABLES = {"wine": "load_wine()", "breast-cancer": "load_breast_cancer()", "diabetes": "load_diabetes(scaled=False)"}
-ARRAYS = "data.npz"
+ARRAYS, FURTHER = "data.npz", "unlabelled.npz"
 NAMES = {"x": None, "y": None, "x_test": None, "y_test": None}
 IMPORTS = "import gzip\nimport pandas as pd\nfrom sklearn import datasets\n"
 
@@ -30,6 +30,8 @@ def write_data(dataset: Dataset, folder: Path) -> str:
 
     The source is used only if reading it with data.py gives the same numbers, each and all.
     """
+    if dataset.unlabelled is not None:
+        np.savez_compressed(folder / FURTHER, x=dataset.unlabelled.numpy())
     either = (True, False) if dataset.task == "autoencoding" else (dataset.classifies,)
     for found, in_classes in itertools.product(_sources(dataset), either):
         found["classes"] = in_classes
@@ -48,6 +50,7 @@ def _text(dataset: Dataset, found: Mapping[str, Any]) -> str:
     about = dataset.describe().replace("\\", "/").replace('"', "'")
     fixed = {"about": f"{about}.", "classes": dataset.classifies, "text": False, "share": SHARE, "names": NAMES}
     fixed["autoencoding"] = dataset.task == "autoencoding"
+    fixed["further"] = None if dataset.unlabelled is None else FURTHER
     source = filled("data.py.jinja", **{**fixed, **found})
     head, _, rest = source.partition("\nimport hashlib")
     return readable(f"{head}\n{IMPORTS}import hashlib{rest}")

@@ -103,6 +103,10 @@ class Script:
             "fitted": [name for name, t in self._made() if hasattr(t.make, "fit")],
             "activity": any(hasattr(m, "cost") and hasattr(m, "take") for m in member.objective.network.modules()),
             "output": self.output,
+            "pooled": member.objective.unlabelled,
+            "teacher": member.objective.scores_others,
+            "labels": self.dataset.labels,
+            "further": self.dataset.unlabelled is not None,
             "first": FIRST_LOSSES,
             "objects": self.objects,
         }

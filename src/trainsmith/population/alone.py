@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from trainsmith.optimizer import recompute_statistics
 from trainsmith.population.luck import Luck, Silence, counting, noise_keys
@@ -93,7 +94,7 @@ class Alone:
         modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
         with torch.no_grad(), Silence(), self._evaluating():
-            outputs = predictions(self.module.network(x[0]))[None]
+            outputs = predictions(functional_call(self.module.network, self._scored(), (x[0],)))[None]
         for module, mode in modes.items():
             module.training = mode
         return outputs
@@ -101,7 +102,16 @@ class Alone:
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the network's state_dict."""
         with self._evaluating():
-            return {name: t.detach().clone() for name, t in self.module.network.state_dict().items()}
+            found = {**self.module.network.state_dict(), **self._scored()}
+            return {name: t.detach().clone() for name, t in found.items()}
+
+    def _scored(self) -> dict[str, Tensor]:
+        """What to score and export in place of some of the network's tensors: a teacher's."""
+        if not self.module.scores_others:
+            return {}
+        state = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
+        scored = self.module.scored({name: t.detach() for name, t in state.items()})
+        return {n.removeprefix("network."): t for n, t in scored.items() if n.startswith("network.")}
 
     def keep(self, which: list[int]) -> None:
         """There is one member: it goes on, or nothing does."""

@@ -142,7 +142,8 @@ class Chunk:
 
     def _evaluated(self) -> tuple[list[Tensor], list[Tensor]]:
         """Weights and buffers to evaluate and export."""
-        return self._update.evaluated(), self.buffers if self._refreshed is None else self._refreshed
+        buffers = self.buffers if self._refreshed is None else self._refreshed
+        return self.program.scored(self._update.evaluated(), buffers)
 
     def refresh(self, x: Tensor) -> None:
         """Take the running statistics of the weights to evaluate from x (K, batches, n, ...), until the next step."""

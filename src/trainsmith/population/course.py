@@ -126,18 +126,20 @@ def train(
 ) -> list[Result]:
     """Train every member of `trainer`; results in their order. Members that end early are taken out.
 
-    x, y: the development examples and targets. advance: told of member-steps as they are done (and of those saved).
+    x, y: the development examples and targets; x may have unlabelled examples behind those. advance: told of
+    member-steps as they are done (and of those saved).
     """
     results = [Result() for _ in trainer.members]
     active = list(range(len(results)))
-    orders = {i: _order(m, training) for i, m in enumerate(trainer.members)}
+    orders = {i: m.order(training.batch_size, training.steps) for i, m in enumerate(trainer.members)}
     rates = training.rates(trainer.members)
     done = 0
     for check in training.check_steps():
         total = torch.zeros(len(active), dtype=torch.float64)
         for step in range(done + 1, check + 1):
             chosen = torch.from_numpy(np.stack([orders[i][step - 1] for i in active]))
-            losses = trainer.step(step, rates(step, active), x[chosen], _targets(trainer.members, y[chosen]))
+            targets = _targets(trainer.members, y[chosen[:, : trainer.members[0].targeted(training.batch_size)]])
+            losses = trainer.step(step, rates(step, active), x[chosen], targets)
             total += losses.double().cpu()
             if rates.looks:
                 rates.note(step, losses.tolist(), active)
@@ -156,10 +158,6 @@ def train(
                 break
             trainer.keep(left)
     return results
-
-
-def _order(member: Member, training: Training) -> np.ndarray:
-    return member.order(training.batch_size, training.steps)
 
 
 def _evaluate(

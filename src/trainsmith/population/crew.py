@@ -136,6 +136,7 @@ class Crew:
         x: Tensor,
         y: Tensor,
         orders: Sequence[np.ndarray],
+        labelled: int,
         first: int,
         rates: Rates,
         steps: int,
@@ -144,6 +145,7 @@ class Crew:
     ) -> tuple[Tensor, dict[int, int]]:
         """Steps first + 1 ... of every active member; losses (steps, members), and when members were taken out.
 
+        orders: each member's examples at each step, of which the first `labelled` have targets.
         A thread takes a part through all steps before the next, so that its tensors stay in the caches.
         """
         losses = torch.full((steps, self.count), torch.nan, device=x.device)
@@ -152,7 +154,7 @@ class Crew:
         def batches(own: list[int], start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
             index, same = _indices([orders[i][start:stop] for i in own], x.device)
             for chosen in index:
-                xs, ys = x[chosen], y[chosen]
+                xs, ys = x[chosen], y[chosen[..., :labelled]]
                 yield (xs.expand(len(own), *xs.shape), ys.expand(len(own), *ys.shape)) if same else (xs, ys)
 
         def work(part: Part) -> None:

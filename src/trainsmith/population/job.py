@@ -54,7 +54,7 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
     """Train the runs of `job` on the development part of `dataset`."""
     keep_freed_memory()
     torch.set_flush_denormal(True)  # moments of dead units decay into numbers that are slow to compute with
-    x, y = dataset.x, dataset.y
+    x, y = dataset.inputs, dataset.y
     members = [make_member(run, job.network, dataset) for run in job.runs]
     buckets: dict[object, list[int]] = {}
     for i, member in enumerate(members):

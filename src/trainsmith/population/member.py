@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.catalogue import Role, Run
-from trainsmith.data import Dataset, split
+from trainsmith.data import Dataset, labelled, split
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory
 from trainsmith.optimizer import Clipping, Optimizer
@@ -81,7 +81,8 @@ class Member(Learner):
     """A run ready to train.
 
     train, validation, watch: examples of the development part, as indices; `watch` is what early stopping
-    holds back from training, else empty. rules: the task's. centre and scale: what numbers to predict are
+    holds back from training, else empty. unlabelled: examples of all inputs that may be trained on without their
+    labels, those in `train` among them. rules: the task's. centre and scale: what numbers to predict are
     standardized with, from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
     techniques that could not be put into the network, with the reason. unchanged: what else was left as it was.
     samples: of an ensemble the words that set each network's luck apart, and the training examples that it sees.
@@ -90,6 +91,7 @@ class Member(Learner):
     train: np.ndarray
     validation: np.ndarray
     watch: np.ndarray
+    unlabelled: np.ndarray
     rules: Rules
     centre: float | Tensor = 0.0
     scale: float | Tensor = 1.0
@@ -99,9 +101,19 @@ class Member(Learner):
     samples: tuple[Sample, ...] = ()
 
     def order(self, batch_size: int, steps: int) -> np.ndarray:
-        """The examples of each step (steps, batch); those for the networks of an ensemble side by side."""
-        samples = self.samples or (((), self.train),)
-        return np.concatenate([luck.batches(self.seed, s, batch_size, steps, words=w) for w, s in samples], axis=1)
+        """The examples of each step (steps, n), of all inputs; those for the networks of an ensemble side by side.
+
+        The first `targeted` have targets; those behind, for what learns from such, are unlabelled.
+        """
+        labelled = self.samples or (((), self.train),)
+        parts = [luck.batches(self.seed, pool, batch_size, steps, words=words) for words, pool in labelled]
+        if count := self.objective.unlabelled * batch_size:
+            parts.append(luck.batches(self.seed, self.unlabelled, count, steps, words=("unlabelled",)))
+        return np.hstack(parts)
+
+    def targeted(self, batch_size: int) -> int:
+        """How many of a step's examples have targets."""
+        return batch_size * max(1, len(self.samples))
 
     def targets(self, y: Tensor) -> Tensor:
         """Class indices and labels as they are, numbers standardized."""
@@ -115,8 +127,8 @@ class Member(Learner):
 def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     """Build the run's network, put its techniques in, draw its weights and split. All from the run's seed."""
     trial = run.trial
-    train, validation = split(dataset, run.seed)
-    train, watch, stopping = _hold_back(train, run)
+    given, validation = split(dataset, run.seed)
+    train, watch, stopping = _hold_back(labelled(dataset, given, run.seed), run)
     x, y = dataset.x[train], dataset.y[train]
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
@@ -129,6 +141,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         train,
         validation,
         watch,
+        np.concatenate([given, np.arange(len(dataset.x), len(dataset.inputs))]),
         rules_of(dataset),
         stopping=stopping,
         skipped={**surgery.skipped, **clashes, **unfit},
@@ -140,6 +153,9 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
             member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
     member.average = _average(run, clashes)
     member.pace = _pace(member)
+    averaged = member.average is not None or isinstance(network, SnapshotEnsemble)
+    if averaged and member.objective.scores_others:
+        raise InvalidInput("a teacher and an average of the weights cannot act together: each would be what is scored.")
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, train)
     return member

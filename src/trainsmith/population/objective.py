@@ -1,6 +1,6 @@
 """What a member minimizes: its network, loss and penalties as one module, so that all of it can be stacked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -91,8 +91,9 @@ class Objective(nn.Module):
     In training, in this order: augmentations change x; a mixing mixes examples, and the loss by the same share;
     perturbations change the weights for this pass; what activations cost is added; gradients, terms of the loss that
     are 0, change the gradients of all parameters. What has passes of its own gets network and loss and gives the value;
-    it stands alone, without mixing and perturbations. networks: how many an ensemble trains side by side, each on its
-    own part of x; the value is the sum of their losses.
+    it stands alone, without mixing and perturbations. If it learns from unlabelled examples, x has them behind those
+    that y is of. networks: how many an ensemble trains side by side, each on its own part of x; the value is the sum of
+    their losses.
     """
 
     def __init__(
@@ -114,10 +115,11 @@ class Objective(nn.Module):
         self.mixing = mixing
         self.perturbations = nn.ModuleList(perturbations)
         self.gradients = nn.ModuleList(gradients)
-        self.passes = passes
         self.penalized = True
         self.networks = len(network.members) if isinstance(network, DeepEnsemble) else 1
         self.frozen = frozenset(f"network.{n}" for n, p in network.named_parameters() if not p.requires_grad)
+        begun = getattr(passes, "begun", None)  # it keeps weights of its own, which start as the network's
+        self.passes = passes if begun is None else begun(Predicting(network, self.frozen))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         for augment in self.augmentations:
@@ -141,6 +143,22 @@ class Objective(nn.Module):
         for noise in self.gradients:
             value = value + noise(list(self.network.parameters()))
         return value
+
+    @property
+    def unlabelled(self) -> int:
+        """How many unlabelled examples a step takes for each labelled one."""
+        return getattr(self.passes, "unlabelled", 0)
+
+    @property
+    def scores_others(self) -> bool:
+        """Whether other weights are scored and exported than are trained: a teacher's."""
+        return hasattr(self.passes, "scored")
+
+    def scored(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What to score and export in place of some of the objective's tensors, given all of them by name."""
+        own = {n.removeprefix("passes."): t for n, t in state.items() if n.startswith("passes.")}
+        found: dict[str, Tensor] = self.passes.scored(state, own)  # type: ignore[union-attr, operator]
+        return {**state, **found}
 
     def _weights(self) -> dict[str, Tensor]:
         weights = {name: p for name, p in self.network.named_parameters() if p.ndim >= 2}

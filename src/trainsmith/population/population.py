@@ -8,16 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer, Plateau, Schedule
 from trainsmith.population.crew import Crew, hire
-from trainsmith.population.luck import batches
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
+from trainsmith.population.orders import examples_of
 from trainsmith.population.rates import Rates
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.verify import TOLERANCE, Batch, compared
@@ -111,7 +110,8 @@ class Population:
     def step(self, x: Tensor, y: Tensor, *, each: bool = False, rate: float = 1.0) -> Tensor:
         """One optimizer step of every member; each one's loss before it (members,), nan where it was taken out.
 
-        x (n, ...), y (n, ...): one batch for all members; with each=True one for each, x (members, n, ...).
+        x (n, ...), y (n, ...): one batch for all members; with each=True one for each, x (members, n, ...). Where
+        regularizers learn from unlabelled examples, x may have such behind those that y is of.
         rate: a factor on every learning rate, for a schedule.
         """
         x, y = self._given(x, y, each)
@@ -128,6 +128,7 @@ class Population:
         *,
         schedule: str | Callable[[int], float] | Plateau | None = None,
         examples: Sequence[Any] | None = None,
+        unlabelled: Tensor | None = None,
         advance: Callable[[int], None] | None = None,
     ) -> Fit:
         """Train every member for `steps` steps on batches of the examples x (n, ...), y (n, ...).
@@ -136,22 +137,28 @@ class Population:
         takes all at every step. schedule: step from 1 -> factor on the learning rate, or a name of
         trainsmith.optimizer.SCHEDULES, which runs over these `steps` steps; or a Plateau, which looks at each member's
         own mean training loss every 25 steps. examples: for each
-        member the indices it may see, all in number alike (a bootstrap, a fold). advance: told of member-steps
-        done. Members whose loss is no longer finite are taken out; the others are not touched by it.
+        member the indices it may see, all in number alike (a bootstrap, a fold). unlabelled: further inputs (m, ...)
+        without targets, for regularizers that learn from such; besides these they see the inputs x. advance: told of
+        member-steps done. Members whose loss is no longer finite are taken out; the others are not touched by it.
         """
         x, y = self._given(x, y, each=False)
-        orders = self._orders(len(x), batch_size, steps, examples)
-        crew = self._ready(x[orders[0][0]], y[orders[0][0]], steps)
+        further = range(len(x), len(x) + (0 if unlabelled is None else len(unlabelled)))
+        counts = [self._unlabelled(k) for k in range(len(self))]
+        orders, n = examples_of(
+            self.seeds, len(x), batch_size, range(self.steps, self.steps + steps), examples, counts, further
+        )
+        x = x if unlabelled is None else torch.cat([x, unlabelled.to(x)])
+        crew = self._ready(x[orders[0][0][:n]], y[orders[0][0][:n]], steps)
         witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
         rates = self._rates(schedule, first, steps)
         early = [[rates(s + 1, [k]) for s in range(min(steps, REPLAYED_STEPS))] for k in range(len(self))]
-        losses, ended = crew.train(x, y, orders, first, rates, steps, LOOKED_AT_EVERY, advance or (lambda n: None))
+        losses, ended = crew.train(x, y, orders, n, first, rates, steps, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
         seconds = time.perf_counter() - started
         fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()})
         for k in witnesses:
-            course = [(r, x[o], y[o]) for r, o in zip(early[k], orders[k], strict=False)]
+            course = [(r, x[o], y[o[:n]]) for r, o in zip(early[k], orders[k], strict=False)]
             self._verify(fit, k, course)
         if fit.deviation > fit.tolerance:
             warnings.warn(
@@ -204,6 +211,12 @@ class Population:
             if not isinstance(t, Tensor):
                 raise InvalidInput(f"{name} must be a tensor; got {type(t).__name__}: try torch.as_tensor({name}).")
         count = x.shape[:2] if each else x.shape[:1]
+        if (
+            any(map(self._unlabelled, range(len(self))))
+            and y.shape[: len(count) - 1] == count[:-1]
+            and y.shape[len(count) - 1] < count[-1]
+        ):
+            count = y.shape[: len(count)]
         if y.shape[: len(count)] != count or (each and len(x) != len(self)):
             wanted = f"({len(self)}, n, ...)" if each else "(n, ...)"
             raise InvalidInput(
@@ -214,29 +227,9 @@ class Population:
             raise InvalidInput(f"a batch needs at least two examples; got {count[-1]}.")
         return x.to(self.device).contiguous(), y.to(self.device).contiguous()
 
-    def _orders(self, n: int, batch_size: int | None, steps: int, examples: Sequence[Any] | None) -> list[np.ndarray]:
-        """Each member's examples at each step (steps, batch); members with the same luck share one array."""
-        if steps < 1:
-            raise InvalidInput(f"steps must be at least 1; got {steps}.")
-        if examples is not None and len(examples) != len(self):
-            raise InvalidInput(f"examples must hold indices for each of {len(self)} members; got {len(examples)}.")
-        made: dict[tuple[int, bytes], np.ndarray] = {}
-        orders = []
-        for k, seed in enumerate(self.seeds):
-            own = np.arange(n) if examples is None else np.asarray(examples[k], dtype=np.int64)
-            if len(own) == 0 or own.min() < 0 or own.max() >= n:
-                raise InvalidInput(f"examples of member {k} must be indices from 0 to {n - 1}.")
-            size = len(own) if batch_size is None else batch_size
-            if not 2 <= size <= len(own):
-                raise InvalidInput(f"batch_size must lie between 2 and the {len(own)} examples; got {size}.")
-            key = (seed, own.tobytes())
-            if key not in made:
-                whole = batch_size is None
-                made[key] = np.tile(own, (steps, 1)) if whole else batches(seed, own, size, steps, self.steps)
-            orders.append(made[key])
-        if len({o.shape for o in orders}) > 1:
-            raise InvalidInput("with batch_size=None all members must have the same number of examples.")
-        return orders
+    def _unlabelled(self, k: int) -> int:
+        """How many unlabelled examples member k takes for each labelled one."""
+        return max((getattr(r, "unlabelled", 0) for r in self._recruits.regularizers[k]), default=0)
 
     def _ready(self, x: Tensor, y: Tensor, steps: int) -> Crew:
         if self._crew is None:

@@ -171,6 +171,14 @@ class Program:
         """Whether every program made so far is a straight line."""
         return not self._slow
 
+    def scored(self, parameters: Tensors, buffers: Tensors) -> tuple[Tensors, Tensors]:
+        """The stacked tensors to score and export: the same, unless what the members minimize has a teacher."""
+        if not self.base.scores_others:
+            return parameters, buffers
+        names = self.parameter_names + self.buffer_names
+        found = vmap(self.base.scored)(dict(zip(names, [*parameters, *buffers], strict=True)))
+        return [found[n] for n in self.parameter_names], [found[n] for n in self.buffer_names]
+
     def outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """The networks' outputs in evaluation mode (K, n, outputs) for inputs (K, n, *features)."""
         network = "network."

@@ -45,7 +45,7 @@ Batch = tuple[Rate, Tensor, Tensor]
 def _course(member: Member, x: Tensor, y: Tensor, training: Training, result: Result) -> Iterable[Batch]:
     steps, rates = len(result.first_losses), training.rates([member])
     for i, chosen in enumerate(member.order(training.batch_size, steps), 1):
-        yield rates(i), x[chosen], member.targets(y[chosen])
+        yield rates(i), x[chosen], member.targets(y[chosen[: member.targeted(training.batch_size)]])
         if rates.looks:
             rates.note(i, [result.first_losses[i - 1]])
 

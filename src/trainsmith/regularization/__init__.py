@@ -1,6 +1,6 @@
 """Regularizers: penalties, constraints, noise, augmentation, sparsity, averages, ensembles, changes of the loss.
 
-Multitask and semi-supervised learning and sharing are here as parts to be used alone.
+Multitask learning and sharing are here as parts to be used alone.
 """
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
@@ -29,6 +29,7 @@ from trainsmith.regularization.images import Cutout, Flip, Rotation, Shift, Zoom
 from trainsmith.regularization.label_smoothing import LabelSmoothing
 from trainsmith.regularization.manifold_mixup import ManifoldMixup
 from trainsmith.regularization.many_masks import MonteCarlo, MonteCarloDropout
+from trainsmith.regularization.matching import FixMatch
 from trainsmith.regularization.mixing import CutMix, Mixup, mixed_loss
 from trainsmith.regularization.multitask import SharedTrunk, UncertaintyWeights, rotated
 from trainsmith.regularization.noise import GradientNoise, InputNoise, WeightNoise
@@ -37,8 +38,9 @@ from trainsmith.regularization.orthogonality import Orthogonality
 from trainsmith.regularization.own import OwnAugmentation, augmentation
 from trainsmith.regularization.penalty import L2
 from trainsmith.regularization.random_augment import RandAugment
+from trainsmith.regularization.self_training import EntropyMinimization, PseudoLabel
 from trainsmith.regularization.semi_supervised import (
-    MeanTeacher,
+    Teacher,
     adversarial_direction,
     consistency,
     entropy_minimization,
@@ -59,7 +61,9 @@ from trainsmith.regularization.stochastic import (
 )
 from trainsmith.regularization.structured_dropout import AlphaDropout, DropBlock, SpatialDropout
 from trainsmith.regularization.twice import GradientPenalty, RDrop
+from trainsmith.regularization.two_views import MeanTeacher, PiModel
 from trainsmith.regularization.weight_sharing import SoftWeightSharing
+from trainsmith.regularization.worst_direction import VAT
 
 __all__ = [
     "L1",
@@ -67,6 +71,7 @@ __all__ = [
     "SAM",
     "SWA",
     "TRADES",
+    "VAT",
     "ActivityKL",
     "ActivityL1",
     "ActivityPenalty",
@@ -86,8 +91,10 @@ __all__ = [
     "EarlyStopping",
     "ElasticNet",
     "Ensemble",
+    "EntropyMinimization",
     "FGSMTraining",
     "FeatureDropout",
+    "FixMatch",
     "Flip",
     "GaussianDropConnect",
     "GradientNoise",
@@ -105,7 +112,9 @@ __all__ = [
     "Orthogonality",
     "OwnAugmentation",
     "PGDTraining",
+    "PiModel",
     "PolyakAveraging",
+    "PseudoLabel",
     "RDrop",
     "RandAugment",
     "Rotation",
@@ -118,6 +127,7 @@ __all__ = [
     "StochasticDepth",
     "StochasticPool2d",
     "SwapNoise",
+    "Teacher",
     "TiedAutoencoder",
     "UncertaintyWeights",
     "WeightDecay",

@@ -11,6 +11,7 @@ from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, techniq
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.adversarial import Norm, fgsm, pgd
 from trainsmith.regularization.passes import Loss, Run, still
+from trainsmith.regularization.semi_supervised import divergence
 
 SIZE = "how far an example is moved, as a share of the inputs' range"
 
@@ -198,8 +199,3 @@ class TRADES(InRange):
         )  # fmt: skip
         moved_log = network(moved).log_softmax(-1)
         return loss(clean, y) + self.beta.to(x.dtype) * divergence(clean.log_softmax(-1), moved_log)
-
-
-def divergence(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classes"]) -> Float[Tensor, ""]:
-    """KL(p || q), the mean over examples."""
-    return (log_p.exp() * (log_p - log_q)).sum(-1).mean()  # torch has no batched kl_div

@@ -1,7 +1,7 @@
-"""Learning from examples without labels as well (Goodfellow et al. 2016, section 7.6). To be used alone.
+"""Terms of the loss for examples without labels (Goodfellow et al. 2016, section 7.6), to be weighted and added.
 
-Each function gives a term of the loss for unlabelled examples, to be weighted and added to the labelled loss.
-Targets carry no gradient.
+Targets carry no gradient. The techniques of the catalogue are made of these; see unlabelled.py for how they are given
+their examples.
 """
 
 import copy
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import grad
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
@@ -25,7 +26,7 @@ def entropy_minimization(logits: Logits) -> Float[Tensor, ""]:
     return -(log_p.exp() * log_p).sum(-1).mean()
 
 
-def pseudo_label(logits: Logits, threshold: float = 0.0) -> Float[Tensor, ""]:
+def pseudo_label(logits: Logits, threshold: float | Tensor = 0.0) -> Float[Tensor, ""]:
     """Cross-entropy to the network's own most likely class, where it is likely enough; the mean over all examples.
 
     Lee 2013, Pseudo-label, equation 15 (threshold 0); Oliver et al. 2018 use a threshold of 0.95.
@@ -33,14 +34,14 @@ def pseudo_label(logits: Logits, threshold: float = 0.0) -> Float[Tensor, ""]:
     return fixmatch(logits, logits, threshold)
 
 
-def fixmatch(weak: Logits, strong: Logits, threshold: float = 0.95) -> Float[Tensor, ""]:
+def fixmatch(weak: Logits, strong: Logits, threshold: float | Tensor = 0.95) -> Float[Tensor, ""]:
     """1/n sum of 1[max q >= threshold] CE(argmax q, strong), q = softmax(weak) without gradient.
 
     Sohn et al. 2020, FixMatch, equation 4: `weak` and `strong` are logits of weakly and strongly augmented inputs.
     """
     confidence, label = weak.detach().softmax(-1).max(-1)
-    losses = functional.cross_entropy(strong, label, reduction="none")
-    return (losses * (confidence >= threshold)).mean()
+    losses = -strong.log_softmax(-1).gather(-1, label[:, None]).squeeze(-1)
+    return torch.where(confidence >= threshold, losses, 0).mean()
 
 
 def consistency(logits: Logits, target: Logits) -> Float[Tensor, ""]:
@@ -57,7 +58,7 @@ def ramp_up(step: float, length: float) -> float:
     return math.exp(-5 * (1 - min(max(step / length, 0.0), 1.0)) ** 2)
 
 
-class MeanTeacher(nn.Module):
+class Teacher(nn.Module):
     """A copy of a network whose weights are an exponential mean of its own: theta' = a theta' + (1 - a) theta.
 
     Tarvainen & Valpola 2017, Mean teachers are better role models, equation 2; a = min(1 - 1 / (t + 1), decay) in the
@@ -89,42 +90,53 @@ class MeanTeacher(nn.Module):
 
 
 def adversarial_direction(
-    network: Callable[[Tensor], Logits], x: Float[Tensor, "n *axes"], xi: float = 1e-2, rounds: int = 1
+    network: Callable[[Tensor], Logits],
+    x: Float[Tensor, "n *axes"],
+    xi: float = 1e-2,
+    rounds: int = 1,
+    reach: float | Tensor = 1.0,
 ) -> Float[Tensor, "n *axes"]:
     """For each example the unit direction in which the prediction changes most, by power iteration.
 
-    d <- unit(grad_d KL(p(x), p(x + xi d))), from a random d: it tends to the leading eigenvector of the divergence's
-    Hessian. Miyato, Maeda, Koyama & Ishii 2018, Virtual adversarial training, section 3.3 and Algorithm 1; xi is 1e-6
-    there, which in float32 leaves nothing but rounding.
+    u <- unit(grad_u KL(p(x), p(x + xi reach u))), from a random u: it tends to the leading eigenvector of the
+    divergence's Hessian. Miyato, Maeda, Koyama & Ishii 2018, Virtual adversarial training, section 3.3 and Algorithm 1;
+    xi is 1e-6 in their code, which in float32 leaves nothing but rounding. reach: the units of u, for each number of an
+    example or for all.
     """
     with torch.no_grad():
-        before = network(x)
-    d = _unit(normal_like(x))
+        before = network(x).log_softmax(-1)
+    u = _unit(normal_like(x))
     for _ in range(rounds):
-        d = d.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_divergence(before, network(x + xi * d)), d)
-        d = _unit(gradient)
-    return d.detach()
+        u = _unit(grad(lambda v: divergence(before, network(x + xi * reach * v).log_softmax(-1)))(u))
+    return u.detach()
 
 
 def virtual_adversarial(
-    network: Callable[[Tensor], Logits], x: Float[Tensor, "n *axes"], epsilon: float, xi: float = 1e-2, rounds: int = 1
+    network: Callable[[Tensor], Logits],
+    x: Float[Tensor, "n *axes"],
+    epsilon: float | Tensor,
+    xi: float = 1e-2,
+    rounds: int = 1,
+    reach: float | Tensor = 1.0,
 ) -> Float[Tensor, ""]:
-    """KL(p(x), p(x + epsilon d)) with d from `adversarial_direction`, p(x) without gradient; the mean over examples.
+    """KL(p(x), p(x + epsilon reach u)), u from `adversarial_direction`, p(x) without gradient; the mean over examples.
 
-    Miyato et al. 2018, equations 5 and 8. epsilon is in units of the inputs. Batch normalization must keep its
-    statistics still in these passes: run them in evaluation mode.
+    Miyato et al. 2018, equations 5 and 8. epsilon is in units of the inputs times reach. Batch normalization must keep
+    its statistics still in these passes: give a network that does, such as `passes.still(network)`.
     """
-    d = adversarial_direction(network, x, xi, rounds)
+    u = adversarial_direction(network, x, xi, rounds, reach)
     with torch.no_grad():
-        before = network(x)
-    return _divergence(before, network(x + epsilon * d))
+        before = network(x).log_softmax(-1)
+    return divergence(before, network(x + epsilon * reach * u).log_softmax(-1))
 
 
-def _divergence(before: Logits, after: Logits) -> Float[Tensor, ""]:
-    return functional.kl_div(after.log_softmax(-1), before.log_softmax(-1), reduction="batchmean", log_target=True)
+def divergence(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classes"]) -> Float[Tensor, ""]:
+    """KL(p || q), the mean over examples."""
+    return (log_p.exp() * (log_p - log_q)).sum(-1).mean()  # torch has no batched kl_div
 
 
-def _unit(d: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
-    norm = d.flatten(1).norm(dim=1).clamp_min(torch.finfo(d.dtype).tiny)
-    return d / norm.view(-1, *(1,) * (d.ndim - 1))
+def _unit(u: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
+    """Each example's vector with length 1; divided by its largest number first, so that no square underflows."""
+    flat, tiny = u.flatten(1), torch.finfo(u.dtype).tiny
+    flat = flat / flat.abs().amax(1, keepdim=True).clamp_min(tiny)
+    return (flat / flat.norm(dim=1, keepdim=True).clamp_min(tiny)).view_as(u)

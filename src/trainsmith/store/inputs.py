@@ -15,13 +15,14 @@ from trainsmith.data import Dataset, LockedTest
 from trainsmith.errors import InvalidInput, shown
 
 DATA, TEST = "data", "test"
-ABOUT = "about.json"
+ABOUT, UNLABELLED = "about.json", "unlabelled.npy"
 
 
 def digest(dataset: Dataset) -> str:
     """A hash of every number of the data, test part included, 32 hexadecimal digits."""
     mixed = hashlib.blake2b(digest_size=16)
-    for part in (dataset.x, dataset.y, dataset.test._x, dataset.test._y):
+    further = () if dataset.unlabelled is None else (dataset.unlabelled,)
+    for part in (dataset.x, dataset.y, dataset.test._x, dataset.test._y, *further):
         array = np.ascontiguousarray(part.numpy())
         mixed.update(f"{array.dtype.str}{array.shape}".encode())
         mixed.update(array.data)
@@ -38,7 +39,9 @@ def put_data(dataset: Dataset, folder: Path) -> None:
     about["classes"] = list(dataset.classes)
     if dataset.origin is not None:
         about["origin"] = dict(dataset.origin)
-    about["metric"] = dataset.metric
+    about |= {"metric": dataset.metric, "labels": dataset.labels}
+    if dataset.unlabelled is not None:
+        np.save(folder / DATA / UNLABELLED, dataset.unlabelled.numpy(), allow_pickle=False)
     (folder / DATA / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
 
@@ -61,16 +64,22 @@ def _development(folder: Path) -> tuple[dict[str, Any], torch.Tensor, torch.Tens
         about["classes"] = tuple(about["classes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"'{folder / DATA}' is damaged: {error}.") from error
+    if (folder / DATA / UNLABELLED).is_file():
+        (about["unlabelled"],) = _read(folder / DATA, UNLABELLED)
     return about, *_part(folder / DATA)
 
 
 def _part(place: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = _read(place, "x.npy", "y.npy")
+    return x, y
+
+
+def _read(place: Path, *names: str) -> list[torch.Tensor]:
     try:  # "c" copies a page only if somebody wrote to it, and nobody does
         with warnings.catch_warnings(action="ignore"):
-            x, y = (torch.from_numpy(np.load(place / f"{n}.npy", mmap_mode="c", allow_pickle=False)) for n in "xy")
+            return [torch.from_numpy(np.load(place / n, mmap_mode="c", allow_pickle=False)) for n in names]
     except Exception as error:  # a damaged header makes numpy raise nearly anything
         raise InvalidInput(f"'{place}' is damaged: {shown(error, 200)}.") from error
-    return x, y
 
 
 @dataclass(frozen=True)
