@@ -10,7 +10,7 @@ from torch import Tensor
 from trainsmith.population.alone import Alone
 from trainsmith.population.calibrate import choose
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
-from trainsmith.population.course import EVALUATED_AT_ONCE, STATISTICS_ON
+from trainsmith.population.course import EVALUATED_AT_ONCE, STATISTICS_ON, gathered
 from trainsmith.population.member import Learner
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.pool import processes_available
@@ -154,7 +154,7 @@ class Crew:
         def batches(own: list[int], start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
             index, same = _indices([orders[i][start:stop] for i in own], x.device)
             for chosen in index:
-                xs, ys = x[chosen], y[chosen[..., :labelled]]
+                xs, ys = gathered(x, chosen), gathered(y, chosen[..., :labelled])
                 yield (xs.expand(len(own), *xs.shape), ys.expand(len(own), *ys.shape)) if same else (xs, ys)
 
         def work(part: Part) -> None:
@@ -162,15 +162,18 @@ class Crew:
                 stop, own = min(start + look_every, steps), part.members
                 if not own:
                     return
+                taken = []
                 for s, (xs, ys) in enumerate(batches(own, start, stop), start):
-                    losses[s, own] = part.step(first + s + 1, rates(s + 1, own), xs, ys)
+                    taken.append(part.step(first + s + 1, rates(s + 1, own), xs, ys))
                     if rates.looks:
-                        rates.note(s + 1, losses[s, own].tolist(), own)
+                        rates.note(s + 1, taken[-1].tolist(), own)
+                losses[start:stop, own] = found = torch.stack(taken)
                 advance((stop - start) * len(own))
-                well = losses[start:stop, own].isfinite().all(0).tolist()
+                well = found.isfinite().all(0).tolist()
                 ended.update({i: stop for i, fine in zip(own, well, strict=True) if not fine})
                 self.left.update(part.keep({i for i, fine in zip(own, well, strict=True) if fine}))
-            last = list(batches(part.members, max(0, steps - STATISTICS_ON[0]), steps)) if part.members else []
+            restated = any(trainer.members[0].restated for trainer in part.trainers)
+            last = list(batches(part.members, max(0, steps - STATISTICS_ON[0]), steps)) if restated else []
             part.refresh(torch.stack([xs for xs, _ in last], 1) if last else None)
 
         for part in self._working():

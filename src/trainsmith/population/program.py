@@ -17,6 +17,7 @@ from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.straighten import as_written, straighten
+from trainsmith.population.unlocked import Unlocked, unlocked
 
 Tensors = list[Tensor]
 
@@ -134,7 +135,7 @@ class Program:
         if line is None:
             with self._tracing:
                 line = self._lines.get(shapes) or self._trace(trained, trained + fixed, tensors)
-            kind = self._lines if isinstance(line, GraphModule) else self._slow
+            kind = self._lines if isinstance(line, GraphModule | Unlocked) else self._slow
             kind[shapes] = line
         return line
 
@@ -158,13 +159,16 @@ class Program:
                 there.copy_(g)
             return (losses,)
 
-        keys_x_y = given + 3
-        untouched = [t.clone() for t in tensors[trained:given]], [torch.empty_like(g) for g in tensors[keys_x_y:]]
+        def untouched() -> list[Tensor]:
+            buffers, wanted = tensors[trained:given], tensors[given + 3 :]
+            fixed = [t.clone() for t in buffers], [torch.zeros_like(g) for g in wanted]
+            return [*tensors[:trained], *fixed[0], *tensors[given : given + 3], *fixed[1]]
+
         try:
-            traced = make_fx(step)(*tensors[:trained], *untouched[0], *tensors[given:keys_x_y], *untouched[1])
+            line = straighten(make_fx(step)(*untouched()))
         except Exception:
             return step
-        return straighten(traced)
+        return unlocked(line, untouched) if tensors[0].device.type == "cpu" else line
 
     @property
     def straight(self) -> bool:

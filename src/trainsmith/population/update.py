@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainsmith.optimizer import Adam, Optimizer
+from trainsmith.population.unlocked import Inexpressible, script
 
 Numbers = dict[str, list[float]]
 Rate = float | list[float]
@@ -133,24 +134,50 @@ def _columns(coefficients: dict[str, Any], theta: Tensor) -> dict[str, Any]:
     return {k: c.to(theta).view(-1, *ones) if isinstance(c, Tensor) else c for k, c in coefficients.items()}
 
 
+ADAM = """
+def step(
+    w: List[List[Tensor]], dw: List[List[Tensor]], m: List[List[Tensor]], v: List[List[Tensor]], steps: List[Tensor],
+    lr: List[float], beta1: List[float], beta2: List[float], eps: List[float]
+):
+    none: List[Tensor] = []
+    for k in range(len(lr)):
+        torch._fused_adam_(
+            w[k], dw[k], m[k], v[k], none, steps, lr=lr[k], beta1=beta1[k], beta2=beta2[k],
+            weight_decay=0.0, eps=eps[k], amsgrad=False, maximize=False
+        )
+"""
+"""One step of each member k, in TorchScript: stacks [tensors of member k] of weights, gradients and moments."""
+
+
 class _Adam:
-    """torch's fused Adam, called for one member after another with its own numbers."""
+    """torch's fused Adam, called for one member after another with its own numbers, by TorchScript."""
 
     def __init__(self, numbers: Numbers, parameters: Tensors, gradients: Tensors, kept: Sequence[Tensors]) -> None:
-        self.numbers = numbers
         first, second = ([k[i] for k in kept] for i in range(2))
         stacks = (parameters, gradients, first, second)
-        self.members = [[[in_memory(t[k]) for t in stack] for stack in stacks] for k in range(len(parameters[0]))]
+        self.members = [[[in_memory(t[k]) for t in stack] for k in range(len(stack[0]))] for stack in stacks]
+        self.lr, *self.own = (numbers[n] for n in ("lr", "beta1", "beta2", "eps"))
+        try:
+            self.run = script(ADAM)
+        except Inexpressible:
+            self.run = _adam
 
     def __call__(self, t: int, rate: Rate) -> None:
         steps = [torch.tensor(float(t))] * len(self.members[0][0])
-        for k, (w, dw, m, v) in enumerate(self.members):
-            lr = self.numbers["lr"][k] * (rate[k] if isinstance(rate, list) else rate)
-            torch._fused_adam_(
-                w, dw, m, v, [], steps,
-                lr=lr, beta1=self.numbers["beta1"][k], beta2=self.numbers["beta2"][k],
-                eps=self.numbers["eps"][k], weight_decay=0.0, amsgrad=False, maximize=False,
-            )  # fmt: skip
+        rates = rate if isinstance(rate, list) else [rate] * len(self.lr)
+        self.run(*self.members, steps, [lr * r for lr, r in zip(self.lr, rates, strict=True)], *self.own)
+
+
+def _adam(
+    w: list[Tensors], dw: list[Tensors], m: list[Tensors], v: list[Tensors], steps: Tensors,
+    lr: list[float], beta1: list[float], beta2: list[float], eps: list[float],
+) -> None:  # fmt: skip
+    """ADAM in Python, for where there is no TorchScript."""
+    for k in range(len(lr)):
+        torch._fused_adam_(
+            w[k], dw[k], m[k], v[k], [], steps, lr=lr[k], beta1=beta1[k], beta2=beta2[k],
+            weight_decay=0.0, eps=eps[k], amsgrad=False, maximize=False,
+        )  # fmt: skip
 
 
 def in_memory(t: Tensor) -> Tensor:
