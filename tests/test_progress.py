@@ -7,14 +7,15 @@ from rich.console import Console
 from trainsmith import progress
 
 
-def played(terminal, monkeypatch):
+def played(terminal, monkeypatch, find=lambda bar: None, runs=40):
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     out = io.StringIO()
     with progress.Bar(Console(file=out, force_terminal=terminal, width=100)) as bar:
         bar.going_on("going on with digits-1: 3 of 40 runs are done")
-        bar.planned(40, 4000, "40 runs: about 40 s")
-        for _ in range(40):
+        bar.planned(runs, 100 * runs, "40 runs: about 40 s")
+        find(bar)
+        for _ in range(runs):
             clock[0] += 1.0
             bar.progress_made("tuning", 100, 1)
     return out.getvalue()
@@ -29,6 +30,27 @@ def test_in_a_pipe_there_is_a_plain_line_every_ten_seconds(monkeypatch):
         "tuning: 30 of 40 runs, 75%, 30 s, about 10 s left",
         "tuning: 40 of 40 runs, 100%, 40 s",
     ]
+
+
+def test_the_best_so_far_stands_in_every_line(monkeypatch):
+    def find(bar):
+        bar.found("he + none + relu + sgd", 0.9, "accuracy")
+        bar.found("he + [red]", 0.967, "accuracy")
+
+    lines = played(False, monkeypatch, find).splitlines()
+    assert lines[2] == "tuning: 10 of 40 runs, 25%, 10 s, about 30 s left; best 96.7% he + [red]"
+    assert "best 96.7% he + [red]" in played(True, monkeypatch, find)
+    cost = played(False, monkeypatch, lambda bar: bar.found("he", 2.345, "bits per character"))
+    assert "best bits per character 2.35 he" in cost or "best bits per character 2.34 he" in cost
+
+
+def test_the_log_of_a_long_study_stays_readable(monkeypatch):
+    assert 40 < len(played(False, monkeypatch, runs=3600).splitlines()) < 100
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert "tuning: 10 of 40 runs, 25%" in played(True, monkeypatch)
 
 
 def test_in_a_pipe_there_are_no_control_codes(monkeypatch):

@@ -27,4 +27,4 @@ def unknown_name(kind: str, given: str, valid: Iterable[str]) -> InvalidInput:
     names = sorted(valid)
     near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of: {', '.join(names)}."
-    return InvalidInput(f"unknown {kind} '{given}': {hint}")
+    return InvalidInput(f"unknown {kind} '{shown(given)}': {hint}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from trainsmith.comparison import Announce
 
-LINE_EVERY = 10.0
-"""Seconds between two lines where there is no terminal: a log of an hour's study stays readable."""
+LINE_EVERY, LINE_SHARE = 10.0, 0.05
+"""Where there is no terminal a line comes after so many seconds, later after that share of the time so far: the log
+of an hour's study has some seventy."""
 
 
 class Bar(Announce):
@@ -19,18 +22,22 @@ class Bar(Announce):
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self.draws = self.console.is_terminal or self.console.is_jupyter
+        terminal = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.draws = terminal or (self.console.is_jupyter and find_spec("ipywidgets") is not None)
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(20),
             TextColumn("{task.fields[done]}/{task.fields[runs]} runs"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[best]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True)),
             console=self.console,
             disable=not self.draws,
             transient=True,
+            expand=True,
         )
+        self.best = ""
         self.done, self.runs, self.steps, self.total = 0, 0, 0, 0
         self.started = self.said = time.monotonic()
 
@@ -42,28 +49,35 @@ class Bar(Announce):
         self.progress.stop()
 
     def planned(self, runs: int, member_steps: int, plan: str) -> None:
-        self.console.print(plan, highlight=False, soft_wrap=True)
+        self.console.print(plan, highlight=False, markup=False, soft_wrap=not self.draws)
         self.runs, self.total = runs, member_steps
         self.started = self.said = time.monotonic()
-        self.task = self.progress.add_task("starting", total=member_steps, done=0, runs=runs)
+        self.task = self.progress.add_task("starting", total=member_steps, done=0, runs=runs, best="")
 
     def extended(self, runs: int, member_steps: int) -> None:
         self.runs, self.total = self.runs + runs, self.total + member_steps
         self.progress.update(self.task, total=self.total, runs=self.runs)
 
     def going_on(self, words: str) -> None:
-        self.console.print(words, highlight=False, soft_wrap=True)
+        self.console.print(words, highlight=False, markup=False, soft_wrap=not self.draws)
+
+    def found(self, recipe: str, score: float, metric: str) -> None:
+        self.best = f"best {score:.1%} {recipe}" if metric == "accuracy" else f"best {metric} {score:.3g} {recipe}"
+        self.progress.update(self.task, best=self.best)
 
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:
         self.done += runs
         self.steps += member_steps
         self.progress.update(self.task, description=what, advance=member_steps, done=self.done)
         now = time.monotonic()
-        if not self.draws and now - self.said >= LINE_EVERY:
+        if not self.draws and now - self.said >= max(LINE_EVERY, LINE_SHARE * (now - self.started)):
             self.said = now
-            self.console.print(self._line(what, now - self.started), highlight=False, soft_wrap=True)
+            self.console.print(
+                self._line(what, now - self.started), highlight=False, markup=False, soft_wrap=not self.draws
+            )
 
     def _line(self, what: str, seconds: float) -> str:
         share = min(1.0, self.steps / self.total)
         left = f", about {seconds * (1 - share) / share:.0f} s left" if 0 < share < 1 else ""
-        return f"{what}: {self.done} of {self.runs} runs, {share:.0%}, {seconds:.0f} s{left}"
+        best = f"; {self.best}" if self.best else ""
+        return f"{what}: {self.done} of {self.runs} runs, {share:.0%}, {seconds:.0f} s{left}{best}"

@@ -1,7 +1,11 @@
 """Damaged files are read or refused in one sentence; `make fuzz` tries 10,000 of each kind."""
 
+import contextlib
+import io
 import json
 import warnings
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +18,8 @@ from trainsmith.data import load
 from trainsmith.errors import InvalidInput
 
 CASES = {"picture": 100, "parquet": 60, "npz": 200, "csv": 100, "study": 200, "idx": 200, "idx-gz": 200, "cifar": 60,
-         "weights": 200, "store": 400, "stored-data": 100}  # fmt: skip
+         "weights": 200, "store": 400, "stored-data": 100, "folder": 100,
+         "text": 100, "toml": 200}  # fmt: skip
 READERS = readers()
 
 
@@ -76,6 +81,20 @@ def die_at(path, case):
         import os
 
         os._exit(1)
+
+
+def test_a_path_inside_an_archive_leads_nowhere(tmp_path):
+    place = tmp_path / "inside"
+    place.mkdir()
+    array = io.BytesIO()
+    np.save(array, np.zeros((40, 2)))
+    with zipfile.ZipFile(place / "mine.npz", "w") as archive:
+        for name in ("x.npy", "y.npy", "../outside.npy", "/tmp/outside-trainsmith.npy", "a/../../b.npy"):
+            archive.writestr(name, array.getvalue())
+    with contextlib.suppress(InvalidInput):
+        load(place / "mine.npz")
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["mine.npz"], "an archive is read, never unpacked"
+    assert not Path("/tmp/outside-trainsmith.npy").exists()
 
 
 # what 10,000 cases found

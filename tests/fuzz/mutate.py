@@ -102,6 +102,53 @@ def _exchange(root: object, luck: random.Random) -> object:
     return root
 
 
+FOLDERS = [
+    "",
+    ".",
+    "..",
+    "../..",
+    "/tmp",
+    "c",
+    "train",
+    "test",
+    "TEST",
+    "valid",
+    ".hidden",
+    "a\nb",
+    "\u202e",
+    "é" * 60,
+    "x" * 255,
+]
+FILES = ["1.png", "1.PNG", ".png", "1.jpg", "1.parquet", "1.csv", "noend", "a\tb.png", "\x1b[2J.png", "%s.png", "é.png"]
+WHATS = ["picture", "picture", "picture", "folder", "link", "", "no picture", "PNG", "\ud800"]
+
+
+def of_folder(data: bytes, luck: random.Random) -> bytes:
+    """What lies in a folder, given as JSON: files lost, moved, of other kinds, with names that nobody expects."""
+    files: dict[str, str] = json.loads(data)
+    for _ in range(luck.choice([1, 1, 2, 5, 30])):
+        name = luck.choice(list(files) or ["a/1.png"])
+        folder, _, file = name.rpartition("/")
+        kind = luck.randrange(5)
+        if kind == 0:
+            files = {n: w for n, w in files.items() if n.partition("/")[0] != name.partition("/")[0]}
+        elif kind == 1:
+            files.pop(name, None)
+        elif kind == 2:
+            files[name] = luck.choice(WHATS)
+        elif kind == 3:
+            files[f"{luck.choice(FOLDERS)}/{file}"] = files.pop(name, "picture")
+        else:
+            files[f"{folder}/{luck.choice(FILES)}"] = luck.choice(WHATS)
+    inside = {n: w for n, w in files.items() if ".." not in n and not n.startswith("/")}
+    return json.dumps(inside).encode()
+
+
+def of_toml(data: bytes, luck: random.Random) -> bytes:
+    """Keys and values exchanged, lines lost or doubled; at times bytes instead."""
+    return of_text(data, luck, "=\n")
+
+
 def of_npz(data: bytes, luck: random.Random) -> bytes:
     """The archive's bytes, or an array inside it (its header, mostly) with the archive made anew around it."""
     if luck.random() < 0.3:

@@ -1,9 +1,12 @@
 """Every reader of files, with files that it reads and the damage that is done to them."""
 
+import contextlib
 import gzip
 import io
 import json
+import os
 import random
+import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from trainsmith.data import load
 from trainsmith.data.cifar10 import RECORD, cifar10
 from trainsmith.data.mnist import read_idx
 from trainsmith.report import family_tables, report_html, summary
+from trainsmith.study_file import read_study_file
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -117,6 +121,53 @@ def _read_cifar(path: Path) -> Any:
     return cifar10(folder)
 
 
+def _folder() -> list[bytes]:
+    """What lies in a folder of pictures, as JSON: paths with what they are."""
+    plain = {f"{'ab'[i % 2]}/{i:02}.png": "picture" for i in range(24)}
+    parts = {f"{part}/{path}": what for part in ("train", "test") for path, what in plain.items()}
+    return [json.dumps(files).encode() for files in (plain, parts, {**plain, "notes.txt": "text"})]
+
+
+def _read_folder(path: Path) -> Any:
+    """The folder that the file describes, made inside the case's own."""
+    files = json.loads(path.read_bytes())
+    root = path.parent / "asked"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    healthy = path.parent / "healthy.png"
+    if not healthy.exists():
+        healthy.write_bytes(_picture("PNG"))
+    for name, what in files.items():
+        place = root / name
+        with contextlib.suppress(OSError, ValueError):  # names that no file can have
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if what == "picture":
+                os.link(healthy, place)
+            elif what == "folder":
+                place.mkdir()
+            elif what == "link":
+                place.symlink_to(place)
+            else:
+                place.write_bytes(what.encode("utf-8", "surrogatepass"))
+    return load(root, image_size=8)
+
+
+TOML = b"""data = "wine"
+network = "mlp"
+techniques = ["adam", "sgd"]
+trials = 4
+seeds = 6
+[baseline]
+activation = "tanh"
+"""
+TEXT = "".join(f"Line {i} of a text, with umlauts: äöü.\n" for i in range(60)).encode()
+
+
+def _read_question(path: Path) -> Any:
+    """The file, and the question that it asks."""
+    return read_study_file(path).question
+
+
 def _cifar() -> bytes:
     return b"".join(bytes([i % 10]) + bytes(RECORD - 1) for i in range(30))
 
@@ -147,6 +198,9 @@ def readers() -> dict[str, Reader]:
         "idx": Reader("images-idx3-ubyte", [_idx()], mutate.of_bytes, lambda p: read_idx(p, 3)),
         "idx-gz": Reader("images-idx3-ubyte.gz", [gzip.compress(_idx())], mutate.of_gzip, lambda p: read_idx(p, 3)),
         "picture": Reader("damaged", _pictures(), mutate.of_bytes, _read_picture),
+        "folder": Reader("folder.json", _folder(), mutate.of_folder, _read_folder),
+        "text": Reader("book.txt", [TEXT], mutate.of_bytes, load),
+        "toml": Reader("study.toml", [TOML], mutate.of_toml, _read_question),
         "cifar": Reader("damaged.bin", [_cifar()], mutate.of_bytes, _read_cifar),
         "study": Reader("study.json", [_study()], mutate.of_json, _read_and_tell),
         "weights": Reader(stored.WEIGHTS_FILE, [stored.weights()], mutate.of_bytes, stored.read_weights),

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +30,7 @@ from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.optimizer import Schedule
 from trainsmith.population import (
+    COSTS,
     FIRST_LOSSES,
     Result,
     Training,
@@ -49,6 +50,9 @@ class Announce:
 
     def extended(self, runs: int, member_steps: int) -> None:
         """Called when more is trained than was planned."""
+
+    def found(self, recipe: str, score: float, metric: str) -> None:
+        """Called when a run's validation score, in the metric's own direction, is better than every one before."""
 
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:
         """Called often: what is being trained, member-steps and runs just done."""
@@ -87,6 +91,7 @@ def compare(
     trainer, budget, baseline = ready.trainer, ready.budget, ready.baseline
     runs, words = ready.runs, ready.words
     announce.planned(runs, round(ready.cost * trainer.training.steps), words)
+    trainer.finished = _best_so_far(announce, rules_of(dataset).metric)
     if store is not None:
         store.note("planned", {"runs": runs, "words": words})
 
@@ -132,6 +137,19 @@ def compare(
         cut=left_out,
         costs=measured_costs(trainer, candidates, [of[0] for of in fresh]),
     )
+
+
+def _best_so_far(announce: Announce, metric: str) -> Callable[[Run, Result], None]:
+    """Tells of every run that is better than all before; a score is the negative of a cost."""
+    best = -math.inf
+
+    def finished(run: Run, result: Result) -> None:
+        nonlocal best
+        if result.score > best:
+            best = result.score
+            announce.found(str(run.trial.recipe), -best if metric in COSTS else best, metric)
+
+    return finished
 
 
 def _activations(

@@ -73,6 +73,7 @@ class Trainings:
     megabytes: float | None = None
     seconds_alone: float | None = None
     store: Store | None = None
+    finished: Callable[[Run, Result], None] = lambda run, result: None
 
     def prepare(self, baseline: Recipe, runs: float, populations: int = 1) -> str:
         """Choose by measurement on the baseline's network how the runs of a study are packed; in words.
@@ -152,6 +153,7 @@ class Trainings:
         for position, record in self._records(what, jobs):
             for i, result in zip(parts[position], record.results, strict=True):
                 results[i] = result
+                self.finished(runs[i], result)
             self.deviations += record.deviations
             self.tolerances += record.tolerances
             self.loops.update(dict.fromkeys(record.loops))
