@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types mutants fuzz support techniques bench claims protocol zoo clean
+.PHONY: demo test check lint types mutants fuzz support techniques bench claims protocol zoo gallery clean
 
 demo: .venv/ready
 	$(BIN)/trainsmith compare digits
@@ -34,6 +34,9 @@ support: .venv/ready
 
 zoo: .venv/ready
 	$(BIN)/python tests/zoo/run.py --jobs $(WORKERS) --json results/zoo.json --page docs/zoo.md
+
+gallery: .venv/ready
+	$(BIN)/python docs/gallery/make.py
 
 claims: .venv/ready
 	$(BIN)/python results/claims/all.py
