@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from trainsmith.data import load
+from trainsmith.data.csv_table import read_table
 from trainsmith.errors import InvalidInput
 
 RNG = np.random.default_rng(0)
@@ -227,7 +228,7 @@ REFUSED = [
     ("below.csv", text("-3,7,setosa\n4,3,setosa\n"), "its first line holds values. Add one"),
     ("digits.csv", text("0,1\n1,1\n"), "its first line holds values. Add one"),
     ("one.csv", text("a\n1\n2\n"), "a column to predict and at least one more; it has 1.$"),
-    ("semi.csv", text("a;b\n1;2\n"), "it has 1. It seems to be separated by something else: use commas"),
+    ("pipes.csv", text("a|b\n1|2\n"), "it has 1. It seems to be separated by something else: use commas"),
     ("twins.csv", text("a,a ,y\n1,2,3\n"), "'twins.csv' has two columns named 'a'. Rename one"),
     ("few.csv", text("a,y\n1,0\n2,1\n"), "few.csv: at least 20 examples are needed; got 2"),
     ("nothing.csv", text("a,y\n"), "nothing.csv: at least 20 examples are needed; got 0"),
@@ -277,3 +278,18 @@ def test_a_pickle_is_never_run(here):
     np.savez(here / "trap.npz", x=np.array([Trap()] * 60), y=Y)
     with pytest.raises(InvalidInput, match="never loaded"):
         load("trap.npz")
+
+
+@pytest.mark.parametrize(
+    ("separator", "point"), [(",", "."), (";", ","), (";", "."), ("\t", "."), ("\t", ",")], ids=repr
+)
+def test_a_spreadsheets_semicolons_tabs_and_decimal_commas_are_read(tmp_path, separator, point):
+    lines = [separator.join(("size", "colour", "y"))]
+    for i in range(30):
+        lines.append(separator.join((f"{i}.5".replace(".", point), "a, b" if separator != "," else "a", str(i % 2))))
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    x, y, features = read_table(tmp_path / "t.csv")
+    assert x[:, 0].tolist() == [i + 0.5 for i in range(30)]
+    assert y.tolist() == [i % 2 for i in range(30)]
+    assert features[0] == "size"
+    assert len(features) == 2

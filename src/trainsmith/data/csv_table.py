@@ -20,7 +20,7 @@ VALUE = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?|-\d+", re.IGNORECASE)
 
 
 def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(x, y, features) of a comma-separated table whose first line names the columns; see arrays_of.
+    """(x, y, features) of a table whose first line names the columns; see arrays_of, and marks for what separates them.
 
     A column without a name that only counts the rows, as pandas writes it, is left out. Raises InvalidInput
     for anything that is no such table.
@@ -33,12 +33,16 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     with path.open("rb") as file:
-        if b"\0" in file.read(4096):
+        head = file.read(1 << 16)
+        if b"\0" in head[:4096]:
             raise InvalidInput(f"'{path}' is not a .csv file: it does not hold text. Check what it really is.")
+    separator, point = marks(head.decode("utf-8", errors="replace"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, index_col=False, low_memory=False, skipinitialspace=True)
+            return pd.read_csv(
+                path, sep=separator, decimal=point, index_col=False, low_memory=False, skipinitialspace=True
+            )
     except UnicodeDecodeError as error:
         raise InvalidInput(f"'{path}' must be text in UTF-8; it is not. Save it as UTF-8.") from error
     except pd.errors.ParserWarning as error:
@@ -48,6 +52,18 @@ def _read(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = shown(str(error).strip().splitlines()[-1], 200)
         raise InvalidInput(f"'{path}' is not a table separated by commas: {reason}. Correct the file.") from error
+
+
+def marks(head: str) -> tuple[str, str]:
+    """What separates the columns, and the decimal point, of the table that begins so.
+
+    It is a comma unless the first line holds more semicolons or tabs, as spreadsheets write them where 1,5 is a number:
+    then numbers may have a decimal comma, if none has a point.
+    """
+    first = head.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    comma = separator != "," and re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head)
+    return separator, "," if comma else "."
 
 
 def _parse(path: Path) -> pd.DataFrame:
@@ -73,4 +89,4 @@ def _parse(path: Path) -> pd.DataFrame:
 
 
 def _separated(frame: pd.DataFrame) -> bool:
-    return any(mark in str(c) for c in frame.columns for mark in ";\t|")
+    return any("|" in str(c) for c in frame.columns)
