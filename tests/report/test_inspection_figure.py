@@ -46,6 +46,20 @@ def test_layers_are_drawn_with_their_spread_and_what_was_found(tmp_path, drawn):
     assert height > 300
 
 
+def test_zeros_stand_apart_and_gradients_beside(tmp_path, drawn):
+    inspection = inspect(stack(0.02**0.5, nn.ReLU, depth=2), batch())
+    layer_figure(inspection, tmp_path / "x.png")
+    for ax, layer in zip(visible(drawn[0]), inspection.layers, strict=True):
+        *zeros, gradient = ax.child_axes
+        assert [t.get_text() for t in gradient.texts] == [f"grad {layer.gradient:.2g}"]
+        assert gradient.patches[0].get_data().values.tolist() == list(layer.gradient_histogram.counts)
+        assert bool(zeros) == (layer.kind == "ReLU")
+        if zeros:
+            assert zeros[0].patches[0].get_height() == layer.zeros
+            assert layer.histogram.low > 0
+            assert sum(layer.histogram.counts) == round((1 - layer.zeros) * inspection.examples * layer.shape[0])
+
+
 def test_a_healthy_network_and_a_sick_one_have_different_colours(tmp_path, drawn):
     for std in (0.02**0.5, 1.0):
         layer_figure(inspect(stack(std, nn.Tanh, depth=2), batch()), tmp_path / "x.png")

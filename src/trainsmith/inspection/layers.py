@@ -33,7 +33,8 @@ class LayerStatistics:
     equal another unit's, and their gradients too. gradient_finite: whether no number of the gradient is NaN or
     infinite. verdict: the findings on this layer in short, or "healthy". effective_rank: participation ratio of the
     outputs over examples. likeness: mean correlation of the outputs for two examples. similarity: largest |cosine|
-    between the incoming weights of two units.
+    between the incoming weights of two units. histogram, gradient_histogram: of outputs and gradient, without what is
+    exactly 0; None for a gradient that there was not.
     """
 
     name: str
@@ -58,6 +59,7 @@ class LayerStatistics:
     effective_rank: float = math.nan
     likeness: float = math.nan
     similarity: float = math.nan
+    gradient_histogram: Histogram | None = None
 
 
 def measure(seen: Pass) -> list[LayerStatistics]:
@@ -86,7 +88,8 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         parameters=sum(p.numel() for p in call.layer.parameters()),
         finite=bool(out.isfinite().all()),
         gradient_finite=call.gradient is None or bool(call.gradient.isfinite().all()),
-        histogram=histogram(call.left),
+        histogram=histogram(call.left[call.left != 0]),
+        gradient_histogram=None if call.gradient is None else histogram(call.gradient[call.gradient != 0]),
         effective_rank=effective_rank(call.left),
         likeness=likeness(call.left),
         similarity=similarity(call.layer),

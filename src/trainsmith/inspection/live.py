@@ -34,15 +34,15 @@ class WatchedLayer(LayerStatistics):
     """One layer at one measured step of a training: what `LayerStatistics` holds, except `predicted`, and more.
 
     mean, std, second_moment, signal, zeros, saturated, gradient: of at most 4,096 values, see `sampling.sample`.
-    histogram, gradient_histogram: of those of at most 64 examples that are not exactly 0; None for a gradient that
-    there was not. dead, always_on: share of units that were 0, or above 0, on the last 1,000 measured examples or
-    more; 0 before there were so many. variance_ratio: variance of the outputs over that of the layer before, NaN for
-    the first; input_ratio: over that of the network's input, NaN where it holds whole numbers. gradient_ratio: spread
-    of the gradient over that of the last layer. effective_rank: participation ratio tr(C)^2 / tr(C^2) of the
-    covariance C of the outputs over examples, at most 32,768 values of 128 of them. running_shift: for batch
-    normalization in training, the root mean square distance between running mean and batch mean, in running standard
-    deviations, before the step; else NaN. examples: how many measured examples the counts of dead units look back on.
-    closely: the step that histograms, effective_rank, running_shift and twins are of, -1 before there was one.
+    histogram, gradient_histogram: of those of them that are not exactly 0. dead, always_on: share of units that were
+    0, or above 0, on the last 1,000 measured examples or more; 0 before there were so many. variance_ratio: variance
+    of the outputs over that of the layer before, NaN for the first; input_ratio: over that of the network's input, NaN
+    where it holds whole numbers. gradient_ratio: spread of the gradient over that of the last layer. effective_rank:
+    participation ratio tr(C)^2 / tr(C^2) of the covariance C of the outputs over examples, of at most 32,768 values of
+    128 of them. running_shift: for batch normalization in training, the root mean square distance between running mean
+    and batch mean, in running standard deviations, before the step; else NaN. examples: how many measured examples the
+    counts of dead units look back on. closely: the step that histograms, effective_rank, running_shift and twins are
+    of, -1 before there was one.
     """
 
     variance_ratio: float = math.nan
@@ -51,7 +51,6 @@ class WatchedLayer(LayerStatistics):
     effective_rank: float = math.nan
     running_shift: float = math.nan
     examples: int = 0
-    gradient_histogram: Histogram | None = None
     closely: int = -1
 
 

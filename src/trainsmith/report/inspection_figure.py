@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from trainsmith.inspection import DepthExperiment, Histogram, Inspection, LayerStatistics
 from trainsmith.report.drawing import svg
@@ -16,12 +17,12 @@ COLUMNS = 6
 
 
 def layer_figure(inspection: Inspection, path: Path) -> None:
-    """One histogram of activations per layer, as a PNG."""
+    """Histograms of outputs and of gradients per layer, and the share of exact zeros, as a PNG."""
     _save(_layers(inspection), path)
 
 
 def layer_svg(inspection: Inspection) -> str:
-    """One histogram of activations per layer, as an <svg> element."""
+    """Histograms of outputs and of gradients per layer, and the share of exact zeros, as an <svg> element."""
     return svg(_layers(inspection), f"Histograms of the activations of {len(inspection.layers)} layers")
 
 
@@ -29,14 +30,15 @@ def _layers(inspection: Inspection) -> Figure:
     layers = inspection.layers
     columns = min(COLUMNS, len(layers)) if len(layers) <= 36 else 10
     rows = -(-len(layers) // columns)
-    figure = Figure(figsize=(2.3 * columns, 1.9 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(2.5 * columns, 1.9 * rows + 0.9), layout=ConstrainedLayoutEngine(w_pad=0.09))
     grid = figure.subplots(rows, columns, squeeze=False)
     for ax in grid.flat[len(layers) :]:
         ax.set_axis_off()
     for ax, layer in zip(grid.flat, layers, strict=False):
         _layer(ax, layer)
     figure.suptitle(
-        f"Activations of {len(layers)} layers on {inspection.examples} examples  (vermilion: with a finding)",
+        f"Outputs of {len(layers)} layers on {inspection.examples} examples, and the loss's gradient for them (grey)\n"
+        "vermilion: with a finding; the bar on the left: share of exact zeros, which the histograms leave out",
         fontsize=11,
     )
     return figure
@@ -46,10 +48,26 @@ def _layer(ax: Axes, layer: LayerStatistics) -> None:
     healthy = layer.verdict == "healthy"
     _bars(ax, layer.histogram, HEALTHY if healthy else SICK)
     name = f"{layer.name} {layer.kind}"
-    ax.set_title(name if len(name) <= 24 else name[:23] + "…", fontsize=8.5, loc="left", parse_math=False)
-    ax.text(0.97, 0.94, f"spread {_short(layer.std)}", transform=ax.transAxes, ha="right", va="top", fontsize=7.5)
+    ax.set_title(name if len(name) <= 26 else name[:25] + "…", fontsize=8.5, loc="left", parse_math=False)
+    ax.text(0.97, 0.97, f"spread {_short(layer.std)}", transform=ax.transAxes, ha="right", va="top", fontsize=7.5)
     if not healthy:
-        ax.text(0.97, 0.80, layer.verdict, transform=ax.transAxes, ha="right", va="top", fontsize=7, color=SICK)
+        ax.text(0.97, 0.83, layer.verdict, transform=ax.transAxes, ha="right", va="top", fontsize=7, color=SICK)
+    if layer.zeros:
+        _zeros(ax, layer.zeros)
+    if layer.gradient_histogram is not None:
+        beside = ax.inset_axes((1.08, 0, 0.45, 1))
+        _bars(beside, layer.gradient_histogram, GREY)
+        beside.locator_params(axis="x", nbins=2)
+        words = f"grad {_short(layer.gradient)}"
+        beside.text(0.5, 0.97, words, transform=beside.transAxes, ha="center", va="top", fontsize=7, color=GREY)
+
+
+def _zeros(ax: Axes, share: float) -> None:
+    """A bar beside the histogram, filled as far as the outputs are exactly 0."""
+    beside = ax.inset_axes((-0.13, 0, 0.07, 0.8))
+    beside.bar(0, share, width=1, color="black")
+    beside.set(xlim=(-0.5, 0.5), ylim=(0, 1), xticks=[], yticks=[])
+    beside.text(0.5, 1.04, f"{share:.0%}", transform=beside.transAxes, ha="center", va="bottom", fontsize=7)
 
 
 def depth_figure(experiment: DepthExperiment, path: Path) -> None:
