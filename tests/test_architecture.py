@@ -17,7 +17,7 @@ LAYERS = [
     {"comparison"},
     {"report", "export", "question"},
     {"api", "doctor", "progress", "watching"},
-    {"examine", "studies"},
+    {"callbacks", "examine", "studies"},
     {"study_file"},
     {"cli"},
 ]

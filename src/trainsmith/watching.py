@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from html import escape
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import torch
@@ -17,6 +17,7 @@ from rich.text import Text
 from torch import nn
 
 from trainsmith.inspection.watch import Watch as Measuring
+from trainsmith.report.board import Board
 from trainsmith.report.terminal import Printable
 
 _COLUMNS = {
@@ -72,6 +73,19 @@ class Watch(Measuring):
             parameters.add_row(p.name, *(_cell("", v) for v in (p.norm, p.gradient, p.update_ratio)))
         said = [Text(f"{f.words} ({f.source})") for f in self.findings] or [Text("No findings.")]
         return Printable(Group(layers, parameters, *said))
+
+    def tensorboard(self, writer: Any) -> Self:
+        """Write every measured step for TensorBoard too, from now on: curves, histograms, findings as texts.
+
+            with trainsmith.watch(model, optimizer).tensorboard("runs/first") as w: ...
+
+        writer: a folder, or a SummaryWriter of torch or one like it. Raises InvalidInput for anything else, and without
+        the package tensorboard.
+        """
+        board = Board(writer)
+        self.listeners.append(board.write)
+        self.at_stop(board.close)
+        return self
 
     def _repr_html_(self) -> str:
         last = pd.DataFrame([{"layer": m.name, **{t: getattr(m, n) for n, t in _COLUMNS.items()}} for m in self.layers])

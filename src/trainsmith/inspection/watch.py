@@ -54,6 +54,7 @@ class Watch:
         self.steps = 0
         self.measurements: list[Measurement] = []
         self.findings: tuple[Finding, ...] = ()
+        self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
         self._stride, self._count = 1, 0
         self._before: set[tuple[str, str]] = set()
         self._closely, self._last_close = True, 0
@@ -79,6 +80,10 @@ class Watch:
         """Take every hook away. What was measured stays."""
         self._steps.close()
         self._hooks.close()
+
+    def at_stop(self, call: Callable[[], object]) -> None:
+        """Have this called when the watch stops."""
+        self._steps.callback(call)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -183,7 +188,10 @@ class Watch:
         if len(self.measurements) > MOST_KEPT:
             self.measurements, self._stride = [*self.measurements[:-1:2], measured], 2 * self._stride
         self._count += 1
+        before = len(self.findings)
         self._tell(measured)
+        for listener in self.listeners:
+            listener(measured, self.findings[before:])
 
     def _tell(self, measured: Measurement) -> None:
         found = findings_of(measured)
