@@ -1,5 +1,6 @@
 """inspect from Python: what it takes, and how what it found is looked at."""
 
+import dataclasses
 import json
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ from torch import nn
 
 import trainsmith
 from inspection.make_network import draws
+from trainsmith.report.inspection_table import effect_words
 
 
 def sick():
@@ -95,8 +97,6 @@ def test_the_page_opens_offline_and_escapes_what_the_user_named(inspection, tmp_
 
 
 def test_several_inputs_named_arguments_and_structured_outputs():
-    import dataclasses
-
     @dataclasses.dataclass
     class Output:
         hidden: torch.Tensor
@@ -135,3 +135,27 @@ def test_a_network_that_makes_its_own_loss_of_named_arguments():
     network, (x, y) = Own(), examples()
     expected = 7 * float(nn.functional.cross_entropy(network.fc(x), y).detach())
     assert trainsmith.inspect(network, {"x": x, "labels": y}).measured.loss == pytest.approx(expected)
+
+
+def test_the_best_remedy_and_its_effect_stand_in_a_sentence(inspection):
+    treatment = inspection.remedies(seeds=2, steps=10, batch_size=20).treatment
+    numbers = {"spread_before": 0.0003, "spread": 0.82, "loss": 0.41, "loss_low": 0.36, "loss_high": 0.47}
+    sure = {"low": -0.5, "high": -0.1, "diverged": 0, "name": "initialization=he", "layer": "5"}
+    best = dataclasses.replace(treatment.remedies[0], **numbers, **sure)
+    own = dataclasses.replace(treatment.as_it_is, loss=2.3)
+    told = effect_words(dataclasses.replace(treatment, as_it_is=own, remedies=(best,), steps=100, seeds=8))
+    assert told == (
+        "What helps: initialization he: spread at 5 from 3.0e-04 to 0.82; loss after 100 steps from 2.3 to 0.41, "
+        "8 seeds, [0.36, 0.47]."
+    )
+    worse = dataclasses.replace(best, low=-0.5, high=0.1)
+    assert effect_words(dataclasses.replace(treatment, remedies=(worse,))) == ""
+
+
+def test_the_page_of_a_hundred_layers_folds_its_table():
+    torch.manual_seed(0)
+    deep = nn.Sequential(*[m for _ in range(50) for m in (nn.Linear(10, 10), nn.ReLU())], nn.Linear(10, 3))
+    page = trainsmith.inspect(deep, examples())._repr_html_()
+    assert "<details><summary>all 101 layers" in page
+    assert " more" in page.split("</section>")[0]
+    assert "<details open><summary>all 9 layers" in trainsmith.inspect(sick(), examples())._repr_html_()

@@ -1,5 +1,6 @@
 """Planted faults are found at their place, healthy networks are left in peace, and every finding shows its evidence."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from inspection.make_network import batch, draws, stack
-from trainsmith.inspection import inspect
+from trainsmith.inspection import FAULTS, fault, inspect, ranked
 
 HE, XAVIER = 0.02**0.5, 0.1
 
@@ -188,3 +189,17 @@ def test_findings_show_value_threshold_and_source():
     assert inspection.layers[-1].verdict == "healthy"
     order = [r.name for r in inspection.layers]
     assert [f.layer for f in inspection.findings] == sorted((f.layer for f in inspection.findings), key=order.index)
+
+
+def test_causes_are_told_before_what_follows_and_the_start_before_the_training():
+    assert sorted(fault.FIRST) == sorted(FAULTS)
+
+    def told(short, layer):
+        return fault.finding(short, layer, "", 0.0, 0.0, "")
+
+    late = dataclasses.replace(told("not finite", "loss"), step=9)
+    places = ("wrong initial loss", "b"), ("signal vanishes", "a"), ("wrong initial loss", "c"), ("frozen", "d")
+    found = [late, *(told(*place) for place in places)]
+    assert [(f.short, [g.layer for g in group]) for f, group in ranked(found)] == [
+        ("frozen", ["d"]), ("signal vanishes", ["a"]), ("wrong initial loss", ["b", "c"]), ("not finite", ["loss"]),
+    ]  # fmt: skip

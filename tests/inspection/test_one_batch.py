@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from inspection.make_network import draws
+from trainsmith.inspection import inspect
 from trainsmith.inspection.one_batch import FEW, of_one_batch
 
 
@@ -56,3 +57,14 @@ def test_where_it_says_nothing():
     assert found(network(4, nn.Softmax(-1)).requires_grad_(False), x, y) == []
     assert found(network(), x, None) == []
     assert found(nn.Sequential(network(), nn.Unflatten(1, (4, 1))), x, y[:, None].expand(60, 2)) == []
+
+
+def test_an_inspection_says_so_where_nothing_else_explains_it():
+    def shorts(module):
+        optimizer = torch.optim.Adam(module.parameters(), 3e-3)
+        return {f.short for f in inspect(module, classes(), optimizer=optimizer, batch_size=20).findings}
+
+    assert "cannot learn one batch" in shorts(network(4, nn.Softmax(-1)))
+    dead = network(4, nn.Softmax(-1))
+    dead[0].weight.data[:] = torch.inf
+    assert shorts(dead) == {"not finite"}

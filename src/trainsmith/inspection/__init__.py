@@ -2,7 +2,7 @@
 
 from trainsmith.inspection.course import Course
 from trainsmith.inspection.depth import Cell, DepthExperiment, DepthLayer, depth_experiment
-from trainsmith.inspection.fault import FAULTS, Fault, Finding
+from trainsmith.inspection.fault import FAULTS, Fault, Finding, ranked
 from trainsmith.inspection.histogram import Histogram
 from trainsmith.inspection.inspect import Inspection, inspect
 from trainsmith.inspection.layers import LayerStatistics
@@ -20,4 +20,5 @@ __all__ = [
     "LayerStatistics",
     "depth_experiment",
     "inspect",
+    "ranked",
 ]

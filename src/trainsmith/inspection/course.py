@@ -88,7 +88,8 @@ def follow(
             new.setdefault((f.short, f.layer), f)
     still = {(f.short, f.layer) for f in found if f.step >= steps - cadence}
     layers = {m.name for m in after}
-    gone = tuple(k for k in known if k not in still and k[1] in layers and k[0] in OF_LAYERS)
+    asked = ((f.short, f.layer) for f in start if f.short in OF_LAYERS and f.layer in layers)
+    gone = tuple(k for k in asked if k not in still)
     told = f"{type(rule).__name__}, learning rate {rule.param_groups[0].get('lr', math.nan):g}"
     kept = tuple(watch.measurements)
     return Course(steps, cadence, size, told, tuple(losses), kept, after, tuple(new.values()), gone)

@@ -1,5 +1,6 @@
 """The faults a network can have: what each is called, where its threshold comes from, and what may help."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -158,3 +159,21 @@ def finding(short: str, layer: str, quantity: str, value: float, threshold: floa
     """A finding of this kind, with its source, remedies and advice."""
     fault = FAULTS[short]
     return Finding(layer, quantity, value, threshold, fault.source, words, short, fault.remedies, fault.advice)
+
+
+FIRST = ("not finite", "optimizer's state not finite", "constant inputs", "unscaled inputs", "leak between the splits",
+         "labels carry no signal", "disconnected", "not in the optimizer", "frozen", "missing non-linearity",
+         "symmetric units", "signal explodes", "signal vanishes", "gradient explodes", "gradient vanishes", "saturated",
+         "dead units", "learning rate too high", "learning rate too low", "batch norm's statistics",
+         "batch norm's batches", "evaluation differs", "examples look alike", "wrong initial loss",
+         "batch far too small", "cannot learn one batch")  # fmt: skip
+"""Causes before what follows from them: data, how the network is put together, its weights, its training."""
+
+
+def ranked(findings: Iterable[Finding]) -> list[tuple[Finding, list[Finding]]]:
+    """The first finding of each kind with all of its kind: those of the start before later ones, causes first."""
+    kinds: dict[str, list[Finding]] = {}
+    for f in findings:
+        kinds.setdefault(f.short, []).append(f)
+    groups = [(group[0], group) for group in kinds.values()]
+    return sorted(groups, key=lambda g: (g[0].step > 0, FIRST.index(g[0].short)))

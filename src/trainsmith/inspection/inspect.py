@@ -92,7 +92,10 @@ def inspect(
         *of_noise(noise, size, start.share_left(seen, y, loss)),
     ]
     if not broken:
+        explained = any(f.short != "wrong initial loss" for f in found)
         found += _tried(module, seen, x, y, loss, optimizer, validation, size)
+        if optimizer is not None and not explained:  # else that is why
+            found += of_one_batch(module, x, y, loss)
     places = {layer.name: i for i, layer in enumerate(layers)}
     ordered = tuple(sorted(found, key=lambda f: places.get(f.layer, len(places))))
     whole = Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples, noise)
@@ -126,7 +129,6 @@ def _tried(
     if optimizer is not None:
         broken = list(setup.of_optimizer(module, optimizer))
         found += broken or trials.of_learning_rate(module, optimizer, x, y, loss, min(size, MOST_AT_ONCE))
-        found += of_one_batch(module, x, y, loss)
     if validation is not None:
         held = read(validation)
         found += trials.of_splits(x, held)

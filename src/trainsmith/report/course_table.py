@@ -12,6 +12,7 @@ from trainsmith.report.inspection_number import number
 
 BARS = "▁▂▃▄▅▆▇█"
 MOST_BARS = 24
+FEW = 6
 COLUMNS = ("layer", "spread", "gradient / last layer's", "dead", "update / weight")
 
 
@@ -92,4 +93,9 @@ def gone_words(course: Course) -> str:
     layers: dict[str, list[str]] = {}
     for short, layer in course.gone:
         layers.setdefault(short, []).append(layer)
-    return "; ".join(f"{short} at {', '.join(names)}" for short, names in layers.items())
+    return "; ".join(f"{short} at {shortened(names)}" for short, names in layers.items())
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

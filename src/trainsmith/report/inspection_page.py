@@ -3,13 +3,16 @@
 import jinja2
 from markupsafe import Markup
 
-from trainsmith.inspection import Inspection
+from trainsmith.inspection import Inspection, LayerStatistics, ranked
 from trainsmith.inspection.remedies import Treatment
 from trainsmith.report.course_figure import course_svg
-from trainsmith.report.course_table import COLUMNS, course_rows, course_title, gone_words
+from trainsmith.report.course_table import COLUMNS, course_rows, course_title, gone_words, shortened
 from trainsmith.report.inspection_figure import layer_svg
-from trainsmith.report.inspection_table import layer_cells, remedy_cells, treatment_title
+from trainsmith.report.inspection_number import number
+from trainsmith.report.inspection_table import effect_words, layer_cells, remedy_cells, treatment_title
 
+MOST_OPEN = 40
+"""The table of more layers than these is folded away."""
 MOST_DRAWN = 120
 """Networks with more layers are shown as a table alone."""
 
@@ -17,19 +20,22 @@ MOST_DRAWN = 120
 def page(inspection: Inspection, treatment: Treatment | None, network: str) -> str:
     """The whole page. Everything that came from the user is escaped."""
     drawn = Markup(layer_svg(inspection)) if len(inspection.layers) <= MOST_DRAWN else ""
-    kinds: dict[str, list[str]] = {}
-    for finding in inspection.findings:
-        kinds.setdefault(finding.short, []).append(finding.layer)
-    firsts = {f.short: f for f in reversed(inspection.findings)}
     return _template("inspection.html").render(
         network=network,
         inspection=inspection,
-        findings=[(firsts[short], layers) for short, layers in kinds.items()],
-        rows=[(layer, layer_cells(layer)) for layer in inspection.layers],
+        findings=[(f, shortened([g.layer for g in group[1:]])) for f, group in ranked(inspection.findings)],
+        rows=[(layer, (*layer_cells(layer), *more_cells(layer))) for layer in inspection.layers],
+        few=len(inspection.layers) <= MOST_OPEN,
         figure=drawn,
         remedies=Markup(remedies_html(treatment)) if treatment is not None else "",
         course=Markup(course_html(inspection)) if inspection.course is not None else "",
     )
+
+
+def more_cells(layer: LayerStatistics) -> tuple[str, ...]:
+    """What the page shows of a layer beyond the terminal's table."""
+    dead = f"{layer.dead:.0%}" if layer.saturated is not None else ""
+    return dead, number(layer.effective_rank), number(layer.likeness)
 
 
 def course_html(inspection: Inspection) -> str:
@@ -52,7 +58,9 @@ def remedies_html(treatment: Treatment | None) -> str:
         return "<p>No remedy of the catalogue is against what was found.</p>"
     rows = [(row, remedy_cells(row)) for row in (treatment.as_it_is, *treatment.remedies)]
     title = treatment_title(treatment)
-    return _template("remedies.html").render(rows=rows, title=title, skipped=treatment.skipped)
+    return _template("remedies.html").render(
+        rows=rows, title=title, skipped=treatment.skipped, helped=effect_words(treatment)
+    )
 
 
 def _template(name: str) -> jinja2.Template:

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics
+from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics, ranked
 from trainsmith.inspection.remedies import AS_IT_IS, Remedy, Treatment
 from trainsmith.report.inspection_number import number
 
@@ -25,17 +25,15 @@ def layer_table(inspection: Inspection) -> RenderableType:
         verdict = Text(layer.verdict, "green" if healthy else "bold red")
         table.add_row(*(Text(cell) for cell in layer_cells(layer)), verdict)
     parts: list[RenderableType] = [table]
-    seen: set[str] = set()
-    for finding in inspection.findings:
-        if finding.short not in seen:  # the first layer of each kind tells the story; the table has the rest
-            advice = f" {finding.advice}" if finding.advice else ""
-            when = f"at step {finding.step}: " if finding.step else ""
-            parts.append(
-                Text.assemble(("• ", "bold red"), when, finding.words, advice, (f" [{finding.source}]", "dim"))
-            )
-        seen.add(finding.short)
+    for finding, _ in ranked(inspection.findings):  # the first of each kind tells the story; the table has the rest
+        advice = f" {finding.advice}" if finding.advice else ""
+        when = f"at step {finding.step}: " if finding.step else ""
+        told = (when, finding.words, advice, (f" [{finding.source}]", "dim"))
+        parts.append(Text.assemble(("• ", "bold red"), *told))
     if not inspection.findings:
         parts.append(Text("No finding: signal and gradient pass through every layer.", "green"))
+    if inspection.noise is not None:
+        parts.append(Text(f"Gradient noise scale: {inspection.noise.words}", "dim"))
     return Group(*parts)
 
 
@@ -68,8 +66,23 @@ def remedies_table(treatment: Treatment | None) -> RenderableType:
         colour = {"better": "green", "worse": "red"}.get(row.verdict, "")
         table.add_row(*(Text(cell) for cell in remedy_cells(row)), Text(row.verdict, colour))
     parts: list[RenderableType] = [table]
+    if helped := effect_words(treatment):
+        parts.append(Text(helped, "green"))
     parts += [Text(f"not tried: {name}: {reason}.", "dim") for name, reason in treatment.skipped.items()]
     return Group(*parts)
+
+
+def effect_words(treatment: Treatment) -> str:
+    """What the best of the remedies that help does, in one sentence; "" if none helps."""
+    best = next((row for row in treatment.remedies if row.verdict == "better"), None)
+    if best is None:
+        return ""
+    spread = f"spread at {best.layer} from {number(best.spread_before)} to {number(best.spread)}; "
+    return (
+        f"What helps: {best.name.replace('=', ' ')}: {spread if math.isfinite(best.spread) else ''}loss after "
+        f"{treatment.steps} steps from {number(treatment.as_it_is.loss)} to {number(best.loss)}, {treatment.seeds} "
+        f"seeds, [{number(best.loss_low)}, {number(best.loss_high)}]."
+    )
 
 
 def treatment_title(treatment: Treatment) -> str:
