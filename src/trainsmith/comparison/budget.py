@@ -27,7 +27,7 @@ class Rung:
 
 
 FAST = (Rung(8, 1, 1 / 8), Rung(3, 1, 1 / 2), Rung(1, 2, 1.0))
-"""Of a fast study; the first takes all trials. What they cost and what they miss: results/protocol/fast.json."""
+"""Of a fast study; the first takes all trials. results/protocol/drawn.py measures what they miss."""
 
 
 @dataclass(frozen=True)
