@@ -20,6 +20,7 @@ from trainsmith.comparison.effects import interactions, main_effects, scores_of,
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.prepared import Prepared, prepare
+from trainsmith.comparison.robust import robustness
 from trainsmith.comparison.rows import fresh_scores, make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference
 from trainsmith.comparison.study import Activations, Receipt, Study, winner
@@ -136,6 +137,7 @@ def compare(
         activations=_activations(trainer, fresh, results, best),
         cut=left_out,
         costs=measured_costs(trainer, candidates, [of[0] for of in fresh]),
+        robust=robustness(trainer, candidates, fresh, results, constant),
     )
 
 

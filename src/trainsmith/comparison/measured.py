@@ -93,3 +93,19 @@ class McNemar:
     winner: int
     baseline: int
     p: float
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """A technique's accuracy on validation examples of its fresh seeds, clean and under attack.
+
+    difference: of the accuracy under attack from the baseline's, paired by seed (None for the baseline). eps: how far
+    the attack moves an input number, as a share of its range; steps: of the attack.
+    """
+
+    technique: str
+    clean: Estimate
+    attacked: Estimate
+    difference: Estimate | None
+    eps: float
+    steps: int

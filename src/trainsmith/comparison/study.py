@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Trial
-from trainsmith.comparison.measured import Attempt, Cost, Curve, EqualCost, Estimate, McNemar, Pace
+from trainsmith.comparison.measured import Attempt, Cost, Curve, EqualCost, Estimate, McNemar, Pace, Robustness
 from trainsmith.inspection.histogram import Histogram
 from trainsmith.population import COSTS
 
@@ -171,7 +171,7 @@ class Study:
     combinations were trained, and what they say of techniques and families (see designs.py and effects.py).
     activations: of the baseline's and the winner's layers; empty in studies made before there were any. cut: what a
     fast study left out of `rows` after tuning, best first. costs: of each technique in `rows`, measured; the baseline's
-    has no family.
+    has no family. robust: accuracy under attack, the baseline's first, where one trains against an adversary.
     """
 
     data: str
@@ -195,6 +195,7 @@ class Study:
     activations: tuple[Activations, ...] = ()
     cut: tuple[Cut, ...] = ()
     costs: tuple[Cost, ...] = ()
+    robust: tuple[Robustness, ...] = ()
 
     @property
     def lower_is_better(self) -> bool:

@@ -8,6 +8,7 @@ from trainsmith.comparison import Prepared, Study
 from trainsmith.report import words
 from trainsmith.report.costs_table import costs_tables
 from trainsmith.report.effects_table import effects_tables
+from trainsmith.report.robust_table import robust_tables
 
 COLOURS = {"better": "bold green", "worse": "red", "baseline": "dim"}
 
@@ -35,7 +36,7 @@ def family_tables(study: Study) -> list[RenderableType]:
         tables.append(table)
     if any(row.edges for row in study.rows):
         tables.append(Text("* at the edge of what was tried: a better value may lie beyond", "dim"))
-    return [*tables, *costs_tables(study), *effects_tables(study)]
+    return [*tables, *robust_tables(study), *costs_tables(study), *effects_tables(study)]
 
 
 def plan_table(plan: Prepared) -> RenderableType:

@@ -184,3 +184,16 @@ def memory(study: Study) -> str:
 
 def _bound(value: float) -> str:
     return f"{value:.1f}"
+
+
+def points(difference: Estimate | None) -> str:
+    """A difference of accuracies in percentage points, with its interval."""
+    if difference is None:
+        return ""
+    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def attack(study: Study) -> str:
+    """What the attack of a study was that reports accuracy under attack."""
+    row = study.robust[0]
+    return f"projected gradient descent, {row.steps} steps, every number moved by at most {row.eps:g} of its range"

@@ -1,0 +1,22 @@
+"""Accuracy under attack, in the terminal."""
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trainsmith.comparison import Study
+from trainsmith.report import words
+
+
+def robust_tables(study: Study) -> list[RenderableType]:
+    """Nothing where no technique trains against an adversary."""
+    if not study.robust:
+        return []
+    title = f"accuracy under attack ({words.attack(study)})"
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("technique", "clean (95 %)", "under attack (95 %)", "difference, points"):
+        table.add_column(name, overflow="fold")
+    for row in study.robust:
+        said = (words.share(row.clean), words.share(row.attacked), words.points(row.difference))
+        table.add_row(Text(row.technique), *map(Text, said))
+    return [table]

@@ -1,0 +1,69 @@
+"""Accuracy under attack beside the clean one, against networks whose weakness is known."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from trainsmith import compare
+from trainsmith.catalogue import Recipe, Run, Trial, find
+from trainsmith.comparison import read_study
+from trainsmith.comparison.robust import under_attack
+from trainsmith.data import from_arrays
+from trainsmith.population import Result, make_member
+from trainsmith.report import report_html
+
+DRAW = np.random.default_rng(0)
+Y = np.arange(200) % 2
+X = np.stack([DRAW.uniform(0, 1, 200), DRAW.uniform(0, 100, 200)], 1).astype(np.float32)
+X[:2] = [[0, 0], [1, 100]]
+X[:, 0] = np.where(Y == 1, 0.5 + X[:, 0] / 2, 0.5 - X[:, 0] / 2)
+DATA = from_arrays(X, Y, "halves")
+
+
+def linear(shape, outputs):
+    return nn.Linear(2, 2)
+
+
+def result(weight, bias):
+    member = make_member(Run(Trial(Recipe()), 3), linear, DATA)
+    state = {n: t.numpy().copy() for n, t in member.objective.network.state_dict().items()}
+    names = list(state)
+    state[names[0]], state[names[1]] = np.array(weight, np.float32), np.array(bias, np.float32)
+    return Result(state=state), member, names
+
+
+def test_an_attack_takes_exactly_the_examples_that_lie_within_eps_of_the_border():
+    """A network that sees the first column alone: its worst move is eps of that column's range."""
+    recipe = Recipe(normalization="none")
+    run = Run(Trial(recipe), 3)
+    found, member, _ = result([[-8.0, 0.0], [8.0, 0.0]], [4.0, -4.0])
+    x, y = DATA.x[member.validation], DATA.y[member.validation]
+    low, high = DATA.x[member.train, 0].min(), DATA.x[member.train, 0].max()
+    eps = 0.2
+    signed = torch.where(y == 1, x[:, 0] - 0.5, 0.5 - x[:, 0])
+    clean, attacked = under_attack(run, found, linear, DATA, eps)
+    assert clean == pytest.approx(float((signed > 0).double().mean()))
+    assert attacked == pytest.approx(float((signed > eps * (high - low)).double().mean()), abs=1e-6)
+    assert 0.2 < attacked < 0.8
+    assert under_attack(run, found, linear, DATA, 0.0) == (clean, clean)
+    assert under_attack(run, found, linear, DATA, eps) == (clean, attacked), "drawn by the seed"
+
+
+def test_a_study_with_an_adversary_says_it_of_every_row_and_others_do_not():
+    options = {"trials": 1, "seeds": 3, "steps": 30, "processes": 1, "baseline": {"normalization": "none"}}
+    study = compare(linear, DATA, techniques=["fgsm-training", "l2"], **options).study
+    assert [r.technique for r in study.robust] == ["baseline", "fgsm-training", "l2"]
+    for row in study.robust:
+        assert row.attacked.mean <= row.clean.mean
+        assert row.eps == find("pgd-training").defaults["eps"]
+    assert study.robust[0].difference is None
+    gap = study.robust[1].attacked.mean - study.robust[0].attacked.mean
+    assert study.robust[1].difference.mean == pytest.approx(gap)
+    import json
+
+    assert read_study(json.dumps(study.to_dict())).robust == study.robust
+    page = report_html(study)
+    assert "Accuracy under attack" in page
+    assert "at most 0.05 of its range" in page
+    assert compare(linear, DATA, techniques=["l2"], **options).study.robust == ()
