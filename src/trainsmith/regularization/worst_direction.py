@@ -40,8 +40,7 @@ class VAT(Unlabelled):
     prediction is sure. 4. Its passes, with the batch's own statistics, leave running statistics as they are.
 
     Pitfall: it hangs on eps; too large a one takes examples into another class. With dropout the passes draw masks of
-    their own, which hides the direction. It needs thousands of steps, in few it is no more than a smoother start. It
-    costs three and a third gradients a step.
+    their own, which hides the direction. It costs three and a third gradients a step.
 
     Helps: few labels, where no augmentation is known that keeps the class: tables, permuted pixels.
 
