@@ -79,6 +79,7 @@ def test_entropy_minimization_is_of_the_unlabelled_examples_alone():
 def test_the_pi_model_compares_two_views_and_its_weight_grows(step):
     value, logits, (labelled, target, view) = term_of(PiModel(5.0, noise=0.4, ramp=4).double(), step)
     assert not torch.equal(target, view)
+    assert not any(torch.equal(seen, given()[1][4:]) for seen in (target, view))
     assert len(labelled) == 4
     expected = 5 * reference.growing(step, 4) * reference.squared_difference(logits(view), logits(target))
     assert value == pytest.approx(expected, rel=1e-6)
