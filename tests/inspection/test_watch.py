@@ -236,6 +236,11 @@ def test_a_sample_holds_each_value_once_however_they_lie_in_memory(laid):
     assert len(some.unique()) == some.numel()
 
 
+def test_a_sample_leaves_out_no_unit():
+    units = torch.arange(128.0).expand(16, 64, 128)  # every 32nd value of an example would be of four units
+    assert len(sample(units).unique()) == 128
+
+
 def test_far_from_a_close_look_samples_of_parameters_are_compared(forked):
     model = nn.Linear(20, 1000)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
