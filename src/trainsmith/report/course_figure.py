@@ -59,6 +59,6 @@ def _lines(ax: Axes, steps: Sequence[int], lines: Lines, title: str) -> None:
 
 def _dress(ax: Axes, title: str) -> None:
     ax.set_title(title, fontsize=9, loc="left")
-    ax.tick_params(labelsize=7, colors="#6b7280")
+    ax.tick_params(which="both", labelsize=7, colors="#6b7280")
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
