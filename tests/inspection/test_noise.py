@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from inspection.make_network import draws
+from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import inspect
 from trainsmith.inspection.noise import NoiseScale, noise_scale, of_gradients, of_noise
 
@@ -95,3 +95,13 @@ def test_it_is_part_of_an_inspection_with_its_meaning_in_a_sentence():
     assert found.small == 10
     assert "examples" in found.words
     assert inspect(nn.Linear(D, 1), x).noise is None
+
+
+@pytest.mark.parametrize(("std", "named"), [(0.1, True), (0.01, False)])
+def test_it_is_named_only_where_nothing_else_keeps_gradients_from_saying_anything(std, named):
+    """Random labels give gradients of pure noise; behind weights of N(0, 0.01²) that is what follows, not the cause."""
+    network = stack(std, nn.Tanh)
+    x, y = batch(2000)
+    found = {f.short for f in inspect(network, (x, y), loss=nn.CrossEntropyLoss(), batch_size=2).findings}
+    assert ("batch far too small" in found) == named
+    assert ("gradient vanishes" in found) != named
