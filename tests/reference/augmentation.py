@@ -67,7 +67,7 @@ def cutmix(x, order, u, v, b):
 
 
 def confidence_penalty(logits, targets, beta):
-    """Pereyra et al. 2017, equation 3, as a mean over examples: -log p_y - beta H(p)."""
+    """Pereyra et al. 2017, section 3, as a mean over examples: -log p_y - beta H(p)."""
     losses = []
     for row, y in zip(np.asarray(logits, np.float64), targets, strict=True):
         top = max(row)

@@ -16,7 +16,7 @@ def sgd(theta, gradient, steps, lr):
 
 
 def momentum(theta, gradient, steps, lr, momentum):
-    """Polyak 1964, equation 9: x_{n+1} = x_n - alpha grad f(x_n) + beta (x_n - x_{n-1}). There is no velocity."""
+    """Polyak 1964: x_{n+1} = x_n - alpha grad f(x_n) + beta (x_n - x_{n-1}). There is no velocity."""
     path = [np.asarray(theta, np.float64)] * 2
     for _ in range(steps):
         path.append(path[-1] - lr * gradient(path[-1]) + momentum * (path[-1] - path[-2]))

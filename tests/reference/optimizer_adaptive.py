@@ -135,7 +135,7 @@ def lion(theta, gradient, steps, lr, beta1, beta2, weight_decay):
 
 
 def schedule_free(theta, gradient, steps, lr, momentum, warmup, weight_decay, beta2=None, eps=0.0):
-    """Defazio et al. 2024, equations 6 to 8, or Algorithm 1 where beta2 is given. The paths of y and of x."""
+    """Defazio et al. 2024, section 2, or Algorithm 1 where beta2 is given. The paths of y and of x."""
     z = x = np.asarray(theta, np.float64)
     v, total = np.zeros_like(z), 0.0
     ys, xs = [z], [x]

@@ -45,7 +45,7 @@ def elastic_net(weights, lambda1, lambda2):
 
 
 def orthogonality(weights, strength):
-    """Bansal et al. 2018, equation 1: strength |W^T W - I|^2 of the filters as columns, if they are not too many."""
+    """Bansal et al. 2018, section 3: strength |W^T W - I|^2 of the filters as columns, if they are not too many."""
     total = 0.0
     for tensor in weights:
         w = np.asarray(tensor, np.float64).reshape(len(tensor), -1).T
@@ -57,7 +57,7 @@ def orthogonality(weights, strength):
 
 
 def max_norm(weight, limit):
-    """Hinton et al. 2012, section 2: units whose incoming vector is longer than the limit are scaled to it."""
+    """Hinton et al. 2012: units whose incoming vector is longer than the limit are scaled to it."""
     w = np.asarray(weight, np.float64).copy()
     for unit in w:
         length = math.sqrt(math.fsum(np.ravel(unit) ** 2))
@@ -67,5 +67,5 @@ def max_norm(weight, limit):
 
 
 def soft_threshold(weight, pull):
-    """Duchi & Singer 2009, equation 19: sign(w) [|w| - pull]_+."""
+    """Duchi & Singer 2009, the l1 norm: sign(w) [|w| - pull]_+."""
     return np.array([math.copysign(max(abs(v) - pull, 0), v) for v in np.ravel(weight)]).reshape(np.shape(weight))

@@ -23,7 +23,7 @@ def fixmatch(weak, strong, threshold):
 
 
 def entropy(logits):
-    """Grandvalet & Bengio 2005, equation 6, a mean."""
+    """Grandvalet & Bengio 2005, a mean."""
     p = softmax(logits)
     return -(p * np.log(p)).sum(-1).mean()
 
@@ -40,7 +40,7 @@ def divergence(before, after):
 
 
 def growing(t, length):
-    """Laine & Aila 2017, section 3.1: exp(-5 (1 - T)^2)."""
+    """Laine & Aila 2017, appendix A: exp(-5 (1 - T)^2)."""
     return np.exp(-5 * (1 - min(t / length, 1)) ** 2) if length else 1.0
 
 
@@ -52,7 +52,7 @@ def late(t, start, length):
 
 
 def teacher(students, decay):
-    """Tarvainen & Valpola 2017, equation 2, of the weights after 0, 1, 2 ... steps."""
+    """Tarvainen & Valpola 2017, section 2, of the weights after 0, 1, 2 ... steps."""
     mean = students[0]
     for t, student in enumerate(students[1:], 1):
         a = min(1 - 1 / (t + 1), decay)

@@ -87,7 +87,8 @@ class ELU(nn.Module):
 
         f(x) = x  for x > 0,  alpha * (e^x - 1)  for x <= 0
 
-    Paper: Clevert, Unterthiner & Hochreiter 2015, Fast and accurate deep network learning by ELUs, equation 15.
+    Paper: Clevert, Unterthiner & Hochreiter 2015, Fast and accurate deep network learning by exponential linear units
+    (ELUs), equation 15.
 
     Differs: nothing known.
 

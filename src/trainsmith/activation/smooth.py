@@ -80,8 +80,9 @@ class SiLU(nn.Module):
 
         f(x) = x / (1 + e^(-beta * x))
 
-    Paper: Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units, section 2 (beta 1); Ramachandran, Zoph & Le
-    2017, Searching for activation functions, section 4 (beta).
+    Paper: Elfwing, Uchibe & Doya 2017, Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning, section 2 (beta 1); Ramachandran, Zoph & Le 2017, Searching for activation functions,
+    section 4 (beta).
 
     Differs: 1. Ramachandran et al. also learn beta; here it is a number that stays as it is given.
 

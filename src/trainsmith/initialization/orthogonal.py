@@ -18,7 +18,8 @@ def orthogonal(
 
         A ~ N(0, 1);  Q R = A;  w = gain * Q * sign(diag R)
 
-    Paper: Saxe, McClelland & Ganguli 2013, Exact solutions to the nonlinear dynamics of learning, section 3.
+    Paper: Saxe, McClelland & Ganguli 2013, Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks, section 3.
 
     Differs: 1. The default gain sqrt(2) makes up for ReLU, as the paper's gain g > 1 does for tanh; use 1 for linear.
     2. Where the matrix is not square the shorter side is orthonormal; a convolution is flattened to (out, rest).

@@ -160,7 +160,8 @@ class SpectralNorm(Parametrization):
 
         w = bound * v / sigma(v),   sigma = |v q|,   q = v^T p / |v^T p|,   then p = v q / sigma (in training)
 
-    Paper: Miyato, Kataoka, Koyama & Yoshida 2018, Spectral normalization for GANs, equation 8 and Algorithm 1.
+    Paper: Miyato, Kataoka, Koyama & Yoshida 2018, Spectral normalization for generative adversarial networks, equation
+    8 and Algorithm 1.
 
     Differs: 1. p starts as the exact singular vector instead of at random, so that sigma is right from the first step.
     2. bound; the paper has 1. 3. A convolution's weight is flattened to (out, rest), as in the paper: that bounds the

@@ -106,8 +106,8 @@ class ZCAWhitening(_Whitening):
 
         y = (x - mean) U diag(1 / sqrt(lambda + ridge * mean(lambda))) U^T,   cov(x_train) = U diag(lambda) U^T
 
-    Paper: Bell & Sejnowski 1997, The independent components of natural scenes are edge filters, section 2;
-    Krizhevsky 2009, Learning multiple layers of features from tiny images, appendix A.
+    Paper: Bell & Sejnowski 1997, The "independent components" of natural scenes are edge filters; Krizhevsky 2009,
+    Learning multiple layers of features from tiny images, appendix A.
 
     Differs: 1. Columns of a table, which differ in unit, are standardized first (ZCA-cor in Kessy, Lewin & Strimmer
     2018, Optimal whitening and decorrelation); pixels are not. 2. Directions without variance in the training data

@@ -36,7 +36,7 @@ class NAdam(Optimizer):
         theta = theta - lr * weight_decay * theta
         theta = theta - lr * look / (sqrt(v / (1 - b2^t)) + eps)
 
-    Paper: Dozat 2016, Incorporating Nesterov momentum into Adam, Algorithm 2 and its appendix's schedule.
+    Paper: Dozat 2016, Incorporating Nesterov momentum into Adam, Algorithm 2, with its schedule of the momentum.
 
     Differs: 1. m is averaged with the constant b1 and only its use follows mu_t, as in torch. 2. Keras has
     momentum_decay 1, and optax' nadam no schedule at all: with the same gradients their first steps are 1.06 and

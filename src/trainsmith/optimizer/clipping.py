@@ -44,7 +44,7 @@ class ClipByValue(Clipping):
 
         g = max(-threshold, min(threshold, g))
 
-    Paper: Mikolov 2012, Statistical language models based on neural networks, section 3.2.2.
+    Paper: Mikolov 2012, Statistical language models based on neural networks (thesis).
 
     Differs: nothing known; torch's clip_grad_value_ is the same.
 

@@ -58,7 +58,7 @@ class Momentum(Optimizer):
         v     = momentum * v + g
         theta = theta - lr * v
 
-    Paper: Polyak 1964, Some methods of speeding up the convergence of iteration methods, equation 9.
+    Paper: Polyak 1964, Some methods of speeding up the convergence of iteration methods (the heavy ball).
 
     Differs: 1. lr stands outside the velocity, as in torch; Polyak and Keras have it inside. The path is the same
     while lr is constant.
@@ -100,8 +100,9 @@ class Nesterov(Optimizer):
         v     = momentum * v + g
         theta = theta - lr * (g + momentum * v)
 
-    Paper: Nesterov 1983, A method of solving a convex programming problem with rate O(1/k^2); in the form of
-    Sutskever, Martens, Dahl & Hinton 2013, On the importance of initialization and momentum, equations 3 and 4.
+    Paper: Nesterov 1983, A method of solving a convex programming problem with convergence rate O(1/k^2); in the form
+    of Sutskever, Martens, Dahl & Hinton 2013, On the importance of initialization and momentum in deep learning,
+    equations 3 and 4.
 
     Differs: 1. Our theta is Sutskever's look-ahead point theta + momentum * velocity, as in torch: the same path for
     constant lr and momentum, seen from there.

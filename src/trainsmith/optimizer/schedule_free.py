@@ -68,7 +68,8 @@ class ScheduleFreeSGD(Optimizer):
         z       = z - gamma_t (g + weight_decay y)
         x       = (1 - c_t) x + c_t z,   c_t = gamma_t^2 / (gamma_1^2 + ... + gamma_t^2)
 
-    Paper: Defazio, Yang, Khaled, Mishchenko, Mehta & Cutkosky 2024, The road less scheduled, equations 6 to 8.
+    Paper: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky 2024, The road less scheduled, section 2, with the
+    warm-up of its Algorithm 1.
 
     Differs: 1. What is kept is z - x, not z. 2. The weights c_t follow the rule's own warm-up, in closed form; a
     learning rate that is changed from outside moves z but not c_t.
@@ -131,7 +132,7 @@ class ScheduleFreeAdamW(Optimizer):
         z       = z - gamma_t (g / (sqrt(v / (1 - b2^t)) + eps) + weight_decay y)
         x       = (1 - c_t) x + c_t z,   c_t = gamma_t^2 / (gamma_1^2 + ... + gamma_t^2)
 
-    Paper: Defazio, Yang, Khaled, Mishchenko, Mehta & Cutkosky 2024, The road less scheduled, Algorithm 1.
+    Paper: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky 2024, The road less scheduled, Algorithm 1.
 
     Differs: 1. v is bias-corrected where it is used, as in the authors' current code; the paper puts the factor
     sqrt(1 - b2^t) into gamma_t and so into c_t. 2. What is kept is z - x, not z. 3. The weights c_t follow the rule's

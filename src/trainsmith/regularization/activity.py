@@ -148,8 +148,8 @@ class KWinners(nn.Module):
 
         y_i = x_i if x_i is among the k largest units of its example, else 0;   k = share of the units, rounded up
 
-    Paper: Makhzani & Frey 2014, k-sparse autoencoders, section 2; Ahmad & Scheinkman 2019, How can we be so dense?,
-    section 3, for convolutions.
+    Paper: Makhzani & Frey 2014, k-sparse autoencoders, section 2; Ahmad & Scheinkman 2019, How can we be so dense? The
+    benefits of using highly sparse representations, for convolutions.
 
     Differs: 1. The same k in training and evaluation; Makhzani & Frey use more units in evaluation, Ahmad & Scheinkman
     boost units that seldom win. 2. Units that are equal to the k-th pass too.

@@ -19,7 +19,7 @@ class SwapNoise(nn.Module):
         x'_ic = x_jc with probability rate, j a random example of the batch;   in evaluation x' = x
 
     Paper: Vincent, Larochelle, Bengio & Manzagol 2008, Extracting and composing robust features with denoising
-    autoencoders, section 2.3 (corruption); Jahrer 2018, Porto Seguro's safe driver prediction, first place, for swaps.
+    autoencoders, section 2.3 (corruption); Jahrer 2017, Porto Seguro's safe driver prediction, first place, for swaps.
 
     Differs: 1. j may be i itself. 2. It augments a supervised training; Jahrer's feeds a denoising autoencoder.
 

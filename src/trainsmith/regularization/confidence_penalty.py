@@ -19,8 +19,8 @@ class ConfidencePenalty(nn.Module):
 
         loss = mean over examples of  -log p_y - beta * H(p),   H(p) = -sum_k p_k log p_k
 
-    Paper: Pereyra, Tucker, Chorowski, Kaiser & Hinton 2017, Regularizing neural networks by penalizing confident
-    output distributions, equation 3.
+    Paper: Pereyra, Tucker, Chorowski, Kaiser & Hinton 2017, Regularizing neural networks by penalizing confident output
+    distributions, section 3.
 
     Differs: nothing known.
 

@@ -99,7 +99,7 @@ class MaxNorm(Constraint):
         after the step, for each unit's incoming weights w:   w = w * min(1, limit / |w|)
 
     Paper: Srebro, Rennie & Jaakkola 2005, Maximum-margin matrix factorization; Hinton, Srivastava, Krizhevsky,
-    Sutskever & Salakhutdinov 2012, Improving neural networks by preventing co-adaptation, section 2.
+    Sutskever & Salakhutdinov 2012, Improving neural networks by preventing co-adaptation of feature detectors.
 
     Differs: 1. A unit is an index of the weight's first axis, as in torch's Linear, convolutions and embeddings; Keras
     has its units in the last. 2. Weights within the limit stay bit for bit as they are; Keras and torch's renorm
@@ -140,8 +140,9 @@ class SoftThreshold(Constraint):
 
         after the step:   w = sign(w) * max(|w| - lr * strength, 0)
 
-    Paper: Duchi & Singer 2009, Efficient online and batch learning using forward backward splitting, equation 19;
-    Daubechies, Defrise & De Mol 2004, An iterative thresholding algorithm, equation 1.6.
+    Paper: Duchi & Singer 2009, Efficient online and batch learning using forward backward splitting (for the l1 norm);
+    Daubechies, Defrise & De Mol 2004, An iterative thresholding algorithm for linear inverse problems with a sparsity
+    constraint.
 
     Differs: nothing known; it is the proximal step of strength * sum |w|.
 

@@ -64,8 +64,9 @@ class Shift(nn.Module):
         x'_ij = x_(i-a),(j-b), 0 outside;   a, b uniform among the whole numbers from -r to r
         r = reach times the side, rounded;   in evaluation x' = x
 
-    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks, section 2; He, Zhang, Ren
-    & Sun 2016, Deep residual learning, section 4.2 (crops of images padded by 4 of 32 pixels).
+    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual document
+    analysis, section 2; He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition, section 4.2 (crops of
+    images padded by 4 of 32 pixels).
 
     Differs: 1. Borders are filled with 0; data whose background is not 0 get a visible edge.
 
@@ -119,7 +120,8 @@ class Rotation(nn.Module):
 
         x'(p) = x(R(-a) p), bilinear between pixels and 0 outside;   a ~ U(-angle, angle);   in evaluation x' = x
 
-    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks, section 2.
+    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual document
+    analysis, section 2.
 
     Differs: nothing known; positive angles turn as torch.rot90 does.
 
@@ -160,7 +162,8 @@ class Zoom(nn.Module):
         x'(p) = x(p / f), bilinear between pixels and 0 outside;   log f ~ U(-log factor, log factor);
         in evaluation x' = x
 
-    Paper: Simonyan & Zisserman 2015, Very deep convolutional networks, section 3.1 (scale jitter).
+    Paper: Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image recognition, section 3.1
+    (scale jitter).
 
     Differs: 1. Reduced images are surrounded by 0, where the paper crops from larger ones.
 

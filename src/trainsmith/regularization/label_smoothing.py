@@ -19,7 +19,8 @@ class LabelSmoothing(nn.Module):
 
         target = (1 - epsilon) * onehot + epsilon / K;   loss = -mean over examples of sum_k target_k log p_k
 
-    Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the inception architecture, section 7.
+    Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the inception architecture for computer vision,
+    section 7.
 
     Differs: nothing known; torch, Keras and timm are the same. fairseq spreads epsilon / (K - 1) over the others.
 

@@ -22,10 +22,11 @@ class Orthogonality(nn.Module):
 
         J = loss + strength * sum over weights of |W W^T - 1|^2_F   (W^T W - 1 for more rows than columns)
 
-    Paper: Bansal, Chen & Wang 2018, Can we gain more from orthogonality regularizations in training deep CNNs,
-    equation 1, and 2 for the choice of the side.
+    Paper: Bansal, Chen & Wang 2018, Can we gain more from orthogonality regularizations in training deep CNNs?,
+    section 3 (soft orthogonality).
 
-    Differs: 1. A convolution is taken as the matrix of its filters, one a row, as in the paper.
+    Differs: 1. A convolution is taken as the matrix of its filters, one a row, as in the paper. 2. The side
+    that can be orthonormal is chosen; the paper's soft orthogonality is that of the columns of W, whatever its shape.
 
     Pitfall: it fixes the size of the weights as well as their angles, and so competes with L2; it is least at
     orthonormal weights, not at 0.

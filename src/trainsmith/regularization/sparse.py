@@ -20,8 +20,8 @@ class L1(nn.Module):
 
         J = loss + strength * sum |w|   over weight matrices, not over biases and gains
 
-    Paper: Tibshirani 1996, Regression shrinkage and selection via the lasso, equation 2; Goodfellow et al. 2016,
-    Deep Learning, equation 7.18.
+    Paper: Tibshirani 1996, Regression shrinkage and selection via the lasso, section 2.1; Goodfellow et al. 2016, Deep
+    Learning, equation 7.18.
 
     Differs: 1. Tibshirani bounds the sum of |w|; this is the equivalent penalty. 2. The gradient at 0 is 0.
 

@@ -79,8 +79,8 @@ class MeanTeacher(Views):
         theta' <- a theta' + (1 - a) theta,   a = min(1 - 1 / (t + 1), decay), after step t;   theta' without gradient
         w(t) = weight * exp(-5 (1 - t / ramp)^2) up to step ramp;   x', x'' = x shifted and with noise, drawn twice
 
-    Paper: Tarvainen & Valpola 2017, Mean teachers are better role models, equations 1 and 2; what is scored and
-    exported is the teacher, as in the paper.
+    Paper: Tarvainen & Valpola 2017, Mean teachers are better role models, section 2; what is scored and exported is the
+    teacher, as in the paper.
 
     Differs: 1. The term is over the unlabelled part of the batch; the labelled examples come as the recipe gives them.
     2. decay stays as it is; the paper's grows from 0.99 to 0.999 over more steps than a study has. 3. ramp counts
