@@ -32,6 +32,7 @@ class PiModel(Views):
     Differs: 1. The term is over the unlabelled part of the batch; the labelled examples, among the unlabelled with
     their labels unseen, come as the recipe gives them. 2. ramp counts steps, the paper's 80 pass over the data. 3. The
     weight is not multiplied by the share of labelled examples. 4. Its passes leave running statistics as they are.
+    5. The gradient goes through one of the two passes; in Algorithm 1 nothing stops it from going through both.
 
     Pitfall: with a large weight early the network agrees with itself on one class for everything. Dropout in the
     network is part of the noise. It costs two and a third gradients a step.
