@@ -62,3 +62,18 @@ def test_examples_that_come_to_look_alike_are_found():
 
 def test_a_constant_that_all_units_share_is_no_likeness():
     assert found(stack(0.1, nn.Sigmoid, depth=2)) == []
+
+
+class Shifted(nn.Module):
+    """What all examples share is large behind it, and what tells them apart passes: as positions in a transformer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(100, 100), nn.Linear(100, 10)
+
+    def forward(self, x):
+        return self.last(self.first(x) + 30 * torch.linspace(-1, 1, 100))
+
+
+def test_a_sum_of_branches_that_share_much_is_no_likeness():
+    assert found(Shifted()) == []

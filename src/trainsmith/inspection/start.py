@@ -1,6 +1,7 @@
 """What shows before the first step: the scale of the inputs, the first loss, a missing non-linearity."""
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -47,19 +48,29 @@ def of_data(x: Any, y: Tensor | None) -> Iterator[Finding]:
 
 
 def of_likeness(seen: Pass) -> Iterator[Finding]:
-    """Examples that can hardly be told apart where the last weight layer takes them, and could before."""
+    """Examples that can hardly be told apart where the last weight layer takes them, and could before.
+
+    Only of a plain chain of layers: with sums of branches, as in transformers, what all examples share may be large
+    where what tells them apart still passes.
+    """
     weights = [c for c in seen.calls if any(p.ndim > 1 for p in c.layer.parameters())]
     first = next((c for c in weights if c.entered.is_floating_point()), None)
     if first is None or len(weights) < 2 or len(first.entered) < LEAST_EXAMPLES:
         return
     before, value = likeness(first.entered), likeness(weights[-1].entered)
-    if not value > ALIKE or not before < ALIKE:
+    if not value > ALIKE or not before < ALIKE or not _is_chain(seen.calls, first, weights[-1]):
         return
     words = (
         f"{weights[-1].name}: two examples have a correlation of {value:.4f} where it takes them, {before:.2g} where "
         f"they came in; beyond {ALIKE:g} they look alike."
     )
     yield finding("examples look alike", weights[-1].name, "mean correlation", value, ALIKE, words)
+
+
+def _is_chain(calls: list[Call], first: Call, last: Call) -> bool:
+    """Whether each layer from the one to the other takes the very numbers that the layer before gave."""
+    start, end = (next(i for i, call in enumerate(calls) if call is one) for one in (first, last))
+    return all(same_numbers(a.left, b.entered) for a, b in itertools.pairwise(calls[start : end + 1]))
 
 
 def of_inputs(seen: Pass) -> Iterator[Finding]:
