@@ -48,7 +48,7 @@ protocol: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/compare_digits.py
-	$(BIN)/python benchmarks/optimizers.py
+	$(BIN)/python benchmarks/techniques.py
 	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/population.py --json results/population.json
 

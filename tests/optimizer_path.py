@@ -14,7 +14,30 @@ def bowl(theta):
 
 
 def path_of(optimizer_class, gradient, steps=STEPS, start=START, dtype=torch.float64, **numbers):
-    """The path of theta under an optimizer, (steps + 1, *shape of start)."""
+    """The path of theta under an optimizer, (steps + 1, *shape of start).
+
+    Of ours that run one of PyTorch's single-pass kernels, the path of their own formula must be the same to rounding.
+    """
+    seen = []
+
+    def watched(theta):
+        seen.append(gradient(theta))
+        return seen[-1]
+
+    path = _path(optimizer_class, watched, steps, start, dtype, numbers)
+    if getattr(optimizer_class, "fused", None) is not None:
+        again = iter(seen)
+        slow = _path(by_formula(optimizer_class), lambda theta: next(again), steps, start, dtype, numbers)
+        np.testing.assert_allclose(path, slow, rtol=1e-9 if dtype == torch.float64 else 2e-5)
+    return path
+
+
+def by_formula(rule):
+    """The optimizer `rule` without PyTorch's single-pass kernel."""
+    return type(rule.__name__, (rule,), {"fused": None})
+
+
+def _path(optimizer_class, gradient, steps, start, dtype, numbers):
     theta = torch.nn.Parameter(torch.tensor(start, dtype=dtype))
     optimizer = optimizer_class([theta], **numbers)
     path = [theta.detach().double().numpy().copy()]

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from each_technique import each, settings
+from optimizer_path import by_formula
+from trainsmith.population.update import Update
 
 MEMBERS, SIDE, STEPS = 5, 31, 4
 
@@ -56,10 +58,21 @@ def together(technique, theta, steps, columns):
     return theta, kept
 
 
-def alone(technique, theta, steps, numbers):
-    """One member (P,) after some steps of the ordinary optimizer."""
+def population(technique, theta, steps, columns):
+    """Members (K, *shape) after some steps as a population takes them."""
+    theta, gradient = theta.clone(), torch.zeros_like(theta)
+    update = Update(technique.make, {n: c.tolist() for n, c in columns.items()}, [theta], [gradient])
+    for t, g in enumerate(steps, 1):
+        gradient.copy_(g)
+        update(t, 1.0)
+    return theta
+
+
+def alone(technique, theta, steps, numbers, formula=False):
+    """One member (P,) after some steps of the ordinary optimizer; formula: without PyTorch's single-pass kernel."""
     parameter = nn.Parameter(theta.clone())
-    optimizer = technique.make([parameter], **numbers)
+    rule = by_formula(technique.make) if formula else technique.make
+    optimizer = rule([parameter], **numbers)
     for g in steps:
         parameter.grad = g.clone()
         optimizer.step()
@@ -69,7 +82,7 @@ def alone(technique, theta, steps, numbers):
 @each("optimizer")
 def test_a_population_moves_bit_for_bit_as_its_members_alone(technique):
     columns, each_member = columns_of(technique)
-    theta, _ = together(technique, start(technique), gradients(technique), columns)
+    theta = population(technique, start(technique), gradients(technique), columns)
     for k, numbers in enumerate(each_member):
         same(technique, theta[k], alone(technique, start(technique)[k], gradients(technique)[:, k], numbers))
 
@@ -78,6 +91,17 @@ def same(technique, actual, expected):
     """Equal bit for bit; to rounding where sums and matrix products are taken in another order for a batch."""
     near = 1e-5 if technique.make.per_tensor else 0
     torch.testing.assert_close(actual, expected, rtol=near, atol=near)
+
+
+@each("optimizer")
+def test_the_formula_moves_all_members_bit_for_bit_as_one(technique):
+    """Also of rules that on a CPU run PyTorch's single-pass kernel instead, which rounds in another order."""
+    columns, each_member = columns_of(technique)
+    theta, _ = together(technique, start(technique), gradients(technique), columns)
+    for k, numbers in enumerate(each_member):
+        own = start(technique)[k], gradients(technique)[:, k], numbers
+        same(technique, theta[k], alone(technique, *own, formula=True))
+        torch.testing.assert_close(theta[k], alone(technique, *own), rtol=1e-5, atol=1e-5)
 
 
 @each("optimizer")
@@ -128,7 +152,7 @@ def test_a_scalar_learning_rate_is_as_good_as_a_column(technique):
     columns = {n: torch.full((MEMBERS,), v, dtype=torch.float64) for n, v in each_member[1].items()}
     theta, _ = together(technique, start(technique), gradients(technique), columns)
     for k in range(MEMBERS):
-        expected = alone(technique, start(technique)[k], gradients(technique)[:, k], each_member[1])
+        expected = alone(technique, start(technique)[k], gradients(technique)[:, k], each_member[1], formula=True)
         same(technique, theta[k], expected)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, Adafactor, Adam, Momentum, Muon
-from trainsmith.optimizer.rule import JOINED, root
+from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, Adafactor, Adam, Lion, Momentum, Muon, RMSprop
+from trainsmith.optimizer.rule import BLOCK, JOINED, root
 
 
 def one_weight(value=1.0, gradient=1.0):
@@ -207,3 +207,18 @@ def test_a_sparse_gradient_is_refused():
     table(torch.tensor([1, 3])).sum().backward()
     with pytest.raises(InvalidInput, match="gradients must be dense; got a sparse one: build the layer with sparse"):
         Adam(table.parameters()).step()
+
+
+@pytest.mark.parametrize("rule", [RMSprop, Lion])
+def test_a_parameter_that_is_moved_in_pieces_moves_as_a_whole(rule):
+    generator = torch.Generator().manual_seed(0)
+    threads = torch.get_num_threads()
+    start, g = (torch.randn(3, BLOCK * threads + 5, generator=generator) for _ in range(2))
+    whole, pieces = nn.Parameter(start.mT.clone().mT), nn.Parameter(start.clone())
+    whole.grad, pieces.grad = g.mT.clone().mT, g.clone()  # what does not lie in order is not cut
+    for parameter in (whole, pieces):
+        optimizer = rule([parameter], lr=0.1)
+        for _ in range(2):
+            optimizer.step()
+    torch.testing.assert_close(whole.detach(), pieces.detach(), rtol=0, atol=0)
+    assert (pieces != start).all()

@@ -1,5 +1,6 @@
 """The batched program: traced, straightened and single-pass twins of slow, obvious code."""
 
+import inspect
 import math
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from make_runs import RECIPES, blobs, runs_of
-from trainsmith.catalogue import Recipe
-from trainsmith.optimizer import Adam
+from trainsmith.catalogue import Recipe, techniques
+from trainsmith.optimizer import SGD, AdaGrad
 from trainsmith.population import Chunk, make_member
 from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
@@ -102,12 +103,15 @@ def test_what_hangs_on_no_input_is_computed_once():
 @pytest.mark.parametrize("rule", KERNELS, ids=lambda r: r.__name__)
 def test_a_single_pass_kernel_gives_what_the_rules_formula_gives(rule):
     generator = torch.Generator().manual_seed(0)
-    numbers = {
+    every = {
         "lr": [1e-3, 0.3, 50.0],
+        "momentum": [0.9, 0.0, 0.5],
         "beta1": [0.9, 0.0, 0.5],
         "beta2": [0.999, 0.9, 0.0],
         "eps": [1e-8, 1.0, 1e-3],
+        "weight_decay": [0.1, 0.0, 1e-3],
     }
+    numbers = {name: every[name] for name in list(inspect.signature(rule.coefficients).parameters)[1:]}
     parameters, gradients = ([torch.zeros(3, 5, 8).mT, torch.zeros(3, 6)] for _ in range(2))
     slow = [[torch.zeros_like(p) for _ in range(1 + len(rule.moments))] for p in parameters]
     update = Update(rule, numbers, parameters, gradients)
@@ -125,8 +129,15 @@ def test_a_single_pass_kernel_gives_what_the_rules_formula_gives(rule):
         torch.testing.assert_close([theta, *kept], expected, rtol=2e-5, atol=1e-7)
 
 
-def test_adam_has_a_kernel_here():
-    assert Adam in KERNELS
+def test_a_rule_with_a_kernel_alone_has_one_in_a_population():
+    alone = {t.make for t in techniques("optimizer") if getattr(t.make, "fused", None) is not None}
+    assert set(KERNELS) == alone - {SGD}  # whose formula has the same bits
+
+
+def test_a_kernel_is_not_asked_to_divide_by_nothing():
+    parameters, gradients = [torch.ones(2, 3)], [torch.zeros(2, 3)]
+    Update(AdaGrad, {"lr": [0.1, 0.1], "eps": [1e-8, 0.0]}, parameters, gradients)(1, 1.0)
+    assert torch.equal(parameters[0], torch.ones(2, 3))
 
 
 def test_packing_places_every_run_once_and_respects_the_limit():

@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 
 @technique(
@@ -47,13 +48,20 @@ class AdaGrad(Optimizer):
         super().__init__(params, lr=lr, eps=eps)
 
     @staticmethod
+    def fused(t: int, theta: list[Tensor], g: list[Tensor], s: list[Tensor], *, lr: float, eps: float) -> None:
+        torch._fused_adagrad_(
+            theta, g, s, [torch.tensor(float(t))] * len(theta), lr=lr, lr_decay=0.0, weight_decay=0.0, eps=eps,
+            maximize=False,
+        )  # fmt: skip
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any, eps: Any) -> dict[str, Any]:
         return {"rate": lr, "eps": eps}
 
     @staticmethod
     def update(theta: Tensor, g: Tensor, s: Tensor, *, rate: Any, eps: Any) -> None:
         s.add_(g * g)
-        theta.sub_((g / root(s).add_(eps)).mul_(rate))
+        step_along(theta, g / root(s).add_(eps), rate)
 
 
 @technique(
@@ -104,4 +112,4 @@ class AdaDelta(Optimizer):
         s.lerp_(g * g, new)
         d = (u + eps).div_(s + eps).sqrt_().mul_(g)
         u.lerp_(d * d, new)
-        theta.sub_(d.mul_(rate))
+        step_along(theta, d, rate)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.adaptive import Adam
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.adaptive import Adam, one_pass
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 LR = Hyperparameter("step of a coordinate, in units of theta", (1e-5, 1e-2), "log", POSITIVE, tuned=True)
 BETA1 = Hyperparameter("weight of the old first moment", (0.8, 0.99), "logit", FRACTION)
@@ -64,6 +64,10 @@ class AdamW(Optimizer):
         super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
 
     @staticmethod
+    def fused(t: int, theta: list[Tensor], g: list[Tensor], m: list[Tensor], v: list[Tensor], **numbers: float) -> None:
+        one_pass(t, theta, g, m, v, [], **numbers)
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any, beta1: Any, beta2: Any, eps: Any, weight_decay: Any) -> dict[str, Any]:
         adams = Adam.coefficients(t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
         return {**adams, "left": 1 - lr * weight_decay}
@@ -109,6 +113,13 @@ class AMSGrad(Optimizer):
         super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
     @staticmethod
+    def fused(
+        t: int, theta: list[Tensor], g: list[Tensor], m: list[Tensor], v: list[Tensor], top: list[Tensor],
+        **numbers: float,
+    ) -> None:  # fmt: skip
+        one_pass(t, theta, g, m, v, top, **numbers)
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any, beta1: Any, beta2: Any, eps: Any) -> dict[str, Any]:
         return Adam.coefficients(t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
@@ -119,4 +130,4 @@ class AMSGrad(Optimizer):
         m.lerp_(g, new1)
         v.lerp_(g * g, new2)
         torch.maximum(top, v, out=top)
-        theta.sub_((m / root(top).add_(eps)).mul_(rate))
+        step_along(theta, m / root(top).add_(eps), rate)

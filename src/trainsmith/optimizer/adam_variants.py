@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.adam_decayed import BETA1, BETA2, EPS, LR, WEIGHT_DECAY
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 RECTIFIED_ABOVE = 5.0
 """RAdam adapts its steps once its approximated simple moving average is longer than this."""
@@ -217,4 +217,4 @@ class Adamax(Optimizer):
     def update(theta: Tensor, g: Tensor, m: Tensor, u: Tensor, *, new1: Any, old2: Any, rate: Any, eps: Any) -> None:
         m.lerp_(g, new1)
         torch.maximum(u.mul_(old2), g.abs().add_(eps), out=u)
-        theta.sub_((m / u).mul_(rate))
+        step_along(theta, m / u, rate)

@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 
 @technique(
@@ -51,7 +52,7 @@ class RMSprop(Optimizer):
     @staticmethod
     def update(theta: Tensor, g: Tensor, s: Tensor, *, new: Any, rate: Any, eps: Any) -> None:
         s.lerp_(g * g, new)
-        theta.sub_((g / root(s).add_(eps)).mul_(rate))
+        step_along(theta, g / root(s).add_(eps), rate)
 
 
 @technique(
@@ -95,6 +96,10 @@ class Adam(Optimizer):
         super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
     @staticmethod
+    def fused(t: int, theta: list[Tensor], g: list[Tensor], m: list[Tensor], v: list[Tensor], **numbers: float) -> None:
+        one_pass(t, theta, g, m, v, [], **numbers)
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any, beta1: Any, beta2: Any, eps: Any) -> dict[str, Any]:
         correction2 = (1 - beta2**t) ** 0.5
         return {
@@ -108,4 +113,15 @@ class Adam(Optimizer):
     def update(theta: Tensor, g: Tensor, m: Tensor, v: Tensor, *, new1: Any, new2: Any, rate: Any, eps: Any) -> None:
         m.lerp_(g, new1)
         v.lerp_(g * g, new2)
-        theta.sub_((m / root(v).add_(eps)).mul_(rate))
+        step_along(theta, m / root(v).add_(eps), rate)
+
+
+def one_pass(
+    t: int, theta: list[Tensor], g: list[Tensor], m: list[Tensor], v: list[Tensor], top: list[Tensor],
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float = 0.0,
+) -> None:  # fmt: skip
+    """torch's fused Adam, AdamW or, with `top`, AMSGrad, on many parameters at step t."""
+    torch._fused_adamw_(
+        theta, g, m, v, top, [torch.tensor(float(t))] * len(theta), lr=lr, beta1=beta1, beta2=beta2, eps=eps,
+        weight_decay=weight_decay, amsgrad=bool(top), maximize=False,
+    )  # fmt: skip

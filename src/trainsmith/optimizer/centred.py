@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 
 @technique(
@@ -59,4 +59,4 @@ class CentredRMSprop(Optimizer):
         apart = g - m
         variance.add_(apart.square().mul_(new)).mul_(old)
         m.add_(apart.mul_(new))
-        theta.sub_((g / root(variance).add_(eps)).mul_(rate))
+        step_along(theta, g / root(variance).add_(eps), rate)

@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer
+from trainsmith.optimizer.rule import Optimizer, step_along
 
 MOMENTUM_LR = Hyperparameter("step per unit of velocity", (1e-3, 1.0), "log", POSITIVE, tuned=True)
 MOMENTUM = Hyperparameter("share of the velocity that is kept", (0.7, 0.995), "logit", FRACTION)
@@ -43,12 +44,16 @@ class SGD(Optimizer):
         super().__init__(params, lr=lr)
 
     @staticmethod
+    def fused(t: int, theta: list[Tensor], g: list[Tensor], *, lr: float) -> None:
+        torch._foreach_add_(theta, g, alpha=-lr)
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any) -> dict[str, Any]:
         return {"rate": lr}
 
     @staticmethod
     def update(theta: Tensor, g: Tensor, *, rate: Any) -> None:
-        theta.sub_(g * rate)
+        step_along(theta, g, rate)
 
 
 @technique("optimizer", "optimizer", aliases=("heavy-ball",), lr=MOMENTUM_LR, momentum=MOMENTUM)
@@ -84,13 +89,17 @@ class Momentum(Optimizer):
         super().__init__(params, lr=lr, momentum=momentum)
 
     @staticmethod
+    def fused(t: int, theta: list[Tensor], g: list[Tensor], v: list[Tensor], *, lr: float, momentum: float) -> None:
+        one_pass(theta, g, v, lr=lr, momentum=momentum, nesterov=False)
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any, momentum: Any) -> dict[str, Any]:
         return {"rate": lr, "momentum": momentum}
 
     @staticmethod
     def update(theta: Tensor, g: Tensor, v: Tensor, *, rate: Any, momentum: Any) -> None:
         v.mul_(momentum).add_(g)
-        theta.sub_(v * rate)
+        step_along(theta, v, rate)
 
 
 @technique("optimizer", "optimizer", aliases=("nag",), lr=MOMENTUM_LR, momentum=MOMENTUM)
@@ -126,10 +135,28 @@ class Nesterov(Optimizer):
         super().__init__(params, lr=lr, momentum=momentum)
 
     @staticmethod
+    def fused(t: int, theta: list[Tensor], g: list[Tensor], v: list[Tensor], *, lr: float, momentum: float) -> None:
+        one_pass(theta, g, v, lr=lr, momentum=momentum, nesterov=True)
+
+    @staticmethod
     def coefficients(t: int, *, lr: Any, momentum: Any) -> dict[str, Any]:
         return {"rate": lr, "momentum": momentum}
 
     @staticmethod
     def update(theta: Tensor, g: Tensor, v: Tensor, *, rate: Any, momentum: Any) -> None:
         v.mul_(momentum).add_(g)
-        theta.sub_((v * momentum + g) * rate)
+        step_along(theta, v * momentum + g, rate)
+
+
+def one_pass(
+    theta: list[Tensor], g: list[Tensor], v: list[Tensor], *, lr: float, momentum: float, nesterov: bool
+) -> None:
+    """torch's fused momentum, on many parameters; it takes no velocity where none is kept."""
+    if momentum == 0:
+        torch._foreach_copy_(v, g)
+        torch._foreach_add_(theta, g, alpha=-lr)
+        return
+    torch._fused_sgd_(
+        theta, g, v, weight_decay=0.0, momentum=momentum, lr=lr, dampening=0.0, nesterov=nesterov, maximize=False,
+        is_first_step=False,
+    )  # fmt: skip

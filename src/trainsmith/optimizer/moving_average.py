@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer
+from trainsmith.optimizer.rule import Optimizer, step_along
 
 
 @technique(
@@ -54,4 +54,4 @@ class MovingAverage(Optimizer):
     @staticmethod
     def update(theta: Tensor, g: Tensor, v: Tensor, *, rate: Any, new: Any) -> None:
         v.lerp_(g, new)
-        theta.sub_(v * rate)
+        step_along(theta, v, rate)

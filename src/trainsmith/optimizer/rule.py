@@ -21,6 +21,11 @@ JOINED = 2**13
 """Parameters of up to this many numbers are moved together: for them a call costs more than its arithmetic."""
 
 
+BLOCK = 2**16
+"""So many numbers of a larger parameter pass through all operations of a rule before the next ones, on a CPU: what they
+need stays in its caches. A thread has so many at a time."""
+
+
 class Optimizer(torch.optim.Optimizer):
     """The ordinary PyTorch optimizer around a rule: param groups, state_dict and schedulers as usual.
 
@@ -37,6 +42,10 @@ class Optimizer(torch.optim.Optimizer):
     evaluated: evaluated(theta, *kept, **coefficients) gives the weights to evaluate and export, where a rule has
     others than those it trains; `eval` puts them into the parameters and `train` takes them out again.
     scheduled: False for a rule that wants a constant learning rate.
+
+    fused: fused(t, parameters, gradients, *kept, **hyperparameters) takes step t of many parameters at once by
+    PyTorch's own single-pass kernel, where that has the same formula: it rounds in another order. A population on a
+    CPU runs it too, so that both have the same bits; `fused = None` in a subclass brings `update` back.
     """
 
     moments: ClassVar[tuple[str, ...]] = ()
@@ -45,6 +54,7 @@ class Optimizer(torch.optim.Optimizer):
     update: ClassVar[Callable[..., None]]
     evaluated: ClassVar[Callable[..., Tensor] | None] = None
     scheduled: ClassVar[bool] = True
+    fused: ClassVar[Callable[..., None] | None] = None
 
     _numbers: ClassVar[tuple[str, ...]] = ()
 
@@ -82,7 +92,12 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for t, parameters in self._batches(group):
-                self._move(parameters, self._coefficients(group, t))
+                if self.fused is not None and _plain(parameters, group):
+                    gradients = [p.grad for p in parameters]
+                    kept = zip(*map(self._tensors, parameters), strict=True)
+                    self.fused(t, parameters, gradients, *map(list, kept), **{n: group[n] for n in self._numbers})
+                else:
+                    self._move(parameters, self._coefficients(group, t))
         return loss
 
     def _batches(self, group: dict[str, Any]) -> list[tuple[int, list[Tensor]]]:
@@ -99,7 +114,8 @@ class Optimizer(torch.optim.Optimizer):
                 state.update((name, theta.new_zeros(s)) for name, s in self._kept(group, theta).items())
             state["step"] = t = int(state["step"]) + 1
             like = theta.shape if self.per_tensor else None
-            key = (t, id(theta)) if theta.numel() > JOINED else (t, theta.dtype, theta.device, like)
+            joined = theta.numel() <= JOINED or self.fused is not None
+            key = (t, theta.dtype, theta.device, like) if joined else (t, id(theta))
             batches.setdefault(key, []).append(theta)
         return [(key[0], parameters) for key, parameters in batches.items()]
 
@@ -117,11 +133,20 @@ class Optimizer(torch.optim.Optimizer):
         theta, g = parameters[0], parameters[0].grad
         axes = {"axes": theta.ndim} if self.per_tensor else {}
         if len(parameters) == 1:
-            self.update(theta, g, *self._tensors(theta), **axes, **coefficients)
+            for tensors in self._blocks([theta, g, *self._tensors(theta)]):  # type: ignore[list-item]
+                self.update(*tensors, **axes, **coefficients)
             return
         theta, g = self._join(parameters), self._join([p.grad for p in parameters if p.grad is not None])
         self.update(theta, g, *self._joined(parameters), **axes, **coefficients)
         torch._foreach_copy_(parameters, list(self._parts(theta, parameters)))
+
+    def _blocks(self, tensors: Sequence[Tensor]) -> Iterable[Sequence[Tensor]]:
+        """A parameter's tensors in pieces that fit into the caches, for a rule that takes each number for itself."""
+        theta, size = tensors[0], BLOCK * torch.get_num_threads()
+        small = theta.numel() <= 2 * size or theta.device.type != "cpu" or len(tensors) == 2
+        if self.per_tensor or small or not all(t.is_contiguous() for t in tensors):
+            return [tensors]
+        return zip(*(t.view(-1).split(size) for t in tensors), strict=True)
 
     def _join(self, tensors: Sequence[Tensor]) -> Tensor:
         """Several parameters' tensors as one: end to end, or stacked like members for a rule that sees each whole."""
@@ -176,6 +201,16 @@ class Optimizer(torch.optim.Optimizer):
             self.train()
 
 
+def _plain(parameters: Sequence[Tensor], group: dict[str, Any]) -> bool:
+    """Whether PyTorch's single-pass CPU kernels can take these parameters and numbers."""
+    dense = all(
+        p.device.type == "cpu" and p.dtype in (torch.float32, torch.float64) and p.is_contiguous()
+        and p.grad is not None and p.grad.is_contiguous() and p.grad.dtype == p.dtype
+        for p in parameters
+    )  # fmt: skip
+    return dense and isinstance(group["lr"], (int, float)) and group.get("eps", 1) > 0
+
+
 def root(v: Tensor) -> Tensor:
     """sqrt(v) for v >= 0, at full speed also where v is zero or subnormal.
 
@@ -183,3 +218,11 @@ def root(v: Tensor) -> Tensor:
     use outweighs; on CPUs the plain square root of zeros is some ten times slower than that of other numbers.
     """
     return v.clamp_min(torch.finfo(v.dtype).tiny).sqrt_()
+
+
+def step_along(theta: Tensor, direction: Tensor, rate: Any) -> None:
+    """theta = theta - rate * direction in place and in one pass; rate is a float or a column."""
+    if isinstance(rate, Tensor):
+        theta.addcmul_(direction, rate, value=-1)
+    else:
+        theta.add_(direction, alpha=-rate)

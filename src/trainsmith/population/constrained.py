@@ -21,6 +21,7 @@ def constrained(rule: type[Optimizer], constraints: tuple[Technique, ...]) -> ty
 
     class Constrained(rule):  # type: ignore[misc, valid-type]
         per_tensor = True
+        fused = None
 
         def __init__(self, params: Any, **numbers: float) -> None:
             Optimizer.__init__(self, params, **numbers)

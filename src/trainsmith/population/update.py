@@ -1,5 +1,6 @@
 """One optimizer step of a whole population, with every hyper-parameter one value a member."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainsmith.optimizer import Adam, Optimizer
+from trainsmith.optimizer import AdaGrad, Adam, AdamW, AMSGrad, Momentum, Nesterov, Optimizer
 from trainsmith.population.unlocked import Inexpressible, script
 
 Numbers = dict[str, list[float]]
@@ -23,8 +24,8 @@ class Update:
 
     numbers: each hyper-parameter's values, one a member. kept: for each parameter, what the rule keeps of
     it from step to step, stacked likewise. clipping: what clips the gradients before. averaging: what averages the
-    weights after. A rule for which PyTorch has a single-pass CPU kernel runs it
-    member by member: the same formula, rounded in another order, at a third of the memory traffic.
+    weights after. A rule for which PyTorch has a single-pass CPU kernel runs it member by member, as it does alone:
+    the same formula, rounded in another order, at a third of the memory traffic.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class Update:
         self._columns = _tensors(numbers)
         self._clip = functools.partial(clipping[0].clip, **_tensors(clipping[1])) if clipping is not None else None
         self._share = functools.partial(averaging[0].share, **_tensors(averaging[1])) if averaging is not None else None
-        kinds = {(p.device.type, p.dtype) for p in self.parameters}
-        kernel = KERNELS.get(self.rule) if kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) else None
+        kernel = _kernel_of(self.rule, numbers, self.parameters)
         self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if kernel is not None else None
 
     def __call__(self, t: int, rate: Rate, steps: int | None = None) -> None:
@@ -149,23 +149,42 @@ def step(
 """One step of each member k, in TorchScript: stacks [tensors of member k] of weights, gradients and moments."""
 
 
-class _Adam:
-    """torch's fused Adam, called for one member after another with its own numbers, by TorchScript."""
+class _Members:
+    """A rule's own single-pass kernel, called for one member after another with its own numbers."""
+
+    def __init__(
+        self,
+        numbers: Numbers,
+        parameters: Tensors,
+        gradients: Tensors,
+        kept: Sequence[Tensors],
+        run: Callable[..., None],
+    ) -> None:
+        stacks = (parameters, gradients, *([k[i] for k in kept] for i in range(len(kept[0]))))
+        self.members = [[[in_memory(t[k]) for t in stack] for k in range(len(stack[0]))] for stack in stacks]
+        self.numbers, self.run = numbers, run
+
+    def _rates(self, rate: Rate) -> list[float]:
+        lr = self.numbers["lr"]
+        return [own * r for own, r in zip(lr, rate if isinstance(rate, list) else [rate] * len(lr), strict=True)]
+
+    def __call__(self, t: int, rate: Rate) -> None:
+        numbers = {**self.numbers, "lr": self._rates(rate)}
+        for k, tensors in enumerate(zip(*self.members, strict=True)):
+            self.run(t, *tensors, **{name: values[k] for name, values in numbers.items()})
+
+
+class _Adam(_Members):
+    """torch's fused Adam for all members, by TorchScript."""
 
     def __init__(self, numbers: Numbers, parameters: Tensors, gradients: Tensors, kept: Sequence[Tensors]) -> None:
-        first, second = ([k[i] for k in kept] for i in range(2))
-        stacks = (parameters, gradients, first, second)
-        self.members = [[[in_memory(t[k]) for t in stack] for k in range(len(stack[0]))] for stack in stacks]
-        self.lr, *self.own = (numbers[n] for n in ("lr", "beta1", "beta2", "eps"))
-        try:
+        super().__init__(numbers, parameters, gradients, kept, _adam)
+        with contextlib.suppress(Inexpressible):
             self.run = script(ADAM)
-        except Inexpressible:
-            self.run = _adam
 
     def __call__(self, t: int, rate: Rate) -> None:
         steps = [torch.tensor(float(t))] * len(self.members[0][0])
-        rates = rate if isinstance(rate, list) else [rate] * len(self.lr)
-        self.run(*self.members, steps, [lr * r for lr, r in zip(self.lr, rates, strict=True)], *self.own)
+        self.run(*self.members, steps, self._rates(rate), *(self.numbers[n] for n in ("beta1", "beta2", "eps")))
 
 
 def _adam(
@@ -185,6 +204,15 @@ def in_memory(t: Tensor) -> Tensor:
     return t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).view(-1)
 
 
-KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, Rate], None]]] = (
-    {Adam: _Adam} if hasattr(torch, "_fused_adam_") else {}
-)
+def _kernel_of(rule: type[Optimizer], numbers: Numbers, parameters: Tensors) -> Callable[..., Any] | None:
+    """What moves these members by a single-pass kernel; None where there is none, or where it divides 0 by 0."""
+    kinds = {(p.device.type, p.dtype) for p in parameters}
+    here = kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) and min(numbers.get("eps", [1.0])) > 0
+    return KERNELS.get(rule) if here else None
+
+
+KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, Rate], None]]] = {
+    Adam: _Adam,
+    **{r: functools.partial(_Members, run=r.fused) for r in (Momentum, Nesterov, AdamW, AMSGrad, AdaGrad)},
+}
+"""By rule; plain gradient descent has the same bits, at the same speed, in one operation for all members."""

@@ -1,0 +1,182 @@
+"""How long a step of our stand-alone optimizers, and a pass of our layers, takes beside others' in one run.
+
+python benchmarks/techniques.py [--runs 9] [--json results/techniques.json]
+
+Optimizers: on a perceptron's 9.5 million parameters, beside torch.optim's fastest (fused, foreach or loop, whichever
+has the lowest median) and pytorch_optimizer, where they have the rule. Layers: forward and backward of a batch. The
+competitors of DropConnect and stochastic pooling were written here from the papers, as the usual code in torch would
+be: masks of einsum, regions by unfold and multinomial. In each round every competitor runs in turn, once or for a
+hundredth of a second; a ratio is taken within its round; reported are median and quartiles over rounds.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_optimizer as others
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainsmith import activation, normalization, optimizer, regularization
+from trainsmith.comparison.environment import describe_environment
+
+LR = 1e-6
+RULES: dict[str, tuple[Any, Callable[..., Any] | None, str | None]] = {
+    "sgd": (optimizer.SGD, lambda p, **k: torch.optim.SGD(p, lr=LR, **k), None),
+    "momentum": (optimizer.Momentum, lambda p, **k: torch.optim.SGD(p, lr=LR, momentum=0.9, **k), None),
+    "adagrad": (optimizer.AdaGrad, lambda p, **k: torch.optim.Adagrad(p, lr=LR, **k), None),
+    "rmsprop": (optimizer.RMSprop, lambda p, **k: torch.optim.RMSprop(p, lr=LR, **k), None),
+    "adadelta": (optimizer.AdaDelta, lambda p, **k: torch.optim.Adadelta(p, lr=LR, **k), None),
+    "adam": (optimizer.Adam, lambda p, **k: torch.optim.Adam(p, lr=LR, **k), None),
+    "adamw": (optimizer.AdamW, lambda p, **k: torch.optim.AdamW(p, lr=LR, **k), None),
+    "amsgrad": (optimizer.AMSGrad, lambda p, **k: torch.optim.Adam(p, lr=LR, amsgrad=True, **k), None),
+    "adamax": (optimizer.Adamax, lambda p, **k: torch.optim.Adamax(p, lr=LR, **k), None),
+    "nadam": (optimizer.NAdam, lambda p, **k: torch.optim.NAdam(p, lr=LR, **k), None),
+    "radam": (optimizer.RAdam, lambda p, **k: torch.optim.RAdam(p, lr=LR, **k), None),
+    "lion": (optimizer.Lion, None, "Lion"),
+    "lamb": (optimizer.LAMB, None, "Lamb"),
+    "schedule-free-adamw": (optimizer.ScheduleFreeAdamW, None, "ScheduleFreeAdamW"),
+}
+"""Ours, torch's of the same rule, and the name in pytorch_optimizer of one that torch lacks."""
+SECONDS = 0.01
+"""A short call is repeated for so long at a time."""
+FUSED = ("sgd", "momentum", "adagrad", "adam", "adamw", "amsgrad")
+
+
+def network() -> list[nn.Parameter]:
+    """The parameters of a perceptron 3072-2048-1024-1024-10, 9.5 million numbers, with gradients."""
+    layers = [nn.Linear(i, o) for i, o in ((3072, 2048), (2048, 1024), (1024, 1024), (1024, 10))]
+    parameters = list(nn.Sequential(*layers).parameters())
+    for p in parameters:
+        p.grad = torch.randn_like(p) * 0.01
+    return parameters
+
+
+def optimizers() -> Iterator[tuple[str, dict[str, Callable[[], Any]]]]:
+    """Each rule's steps, ours and the others'."""
+    for name, (ours, torchs, theirs) in RULES.items():
+        steps = {"ours": ours(network(), lr=LR).step}
+        if torchs is not None:
+            steps |= {"torch foreach": torchs(network(), foreach=True).step}
+            steps |= {"torch loop": torchs(network(), foreach=False).step}
+            if name in FUSED:
+                steps["torch fused"] = torchs(network(), fused=True).step
+        if theirs is not None:
+            other = getattr(others, theirs)(network(), lr=LR)
+            if hasattr(other, "train"):
+                other.train()
+            steps["pytorch_optimizer"] = other.step
+        yield name, steps
+
+
+def pass_of(make: Callable[[], nn.Module], x: Tensor) -> Callable[[], None]:
+    """Forward and backward."""
+    module, given = make().train(), x.clone().requires_grad_()
+
+    def run() -> None:
+        module(given).sum().backward()
+
+    return run
+
+
+class MaskedLinear(nn.Module):
+    """DropConnect as the paper says, a mask for each example, in the usual code."""
+
+    def __init__(self, inputs: int, outputs: int, p: float = 0.5) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(outputs, inputs) * 0.03), nn.Parameter(torch.zeros(outputs))
+        self.keep = 1 - p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pre-activations."""
+        masks = torch.bernoulli(self.weight.new_full((len(x), *self.weight.shape), self.keep))
+        biases = torch.bernoulli(self.bias.new_full((len(x), len(self.bias)), self.keep))
+        return torch.bmm(self.weight * masks, x[..., None])[..., 0] + self.bias * biases
+
+
+class DrawnPool(nn.Module):
+    """Stochastic pooling in the usual code: regions by unfold, one of each by multinomial."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One activation of each region."""
+        n, c, h, w = x.shape
+        regions = functional.unfold(x, 2, stride=2).view(n, c, 4, -1).transpose(2, 3).reshape(-1, 4)
+        chosen = torch.multinomial(regions.detach() + 1e-12, 1)
+        return regions.gather(1, chosen).view(n, c, h // 2, w // 2)
+
+
+def layers() -> Iterator[tuple[str, dict[str, Callable[[], Any]]]]:
+    """Each layer's pass, ours and the others'."""
+    rows, images = torch.randn(128, 1024), torch.rand(32, 32, 28, 28)
+    pairs: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], Tensor]] = {
+        "relu": (activation.ReLU, nn.ReLU, rows),
+        "elu": (activation.ELU, nn.ELU, rows),
+        "gelu": (activation.GELU, nn.GELU, rows),
+        "batch": (lambda: normalization.BatchNorm(32), lambda: nn.BatchNorm2d(32), images),
+        "layer": (lambda: normalization.LayerNorm(1024), lambda: nn.LayerNorm(1024), rows),
+        "dropout": (lambda: regularization.Dropout(0.5), lambda: nn.Dropout(0.5), rows),
+        "drop-connect": (lambda: regularization.DropConnectLinear(256, 128), lambda: MaskedLinear(256, 128),
+                         rows[:, :256].contiguous()),
+        "stochastic-pooling": (lambda: regularization.StochasticPool2d(2), DrawnPool, images),
+    }  # fmt: skip
+    for name, (ours, theirs, x) in pairs.items():
+        other = "written from the paper" if name in ("drop-connect", "stochastic-pooling") else "torch"
+        yield name, {"ours": pass_of(ours, x), other: pass_of(theirs, x)}
+
+
+def seconds(call: Callable[[], Any], repeats: int) -> float:
+    """The time of one call, over some."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
+
+
+def measure(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]:
+    """Milliseconds of each, and ours over the fastest other's, round by round."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    repeats = {}
+    for name, call in calls.items():
+        call()
+        call()
+        repeats[name] = 1 + int(SECONDS / seconds(call, 1))
+    for _ in range(runs):
+        for name, call in calls.items():
+            times[name].append(1e3 * seconds(call, repeats[name]))
+    medians = {name: statistics.median(t) for name, t in times.items()}
+    fastest = min((n for n in calls if n != "ours"), key=medians.__getitem__)
+    ratios = [a / b for a, b in zip(times["ours"], times[fastest], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return {
+        "milliseconds": {name: round(t, 3) for name, t in medians.items()},
+        "fastest other": fastest,
+        "ratio": round(middle, 3),
+        "quartiles": [round(low, 3), round(high, 3)],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--json", type=Path, default=Path("results/techniques.json"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    record: dict[str, Any] = {"command": "python benchmarks/techniques.py", "runs": options.runs, "threads": 1}
+    for kind, found in (("optimizers", optimizers()), ("layers", layers())):
+        record[kind] = {}
+        for name, calls in found:
+            record[kind][name] = row = measure(calls, options.runs)
+            print(f"{name:<20} {row['ratio']:>6} {row['quartiles']}  of {row['fastest other']}", flush=True)
+    record["pytorch_optimizer"] = importlib.metadata.version("pytorch_optimizer")
+    record["environment"] = {**describe_environment(), "command": ""}
+    options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
