@@ -15,7 +15,7 @@ import trainsmith
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import watch as watching
 from trainsmith.inspection.live import LiveLayer
-from trainsmith.inspection.measurement import collect
+from trainsmith.inspection.measurement import Room, collect
 from trainsmith.inspection.sampling import sample
 from trainsmith.inspection.watch import FindingWarning
 
@@ -168,7 +168,7 @@ def measured(live, x, closely=True):
     """What is said of one call that gave x."""
     live.enter(x, closely)
     live.leave(x, min(1, x.ndim - 1), closely)
-    return collect(0, [live], None, NoParameters(), closely, {}).layers[0]
+    return collect(0, [live], None, NoParameters(), closely, Room()).layers[0]
 
 
 def test_a_unit_is_dead_after_a_thousand_silent_examples_and_alive_again_at_once(forked):
@@ -262,6 +262,33 @@ def test_far_from_a_close_look_samples_of_parameters_are_compared(forked):
         assert p.gradient > 0
     assert sizes[-1][0] != sizes[-1][1]
     assert [m.closely for x in w.measurements for m in x.layers] == [0, 1, 1, 1]
+
+
+def test_parameters_that_move_to_other_memory_are_followed(forked):
+    model = nn.Linear(20, 1000)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 3)
+        model.weight.data = 100 * model.weight.data  # new memory; the old lives on in the samples
+        optimizer.state[model.bias]["momentum_buffer"] = torch.full((1000,), float("nan"))
+        before = model.weight.norm().item()
+        train(model, optimizer, 1)
+    assert w.parameters[0].norm == pytest.approx(before, rel=0.05)
+    assert w.parameters[0].update > 0
+    assert [p.state_finite for p in w.parameters] == [True, False]
+
+
+def test_counts_of_units_outlive_steps_in_which_their_layer_is_not_called(forked):
+    live, other, room = LiveLayer("a", nn.ReLU()), LiveLayer("b", nn.ReLU()), Room()
+    for step in range(11):
+        called = [live] if step % 2 else [other, live]
+        for one in called:
+            one.enter(torch.zeros(100, 5), False)
+            one.leave(torch.zeros(100, 5), 1, False)
+        seen = collect(step, called, None, NoParameters(), False, room).layers
+        assert [m.examples for m in seen][-1] == 100 * (step + 1)
+        assert [m.dead for m in seen][-1] == (1 if step >= 9 else 0)
+    assert seen[0].examples == 600
 
 
 def test_every_64_steps_a_close_look(forked):

@@ -24,8 +24,6 @@ from trainsmith.inspection.sampling import sample
 RANK_VALUES = 32_768
 """The effective rank looks at so many values: of 128 examples 256 each."""
 SELDOM = ("effective_rank", "running_shift", "twins")
-DEAD_AFTER = 1000
-"""A unit is dead, or always on, if it was so on at least so many measured examples in a row."""
 _REACH, _POINTS = 16.0, 8000
 
 
@@ -65,14 +63,12 @@ class LiveLayer:
         self.numbers: dict[str, Tensor] = {}
         self._edges = _flat_edges(layer)
         self._entered: Tensor | None = None
-        self._silent = self._on = np.zeros(0)
-        self._seen = 0
-        self._seldom: dict[str, Any] = {"histogram": Histogram(0.0, 1.0, (0,) * BINS), "twins": 0.0}
-
-    @property
-    def enters(self) -> bool:
+        self.enters = (self._edges is not None and len(self._edges) > 0) or isinstance(layer, _BatchNorm)
         """Whether something must be kept of what enters the layer."""
-        return (self._edges is not None and len(self._edges) > 0) or isinstance(self.layer, _BatchNorm)
+        self.shape: tuple[int, ...] = ()
+        self.silent = self.on = np.zeros(0)
+        self.seen = self.examples = 0
+        self._seldom: dict[str, Any] = {"histogram": Histogram(0.0, 1.0, (0,) * BINS), "twins": 0.0}
 
     def enter(self, entered: Tensor | None, closely: bool) -> None:
         """Before the layer runs, as it may write over its input or its running statistics."""
@@ -89,7 +85,7 @@ class LiveLayer:
         x = left.detach()
         if not self.enters:
             self.numbers = {}
-        self.shape, self.examples, self.gradient = x.shape[1:], len(x), None
+        self.shape, self.examples, self.gradient = x.shape[1:], x.shape[0], None
         self.sample = sample(x)
         others = _all_but(channels, x.ndim)
         self.numbers["low"], self.numbers["high"] = x.amin(others), x.amax(others)
@@ -105,7 +101,7 @@ class LiveLayer:
         """The loss's gradient for what left the layer."""
         g = gradient.detach()
         self.gradient = sample(g)
-        self.numbers["gradient_sum"] = g.sum(dtype=torch.promote_types(g.dtype, torch.float32))
+        self.numbers["gradient_sum"] = g.sum() if g.dtype == torch.float32 else g.double().sum()
 
     def read(
         self,
@@ -113,19 +109,20 @@ class LiveLayer:
         own: Sequence[float],
         gradient: Sequence[float] | None,
         numbers: dict[str, np.ndarray],
+        units: Sequence[float],
         histograms: tuple[Histogram, Histogram | None] | None,
         reference: tuple[float, float, float],
     ) -> WatchedLayer:
         """The statistics, from what came to the host.
 
         own, gradient: mean, variance between and within units, and share of zeros of outputs and gradient.
+        units: shares of those that are dead, always on, and finite.
         histograms: theirs, at a step that is looked at closely. reference: variance of the layer before and of the
         network's input, spread of the last layer's gradient.
         """
         mean, between, within, zeros = own
         variance, spread = between + within, math.nan if gradient is None else math.sqrt(gradient[1] + gradient[2])
-        low, high = numbers["low"], numbers["high"]
-        dead, always_on = self._count(low, high)
+        dead, always_on, finite = units
         if histograms is not None:
             self._seldom = {
                 "histogram": histograms[0],
@@ -149,24 +146,14 @@ class LiveLayer:
             gradient=spread,
             predicted=None,
             parameters=self.parameters,
-            finite=math.isfinite(low.min()) and math.isfinite(high.max()),
+            finite=finite == 1,
             gradient_finite="gradient_sum" not in numbers or math.isfinite(numbers["gradient_sum"]),
             variance_ratio=_ratio(variance, reference[0]),
             input_ratio=_ratio(variance, reference[1]),
             gradient_ratio=_ratio(spread, reference[2]),
-            examples=self._seen,
+            examples=self.seen,
             **self._seldom,
         )
-
-    def _count(self, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-        """Shares of units that are dead and always on, with this step's lowest and highest value of each unit."""
-        if self._silent.shape != low.shape:
-            self._silent, self._on, self._seen = np.zeros(low.shape), np.zeros(low.shape), 0
-        self._seen += self.examples
-        self._silent = (self._silent + self.examples) * ((low == 0) & (high == 0))
-        self._on = (self._on + self.examples) * (low > 0)
-        dead, on = (np.count_nonzero(c >= DEAD_AFTER) / c.size for c in (self._silent, self._on))
-        return dead, on
 
     def _share_saturated(self, numbers: dict[str, np.ndarray]) -> float | None:
         if "saturated" in numbers:

@@ -11,9 +11,10 @@ from torch import Tensor
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.findings import of_layers
 from trainsmith.inspection.histogram import Histogram, side_by_side
-from trainsmith.inspection.live import DEAD_AFTER, LiveLayer, WatchedLayer
+from trainsmith.inspection.live import LiveLayer, WatchedLayer
 from trainsmith.inspection.moved import Moved, WatchedParameter, alike, twin_share
 from trainsmith.inspection.sampling import SideBySide, gather, to_host
+from trainsmith.inspection.units import DEAD_AFTER, Units, units_of
 
 FAST = 0.1
 """Updates of weight matrices larger than this share of the weights, at two measured steps in a row."""
@@ -32,6 +33,14 @@ class Measurement:
     parameters: tuple[WatchedParameter, ...]
 
 
+class Room:
+    """What one step's measurement leaves for the next, which needs no new memory where shapes are the same."""
+
+    def __init__(self) -> None:
+        self.samples: dict[object, SideBySide] = {}
+        self.units: Units | None = None
+
+
 @torch.no_grad()
 def collect(
     step: int,
@@ -39,18 +48,19 @@ def collect(
     given: Tensor | None,
     moved: Moved,
     closely: bool,
-    room: dict[object, SideBySide],
+    room: Room,
 ) -> Measurement:
     """The step's measurement, after the optimizer moved the parameters.
 
-    called: the layers in the order of the data's way. given: a sample of the network's input. room: see `gather`.
+    called: the layers in the order of the data's way. given: a sample of the network's input. room: the same
+    at each step.
     """
     for live in called if closely else ():
         if (pairs := alike(live.layer)) is not None:
             live.numbers["twins"] = pairs
     backward = {i: len(called) + k for k, i in enumerate(i for i, c in enumerate(called) if c.gradient is not None)}
     samples = [c.sample for c in called] + [called[i].gradient for i in backward] + ([] if given is None else [given])
-    blocks = gather([s for s in samples if s is not None], room)
+    blocks = gather([s for s in samples if s is not None], room.samples)
     tensors = [moved.after(closely), *(block.columns() for _, block in blocks)]
     tensors += [t for live in called for t in live.numbers.values()]
     tensors += [block.values for _, block in blocks] if closely else []
@@ -67,15 +77,24 @@ def collect(
     for places, block in blocks if closely else ():
         drawn.update(zip(places, side_by_side(next(host), block.widths), strict=True))
     inside = math.nan if given is None else float(moments[-2, 1] + moments[-2, 2])
-    layers = _layers(step, called, numbers, moments, backward, drawn, inside)
+    layers = _layers(step, called, numbers, _units(called, numbers, room), moments, backward, drawn, inside)
     place = (math.nan, math.nan) if given is None else (float(moments[-2, 0]), math.sqrt(inside))
     return Measurement(step, place, layers, parameters)
+
+
+def _units(called: Sequence[LiveLayer], numbers: list[dict[str, np.ndarray]], room: Room) -> list[list[float]]:
+    if not called:
+        return []
+    lowest, highest = ([found[name].reshape(-1) for found in numbers] for name in ("low", "high"))
+    room.units = units_of(called, [len(low) for low in lowest], room.units)
+    return room.units.count(lowest, highest)
 
 
 def _layers(
     step: int,
     called: Sequence[LiveLayer],
     numbers: list[dict[str, np.ndarray]],
+    units: list[list[float]],
     moments: np.ndarray,
     backward: dict[int, int],
     drawn: dict[int, Histogram],
@@ -92,7 +111,7 @@ def _layers(
         gradient = rows[backward[i]] if i in backward else None
         pictures = (drawn[i], drawn.get(backward.get(i, -1))) if drawn else None
         before = variance[i - 1] if i else math.nan
-        out.append(live.read(step, rows[i], gradient, found, pictures, (before, given, last)))
+        out.append(live.read(step, rows[i], gradient, found, units[i], pictures, (before, given, last)))
         live.sample = live.gradient = None
     return tuple(out)
 

@@ -12,8 +12,9 @@ from torch.nn.modules.conv import _ConvNd
 from trainsmith.inspection.layers import MOST_UNITS
 from trainsmith.inspection.sampling import in_single_precision
 
-SAMPLED = 4096
-"""A step that is not looked at closely looks at so many evenly spaced values of a larger parameter."""
+SAMPLED, REMEMBERED = 4096, 256
+"""A step that is not looked at closely looks at so many evenly spaced values of a larger parameter, and of each larger
+tensor that the optimizer remembers of it."""
 
 
 @dataclass(frozen=True)
@@ -45,59 +46,96 @@ class Moved:
         self.optimizer = optimizer
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         self.named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) in held]
+        self._spaced, self._spaced_states = Spaced(SAMPLED), Spaced(REMEMBERED)
         self._copies: list[Tensor] = []
         self._closely = True
         self._stuck: list[bool] = []
+        self._remembered: list[int] = []  # how many tensors of each parameter
 
     @torch.no_grad()
     def before(self, closely: bool) -> None:
         """Keep the parameters, or a sample of them, as they are."""
         self._closely = closely
-        self._copies = [p.clone() for p in self._looked_at([p.detach() for _, p in self.named])]
+        self._copies = [p.detach().clone() for _, p in self.named] if closely else [self._sampled()]
 
-    def _looked_at(self, tensors: list[Tensor]) -> list[Tensor]:
-        return tensors if self._closely else [_spaced(t) for t in tensors]
+    def _sampled(self) -> Tensor:
+        """A copy of a sample of all parameters, one after the other, in single precision or better."""
+        values = self._spaced.of([p for _, p in self.named])
+        first = values[0].device
+        copy = torch.cat([v if v.device == first else v.to(first) for v in values])
+        return copy.to(torch.promote_types(copy.dtype, torch.float32))
 
     @torch.no_grad()
     def after(self, closely: bool) -> Tensor:
-        """Four numbers of each parameter (4, parameters), on the device: norm before, update, gradient, and the sum of
-        the norms of what the optimizer remembers of it."""
+        """The numbers of all parameters on the device: norms before, of updates, of gradients, and of each tensor that
+        the optimizer remembers."""
         if not self._copies:  # the watch began inside this step
             self.before(closely)
-        nothing = torch.full((), math.nan, device=self._copies[0].device)
-        norms = [*torch._foreach_norm(self._copies)]
-        torch._foreach_sub_(self._copies, self._looked_at([p.detach() for _, p in self.named]))
-        norms += torch._foreach_norm(self._copies)
+        norms = [*torch._foreach_norm(self._each(self._copies))]
+        torch._foreach_sub_(self._copies, [p.detach() for _, p in self.named] if closely else [self._sampled()])
+        norms += torch._foreach_norm(self._each(self._copies))
+        self._copies = []
         gradients = [p.grad for _, p in self.named]
         each = _norms([_dense(g) for g in gradients if g is not None])
-        norms += [nothing if g is None else next(each) for g in gradients]
+        norms += [norms[0].new_full((), math.nan) if g is None else next(each) for g in gradients]
         states = [_state(self.optimizer, p) for _, p in self.named]
-        each = _norms(self._looked_at([t.detach() for held in states for t in held]))
-        norms += [sum((next(each) for _ in held), start=nothing.new_zeros(())) for held in states]
-        self._copies = []
-        return torch.stack(in_single_precision(norms, nothing.device)).view(-1, len(self.named))
+        self._remembered = [len(held) for held in states]
+        remembered = [t for held in states for t in held]
+        norms += _norms(remembered if closely else self._spaced_states.of(remembered))
+        return torch.stack(in_single_precision(norms, norms[0].device))
 
-    def read(self, numbers: list[list[float]]) -> tuple[WatchedParameter, ...]:
+    def _each(self, copies: list[Tensor]) -> list[Tensor]:
+        return copies if self._closely else [*copies[0].split(self._spaced.sizes)]
+
+    def read(self, numbers: list[float]) -> tuple[WatchedParameter, ...]:
         """From `after`'s numbers, moved to the host."""
+        n = len(self.named)
+        norms, updates, gradients = (numbers[k * n : (k + 1) * n] for k in range(3))
+        states = iter(numbers[3 * n :])
         if self._closely:
-            self._stuck = [update == 0 for update in numbers[1]]
+            self._stuck = [update == 0 for update in updates]
         out = []
-        for (name, p), before, update, gradient, state, stuck in zip(self.named, *numbers, self._stuck, strict=True):
+        rows = zip(self.named, norms, updates, gradients, strict=True)
+        for i, ((name, p), before, update, gradient) in enumerate(rows):
             ratio, finite = update / before if before > 0 else math.nan, math.isfinite(before + update)
-            times = 1 if self._closely else math.sqrt(p.numel() / _spaced(p).numel())
+            times = 1 if self._closely else self._spaced.times[i]
+            state_finite = math.isfinite(sum(next(states) for _ in range(self._remembered[i])))
             out.append(WatchedParameter(
                 name, p.shape, before * times, gradient, update * times, ratio, finite,
-                p.grad is None or math.isfinite(gradient), math.isfinite(state), stuck and update == 0,
+                p.grad is None or math.isfinite(gradient), state_finite, self._stuck[i] and update == 0,
             ))  # fmt: skip
         return tuple(out)
 
 
-def _spaced(t: Tensor) -> Tensor:
-    """At most 4,096 evenly spaced values of a tensor; the stride shares no factor with its last axis."""
-    if t.numel() <= SAMPLED:
+class Spaced:
+    """Evenly spaced values of tensors, looked up only where one no longer lies where it lay in memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._places: list[tuple[int, tuple[int, ...]]] = []
+        self._values: list[Tensor] = []
+        self.sizes: list[int] = []
+        self.times: list[float] = []
+
+    def of(self, tensors: list[Tensor]) -> list[Tensor]:
+        """At most so many values of each, to be read only; `times` makes a norm of them one of all values."""
+        places = [(t.data_ptr(), t.stride()) for t in tensors]
+        if places != self._places:
+            self._values = [_spaced(t.detach(), self._most).reshape(-1) for t in tensors]
+            pairs = [*zip(self._values, tensors, strict=True)]
+            shared = all(v.untyped_storage().data_ptr() == t.untyped_storage().data_ptr() for v, t in pairs)
+            self._places = places if shared else []  # a copy is of this moment only
+            self.sizes = [len(v) for v in self._values]
+            self.times = [math.sqrt(t.numel() / max(1, len(v))) for v, t in pairs]
+        return self._values
+
+
+def _spaced(t: Tensor, most: int) -> Tensor:
+    """At most `most` evenly spaced values of a tensor; the stride shares no factor with its last axis."""
+    if t.numel() <= most:
         return t
     flat = t.view(-1) if t.is_contiguous() else t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).reshape(-1)
-    step = -(-t.numel() // SAMPLED)
+    step = -(-t.numel() // most)
     while math.gcd(step, t.shape[-1]) > 1:
         step += 1
     return flat[::step]

@@ -55,6 +55,7 @@ class SideBySide:
     def __init__(self, samples: Sequence[Tensor]) -> None:
         self.rows, self.widths = len(samples[0]), [s.shape[1] for s in samples]
         self._starts = np.cumsum([0, *self.widths[:-1]])
+        self._divisors = np.array(self.widths, dtype=np.float64)
         self.values = torch.cat(list(samples), 1)
         self._scratch = torch.empty_like(self.values)
 
@@ -71,11 +72,15 @@ class SideBySide:
 
     def moments(self, columns: np.ndarray) -> np.ndarray:
         """Of each sample mean, variance between and within columns, and share of zeros (4, samples)."""
-        mean, variance, zeros = columns.astype(np.float64)
-        centre, within, zero = (np.add.reduceat(v, self._starts) / self.widths for v in (mean, variance, zeros))
-        with np.errstate(invalid="ignore"):  # infinite ones
-            between = np.add.reduceat((mean - np.repeat(centre, self.widths)) ** 2, self._starts) / self.widths
-        return np.stack([centre, between, within, zero])
+        each = np.empty((4, columns.shape[1]))
+        each[:3] = columns
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite ones
+            np.multiply(each[0], each[0], out=each[3])
+            sums = np.add.reduceat(each, self._starts, axis=1)
+            sums /= self._divisors
+            centre, within, zeros, square = sums
+            between = np.maximum(square - centre * centre, 0)
+        return np.stack([centre, between, within, zeros])
 
 
 def gather(samples: Sequence[Tensor], room: dict[object, SideBySide]) -> list[tuple[list[int], SideBySide]]:

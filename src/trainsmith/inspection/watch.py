@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
-from trainsmith.inspection.measurement import Measurement, collect, findings_of
+from trainsmith.inspection.measurement import Measurement, Room, collect, findings_of
 from trainsmith.inspection.moved import Moved, WatchedParameter
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
-from trainsmith.inspection.sampling import SideBySide, sample
+from trainsmith.inspection.sampling import sample
 
 MOST_KEPT = 128
 """So many measured steps are kept; when there are more, every second one is, from the first on."""
@@ -63,7 +63,7 @@ class Watch:
         self._times: dict[str, int] = {}
         self._passes = 0
         self._input: Tensor | None = None
-        self._room: dict[Any, SideBySide] = {}
+        self._room = Room()
         self._channels: tuple[tuple[int, ...], int] = ((), 1)
         self._hooks = contextlib.ExitStack()
         self._steps = contextlib.ExitStack()
@@ -130,7 +130,7 @@ class Watch:
         if not (model.training and torch.is_grad_enabled()) or torch._C._current_graph_task_id() != -1:
             return
         self._passes += 1
-        given = first_tensor((inputs, named))
+        given = _first(inputs, named)
         if self._passes == 1 and given is not None and given.is_floating_point() and given.ndim and given.numel():
             self._input = sample(given)
 
@@ -138,7 +138,7 @@ class Watch:
         def hook(layer: nn.Module, inputs: Any, named: Any) -> None:
             if self._measuring():
                 live = self._known(name, layer, self._times.get(name, 0) + 1)
-                live.enter(first_tensor((inputs, named)), self._closely)
+                live.enter(_first(inputs, named), self._closely)
 
         return hook
 
@@ -210,3 +210,8 @@ class Watch:
                         f"step {measured.step}: {f.words}", FindingWarning, stacklevel=6
                     )  # the line that called step()
         self._before = now
+
+
+def _first(inputs: Any, named: Any) -> Tensor | None:
+    """The first tensor among arguments; mostly it is the first argument."""
+    return inputs[0] if inputs and isinstance(inputs[0], Tensor) else first_tensor((inputs, named))
