@@ -55,7 +55,7 @@ def test_without_strength_a_training_is_the_plain_one(technique, kind):
     data, tuned = DATA[kind], [h for h in technique.hyperparameters if h.tuned]
     if not tuned or tuned[0].domain.low_open:
         return  # its strength has no end at which it does nothing
-    (number,) = tuned[:1]
+    number = next((h for h in technique.hyperparameters if h.name == "weight"), tuned[0])
     losses = []
     for recipe, numbers in (
         (Recipe(), {}),

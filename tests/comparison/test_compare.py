@@ -106,6 +106,9 @@ def test_the_test_part_is_opened_once_and_only_at_the_end():
         def extended(self, *_):
             pass
 
+        def found(self, *_):
+            pass
+
         def progress_made(self, what, steps, runs):
             events.append(data.test.opened)
 
@@ -294,8 +297,8 @@ def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, mon
 
 def test_other_processes_are_started_only_where_they_pay(monkeypatch):
     monkeypatch.setattr("trainsmith.comparison.trainings.processes_available", lambda: 4)
-    for runs, chosen in ((2, 1), (1_000_000, 4)):
-        trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), None, lambda *told: None)
+    for runs, steps, chosen in ((2, 20, 1), (1_000_000, 500, 4)):
+        trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=steps), None, lambda *told: None)
         trainer.prepare(Recipe(), runs)
         assert trainer.workers == chosen
     trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), 3, lambda *told: None)

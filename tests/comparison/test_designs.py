@@ -99,7 +99,7 @@ def test_a_design_compares_combinations_and_says_what_each_technique_adds(design
     read = read_study((tmp_path / "s" / "study.json").read_bytes())
     assert (read.design, read.effects, read.interactions) == (design, study.effects, study.interactions)
     page = (tmp_path / "s" / "report.html").read_text()
-    assert "Interactions of each two techniques" in page
+    assert "map of interactions" in page
     assert "tanh x sgd" in page
     again = api.resume(tmp_path / "s")
     assert again.study.rows == study.rows

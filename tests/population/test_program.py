@@ -20,7 +20,10 @@ from trainsmith.population.update import KERNELS, Update
 
 def chunk_of(recipe, count=3, network="mlp", data=None):
     data = data or blobs()
-    return Chunk([make_member(run, network, data) for run in runs_of(recipe, count)], data.x, data.y), data
+    members = [make_member(run, network, data) for run in runs_of(recipe, count)]
+    for member in members:
+        member.length = 5  # some averages begin at a share of the training
+    return Chunk(members, data.x, data.y), data
 
 
 def batch(chunk, data, step=0):

@@ -43,7 +43,8 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
     for i in (0, 3):
         alone = Alone(make_member(runs[i], "mlp", data))
         (there,) = train(alone, data.x, data.y, TRAINING, keep_states=True)
-        near = 2e-4 if recipe.optimizer == "soap" else 2e-5  # small eigenvalues' vectors turn with the rounding
+        turning = recipe.optimizer == "soap" or "vat" in recipe.regularization
+        near = 2e-4 if turning else 2e-5  # small eigenvalues' vectors, and worst directions, turn with the rounding
         np.testing.assert_allclose(together[i].first_losses, there.first_losses, rtol=near, atol=1e-6)
         assert together[i].status == there.status
         if there.status == "diverged":  # at the upper end of its rates a rule may; both must have

@@ -62,7 +62,8 @@ def _or_more(value: float) -> str:
 
 
 def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseScale | None:
-    """B at the weights as they are, from 8 to 16 parts of the examples; None for fewer, or without gradients.
+    """B at the weights as they are, from 8 to 16 parts of the examples; None for fewer, without gradients, or
+    where the network refuses so few at once.
 
     Call it under `untouched`: the network runs in training, with its noise.
     """
@@ -76,7 +77,10 @@ def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseSc
     with torch.enable_grad():
         for i in range(parts):
             rows = slice(i * part, (i + 1) * part)
-            value = loss_value(called(module, over(x, lambda t, r=rows: t[r].clone())), y[rows], loss)  # type: ignore[misc]
+            try:
+                value = loss_value(called(module, over(x, lambda t, r=rows: t[r].clone())), y[rows], loss)  # type: ignore[misc]
+            except ValueError:  # so few examples are refused, as by batch normalization of one
+                return None
             if not value.requires_grad:
                 return None
             found = torch.autograd.grad(value, trained, allow_unused=True)
