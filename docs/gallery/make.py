@@ -21,10 +21,10 @@ HERE = Path(__file__).parent
 COMMANDS = {
     "tabular": "compare breast-cancer --techniques sgd,momentum,adamw,lion,muon,schedule-free-adamw --trials 4 "
     "--steps 100",
-    "mnist": "compare mnist --techniques muon,batch --trials 2 --seeds 6 --steps 100 --batch-size 64",
+    "mnist": "compare mnist --techniques muon,batch,dropout --trials 4 --steps 300 --batch-size 64",
     "cifar10": "compare cifar10-small.npz --network cnn.py:cnn --techniques muon,group --trials 2 --seeds 6 "
     "--steps 150",
-    "text": "compare shakespeare.txt --techniques lion,muon --trials 2 --seeds 6 --steps 60",
+    "text": "compare shakespeare.txt --techniques lion,muon --trials 4 --steps 200",
 }
 TRAINING, TEST, CHARACTERS = 5_000, 2_000, 100_000
 
