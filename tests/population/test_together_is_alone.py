@@ -137,7 +137,7 @@ def test_a_network_that_deviates_from_itself_by_rounding_is_given_that_much_and_
     data = blobs()
     runs = tuple(runs_of(Recipe(), 3))
     record = work(Job(Restless, TRAINING, runs, replay=(0, 1, 2)), data)
-    assert max(record.tolerances) > TOLERANCE
+    assert max(record.tolerances) >= TOLERANCE  # with the same kernels alone, nothing may deviate at all
     assert max(record.tolerances) <= MOST_EXPLAINED
 
 

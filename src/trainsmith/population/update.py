@@ -56,7 +56,9 @@ class Update:
         self._clip = functools.partial(clipping[0].clip, **_tensors(clipping[1])) if clipping is not None else None
         self._share = functools.partial(averaging[0].share, **_tensors(averaging[1])) if averaging is not None else None
         kernel = _kernel_of(self.rule, numbers, self.parameters)
-        self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if kernel is not None else None
+        dense = all(_is_dense(t[0]) for t in (*self.parameters, *self.gradients))  # a member's numbers without gaps
+        takes = kernel is not None and dense
+        self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if takes else None  # type: ignore[misc]
 
     def __call__(self, t: int, rate: Rate, steps: int | None = None) -> None:
         """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place.
@@ -197,6 +199,10 @@ def _adam(
             w[k], dw[k], m[k], v[k], [], steps, lr=lr[k], beta1=beta1[k], beta2=beta2[k],
             weight_decay=0.0, eps=eps[k], amsgrad=False, maximize=False,
         )  # fmt: skip
+
+
+def _is_dense(t: Tensor) -> bool:
+    return t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).is_contiguous()
 
 
 def in_memory(t: Tensor) -> Tensor:
