@@ -10,7 +10,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, techniques
-from trainsmith.optimizer import SGD, AdaGrad
+from trainsmith.optimizer import SGD, AdaGrad, Adam
 from trainsmith.population import Chunk, make_member
 from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
@@ -141,6 +141,21 @@ def test_a_kernel_is_not_asked_to_divide_by_nothing():
     parameters, gradients = [torch.ones(2, 3)], [torch.zeros(2, 3)]
     Update(AdaGrad, {"lr": [0.1, 0.1], "eps": [1e-8, 0.0]}, parameters, gradients)(1, 1.0)
     assert torch.equal(parameters[0], torch.ones(2, 3))
+
+
+def test_members_whose_numbers_lie_with_gaps_are_moved_and_the_gaps_left_alone():
+    """As a view into a larger tensor that a network keeps for its weight."""
+    whole, gradient = torch.zeros(2, 3, 8), torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    dense, numbers = (
+        torch.zeros(2, 3, 4),
+        {"lr": [0.1, 0.3], "beta1": [0.9, 0.5], "beta2": [0.99, 0.9], "eps": [1e-8] * 2},
+    )
+    for theta in (whole[..., ::2], dense):
+        update = Update(Adam, numbers, [theta], [gradient])
+        for t in (1, 2):
+            update(t, 1.0)
+    torch.testing.assert_close(whole[..., ::2], dense)
+    assert not whole[..., 1::2].any()
 
 
 def test_packing_places_every_run_once_and_respects_the_limit():

@@ -127,17 +127,19 @@ def test_a_network_that_deviates_from_itself_by_rounding_is_given_that_much_and_
     class Restless(nn.Module):
         def __init__(self, shape, outputs):
             super().__init__()
-            self.first, self.head = nn.Linear(shape[0], 64), nn.Linear(64, outputs)
+            self.first, self.head = nn.Conv1d(1, 8, 5), nn.Linear(200, outputs)  # sums in another order together
+            self.middle = nn.Linear(8 * (shape[0] - 4), 200)
             self.gain = nn.Parameter(torch.tensor(3e4))
 
         def forward(self, x):
-            noise = (self.first(x) * self.gain).sin()  # the last bit of a weight decides
+            middle = self.middle(self.first(x.flatten(1)[:, None]).flatten(1))
+            noise = (middle * self.gain).sin()  # the last bit of a weight decides
             return self.head(noise)
 
     data = blobs()
     runs = tuple(runs_of(Recipe(), 3))
     record = work(Job(Restless, TRAINING, runs, replay=(0, 1, 2)), data)
-    assert max(record.tolerances) >= TOLERANCE  # with the same kernels alone, nothing may deviate at all
+    assert max(record.tolerances) > TOLERANCE
     assert max(record.tolerances) <= MOST_EXPLAINED
 
 

@@ -84,7 +84,7 @@ def test_the_page_needs_nothing_from_outside(page, whole):
 def test_a_study_of_more_than_500_runs_can_be_mailed(whole):
     study = make_study()
     assert sum(len(row.scores) + len(row.attempts) for row in study.rows) > 500
-    assert len(whole.encode()) < 6_000_000
+    assert len(whole.encode()) < 2_000_000
 
 
 def test_the_sections_stand_in_the_order_in_which_they_are_asked_for(page):

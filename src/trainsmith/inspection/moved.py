@@ -11,6 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.layers import MOST_UNITS
 from trainsmith.inspection.sampling import in_single_precision
+from trainsmith.population.layout import in_order
 
 SAMPLED, REMEMBERED = 4096, 256
 """A step that is not looked at closely looks at so many evenly spaced values of a larger parameter, and of each larger
@@ -134,7 +135,7 @@ def _spaced(t: Tensor, most: int) -> Tensor:
     """At most `most` evenly spaced values of a tensor; the stride shares no factor with its last axis."""
     if t.numel() <= most:
         return t
-    flat = t.view(-1) if t.is_contiguous() else t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).reshape(-1)
+    flat = in_order(t).reshape(-1)
     step = -(-t.numel() // most)
     while math.gcd(step, t.shape[-1]) > 1:
         step += 1

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainsmith.population.layout import axes_in_memory
+
 ROWS, VALUES = 128, 4096
 """A sample holds at most so many examples, and so many values of all of them together."""
 
@@ -31,7 +33,7 @@ def in_memory_order(x: Tensor) -> Tensor:
     """x (n, ...), or with the axes of an example in the order in which they lie in memory; a copy where it has gaps."""
     if x.is_contiguous():
         return x
-    turned = x.permute(0, *sorted(range(1, x.ndim), key=x.stride, reverse=True))
+    turned = x.permute(0, *axes_in_memory(x, 1))
     return turned if turned.is_contiguous() else x.contiguous()
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainsmith.optimizer import AdaGrad, Adam, AdamW, AMSGrad, Momentum, Nesterov, Optimizer
+from trainsmith.population.layout import axes_in_memory, in_order
 from trainsmith.population.unlocked import Inexpressible, script
 
 Numbers = dict[str, list[float]]
@@ -55,10 +56,8 @@ class Update:
         self._columns = _tensors(numbers)
         self._clip = functools.partial(clipping[0].clip, **_tensors(clipping[1])) if clipping is not None else None
         self._share = functools.partial(averaging[0].share, **_tensors(averaging[1])) if averaging is not None else None
-        kernel = _kernel_of(self.rule, numbers, self.parameters)
-        dense = all(_is_dense(t[0]) for t in (*self.parameters, *self.gradients))  # a member's numbers without gaps
-        takes = kernel is not None and dense
-        self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if takes else None  # type: ignore[misc]
+        kernel = _kernel_of(self.rule, numbers, self.parameters, self.gradients)
+        self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if kernel is not None else None
 
     def __call__(self, t: int, rate: Rate, steps: int | None = None) -> None:
         """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place.
@@ -125,7 +124,7 @@ def _tensors(numbers: Numbers) -> dict[str, Tensor]:
 
 def select(t: Tensor, rows: Tensor) -> Tensor:
     """The rows of a stacked tensor, copied, with their axes in memory as they were."""
-    order = sorted(range(t.ndim), key=t.stride, reverse=True)
+    order = axes_in_memory(t)
     back = [order.index(axis) for axis in range(t.ndim)]
     return t.permute(order)[rows].permute(back)
 
@@ -163,7 +162,7 @@ class _Members:
         run: Callable[..., None],
     ) -> None:
         stacks = (parameters, gradients, *([k[i] for k in kept] for i in range(len(kept[0]))))
-        self.members = [[[in_memory(t[k]) for t in stack] for k in range(len(stack[0]))] for stack in stacks]
+        self.members = [[[in_order(t[k]).view(-1) for t in stack] for k in range(len(stack[0]))] for stack in stacks]
         self.numbers, self.run = numbers, run
 
     def _rates(self, rate: Rate) -> list[float]:
@@ -177,44 +176,33 @@ class _Members:
 
 
 class _Adam(_Members):
-    """torch's fused Adam for all members, by TorchScript."""
+    """torch's fused Adam for all members in one call of TorchScript, where there is one."""
 
     def __init__(self, numbers: Numbers, parameters: Tensors, gradients: Tensors, kept: Sequence[Tensors]) -> None:
-        super().__init__(numbers, parameters, gradients, kept, _adam)
+        super().__init__(numbers, parameters, gradients, kept, Adam.fused)
+        self.script: Callable[..., None] | None = None
         with contextlib.suppress(Inexpressible):
-            self.run = script(ADAM)
+            self.script = script(ADAM)
 
     def __call__(self, t: int, rate: Rate) -> None:
+        if self.script is None:
+            super().__call__(t, rate)
+            return
         steps = [torch.tensor(float(t))] * len(self.members[0][0])
-        self.run(*self.members, steps, self._rates(rate), *(self.numbers[n] for n in ("beta1", "beta2", "eps")))
+        self.script(*self.members, steps, self._rates(rate), *(self.numbers[n] for n in ("beta1", "beta2", "eps")))
 
 
-def _adam(
-    w: list[Tensors], dw: list[Tensors], m: list[Tensors], v: list[Tensors], steps: Tensors,
-    lr: list[float], beta1: list[float], beta2: list[float], eps: list[float],
-) -> None:  # fmt: skip
-    """ADAM in Python, for where there is no TorchScript."""
-    for k in range(len(lr)):
-        torch._fused_adam_(
-            w[k], dw[k], m[k], v[k], [], steps, lr=lr[k], beta1=beta1[k], beta2=beta2[k],
-            weight_decay=0.0, eps=eps[k], amsgrad=False, maximize=False,
-        )  # fmt: skip
+def _kernel_of(
+    rule: type[Optimizer], numbers: Numbers, parameters: Tensors, gradients: Tensors
+) -> Callable[..., Any] | None:
+    """What moves these members by a single-pass kernel.
 
-
-def _is_dense(t: Tensor) -> bool:
-    return t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).is_contiguous()
-
-
-def in_memory(t: Tensor) -> Tensor:
-    """The tensor's numbers in the order in which they lie in memory, as one axis; without a copy."""
-    return t.permute(sorted(range(t.ndim), key=t.stride, reverse=True)).view(-1)
-
-
-def _kernel_of(rule: type[Optimizer], numbers: Numbers, parameters: Tensors) -> Callable[..., Any] | None:
-    """What moves these members by a single-pass kernel; None where there is none, or where it divides 0 by 0."""
+    None where there is none, where it divides 0 by 0, or where a member's numbers lie with gaps between them.
+    """
     kinds = {(p.device.type, p.dtype) for p in parameters}
     here = kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) and min(numbers.get("eps", [1.0])) > 0
-    return KERNELS.get(rule) if here else None
+    dense = all(in_order(t[0]).is_contiguous() for t in (*parameters, *gradients))
+    return KERNELS.get(rule) if here and dense else None
 
 
 KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, Rate], None]]] = {
