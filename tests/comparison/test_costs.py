@@ -103,6 +103,19 @@ def test_memory_is_weights_gradients_and_moments(optimizer, moments):
     assert held == pytest.approx(4 * (weights * (2 + moments) + numbers), abs=200)
 
 
+@pytest.mark.parametrize("average", ["swa", "polyak-averaging", "weight-ema"])
+def test_an_average_of_the_weights_is_timed_before_its_length_is_known_and_its_memory_counts(average):
+    data = blobs()
+    found = {}
+    for names in ((), (average,)):
+        member = make_member(Run(Trial(Recipe(optimizer="sgd", regularization=names)), 0), "mlp", data)
+        seconds, found[names] = cost_alone(member, data.x[:8], data.y[:8])
+        assert seconds > 0
+        assert member.length is None
+    weights = sum(p.numel() for p in member.objective.parameters())
+    assert found[average,] - found[()] == 4 * weights
+
+
 @pytest.mark.parametrize(("ahead", "behind"), [(0, 0), (5, 0), (0, 5), (12, 5), (40, 41), (1, 1)])
 def test_mcnemars_test_is_the_exact_binomial(ahead, behind):
     expected = binomtest(ahead, ahead + behind).pvalue if ahead + behind else 1.0

@@ -63,7 +63,7 @@ def choose(learners: Sequence[Learner], x: Tensor, y: Tensor, steps: int, thread
         if done and spent * (done + 1) / done > SHARE * training:
             break
         started = time.perf_counter()
-        known[packing] = _seconds(learners[: packing.members], x, y, packing.way)
+        known[packing] = _seconds([_timed(m, steps) for m in learners[: packing.members]], x, y, packing.way)
         spent, done = spent + time.perf_counter() - started, done + 1
     if done:
         _remember(name, known)
@@ -84,6 +84,11 @@ def _likely(learners: Sequence[Learner], x: Tensor, threads: int) -> list[Packin
         images = x.ndim == 4 and not any(isinstance(m, INEXACT_CHANNELS_LAST) for m in network.modules())
         return [Packing("in turn, channels last", each)] * images + [*in_turn, Packing("together", min(each, 4))]
     return [*together, *in_turn]
+
+
+def _timed(learner: Learner, steps: int) -> Learner:
+    """The same, with a length: what averages its weights has to know one, and is measured before it is told."""
+    return replace(learner, length=learner.length or steps)
 
 
 def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> float:
@@ -113,15 +118,16 @@ def seconds_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> flo
 
 def cost_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> tuple[float, int]:
     """The same, and the bytes of what one member trained by the loop holds between its steps: its weights, buffers,
-    their gradients and the optimizer's moments, without activations and data."""
-    alone, times = Alone(learner), []
+    their gradients, the optimizer's moments and the averages of the weights, without activations and data."""
+    alone, times = Alone(_timed(learner, steps + 1)), []
     for number in range(1, steps + 2):
         started = time.perf_counter()
         alone.step(number, 0.0, x[None], learner.targets(y)[None])
         times.append(time.perf_counter() - started)
     kept = [t for state in alone.optimizer.state.values() for t in state.values() if isinstance(t, Tensor)]
     gradients = [p.grad for p in alone.trained if p.grad is not None]
-    held = (*alone.module.parameters(), *alone.module.buffers(), *gradients, *kept)
+    averages = alone.average.averages if alone.average is not None else []
+    held = (*alone.module.parameters(), *alone.module.buffers(), *gradients, *kept, *averages)
     return min(times[1:]), sum(t.numel() * t.element_size() for t in held)
 
 
