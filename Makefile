@@ -44,6 +44,8 @@ claims: .venv/ready
 protocol: .venv/ready
 	$(BIN)/python results/protocol/aa.py
 	$(BIN)/python results/protocol/coverage.py
+	$(BIN)/python results/protocol/drawn.py
+	$(BIN)/python results/protocol/kills.py
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/startup.py

@@ -13,7 +13,8 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "claims.md"
 INTRODUCTION = """# Claims of the field, measured
 
-Each line is a statement that could have turned out wrong, measured with trainsmith's own populations on real data. A
+Each line is a statement that could have turned out wrong, measured mostly with trainsmith's own populations on real
+data; where data are drawn or the loop is another, the claim says so. A
 script in `results/claims/` says what was trained and how it was tuned; its record beside it holds every seed's value.
 A check says where a quantity must lie: it *holds* when the whole 95 % interval over seeds lies there, *does not hold*
 when the whole interval lies elsewhere, else we *cannot tell*. `make claims` measures all of them again and writes this
