@@ -7,7 +7,7 @@ import pytest
 from trainsmith.catalogue import Recipe, Trial, find
 from trainsmith.comparison.budget import Budget
 from trainsmith.comparison.plan import Candidate
-from trainsmith.comparison.tuning import further, tune
+from trainsmith.comparison.tuning import beyond, tune
 from trainsmith.population import Result
 
 SGD = Recipe(optimizer="sgd")
@@ -52,11 +52,10 @@ def test_a_best_rate_at_an_end_widens_the_range_and_all_get_as_many_trials():
     assert (len(adam.trials), len(sgd.trials)) == (8, 8)
     assert told == [(4, 4)]
     assert stages == [("tuning", 12), ("widening the range", 4), ("tuning the finalists", 8)]
-    beyond = [t.values["sgd.lr"] for t in sgd.trials[6:]]
-    assert beyond == pytest.approx([low / math.sqrt(10), low / 10])
+    assert [rate_of(t) for t in sgd.trials[6:]] == pytest.approx([low / math.sqrt(10), low / 10])
     assert sgd.best == 7, "the peak lies beyond, and it is found there"
-    around = [t.values["adam.lr"] / adam.trials[best_of(adam.trials[:6])].values["adam.lr"] for t in adam.trials[6:]]
-    assert around == pytest.approx([10**-0.25, 10**0.25])
+    low = min(rate_of(t) for t in trials(Recipe()))
+    assert [rate_of(t) for t in adam.trials[6:]] == pytest.approx([low / math.sqrt(10), low / 10]), "the same for all"
     assert [a.seeds for a in sgd.attempts].count(3) == 2, "finalists are chosen among all eight"
 
 
@@ -64,8 +63,33 @@ def rate_of(trial):
     return trial.values[f"{trial.recipe.optimizer}.lr"]
 
 
-def best_of(tried):
-    return min(range(len(tried)), key=lambda i: abs(math.log10(rate_of(tried[i]) / 1e-3)))
+def test_twins_whose_best_trials_differ_by_luck_are_offered_the_same_rates_in_the_end():
+    """One twin's best trial is the upper end, another's is inside: a peak beyond the end can be found by both."""
+    low, *_, high = sorted(rate_of(t) for t in trials(SGD))
+    stages = []
+
+    def train(what, runs, *, share):
+        stages.append(what)
+        unlucky = range(len(runs) // 2, len(runs)) if what == "tuning" else ()
+        peaks = [math.sqrt(low * high) if n in unlucky else high * 8 for n in range(len(runs))]
+        return [Result(score=-abs(math.log10(rate(r) / peak)), loss=1.0) for r, peak in zip(runs, peaks, strict=True)]
+
+    one, other = tune(train, [trials(SGD), trials(SGD)], BUDGET)
+    assert [rate_of(t) for t in one.trials] == pytest.approx([rate_of(t) for t in other.trials])
+    assert one.best == other.best == 7
+    assert stages == ["tuning", "widening the range", "tuning the finalists"]
+
+
+def test_between_two_ends_a_rate_inside_goes_on_at_the_nearer_one():
+    edges = {n: sorted(rate_of(t) for t in trials(Recipe(optimizer=n))) for n in ("adam", "sgd", "momentum")}
+    for inside, side in ((1, -1), (4, 1)):
+        train, _ = best_at(
+            {"adam": edges["adam"][-1] * 3, "sgd": edges["sgd"][0] / 3, "momentum": edges["momentum"][inside]}
+        )
+        tuned = tune(train, [trials(Recipe(optimizer=n)) for n in edges], BUDGET)
+        for t, n, way in zip(tuned, edges, (1, -1, side), strict=True):
+            found = [math.log10(rate_of(trial) / edges[n][-1 if way > 0 else 0]) for trial in t.trials[6:]]
+            assert found == pytest.approx([way / 2, way]), n
 
 
 @pytest.mark.parametrize(("which", "side"), [(min, -1), (max, 1)])
@@ -73,19 +97,11 @@ def test_beyond_an_end_the_rate_goes_on_for_a_decade_and_other_numbers_stay(whic
     tried = trials(Recipe(optimizer="momentum"))
     best = tried.index(which(tried, key=rate_of))
     for count in (1, 2, 4):
-        found = further(tried, best, count)
-        steps = [side * math.log10(rate_of(t) / rate_of(tried[best])) for t in found]
-        assert steps == pytest.approx([(i + 1) / count for i in range(count)])
-        assert all({**t.values, "momentum.lr": 0} == {**tried[best].values, "momentum.lr": 0} for t in found)
-
-
-def test_around_a_best_rate_the_best_itself_is_not_tried_again():
-    tried = trials(Recipe())
-    middle = sorted(tried, key=rate_of)[2]
-    for count in (1, 2, 3, 5):
-        factors = [rate_of(t) / rate_of(middle) for t in further(tried, tried.index(middle), count)]
-        assert len(set(factors)) == count
-        assert all(f != 1 and 10**-0.5 <= f <= 10**0.5 for f in factors)
+        for of in (best, (best + 1) % len(tried)):
+            found = beyond(tried, of, side, count)
+            steps = [side * math.log10(rate_of(t) / rate_of(tried[best])) for t in found]
+            assert steps == pytest.approx([(i + 1) / count for i in range(count)])
+            assert all({**t.values, "momentum.lr": 0} == {**tried[of].values, "momentum.lr": 0} for t in found)
 
 
 def test_without_extension_the_range_stays():
@@ -104,4 +120,4 @@ def test_one_default_trial_has_no_end_to_go_beyond():
 def test_a_rate_is_not_led_out_of_where_the_technique_is_defined():
     name, h = next((t, h) for t in ("sgd", "adam") for h in find(t).hyperparameters if h.name == "lr")
     tried = [Trial(Recipe(optimizer=name), {f"{name}.lr": r}) for r in (1e-3, 1e-2, 1e-1)]
-    assert all(rate_of(t) in h.domain for t in further(tried, 2, 3))
+    assert all(rate_of(t) in h.domain for t in beyond(tried, 2, 1, 3))

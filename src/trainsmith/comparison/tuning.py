@@ -50,17 +50,21 @@ def tune(
     """Each candidate's best trial.
 
     All trials are trained at the first of the budget's rungs. If then a candidate's best learning rate is the smallest
-    or largest that it tried, every candidate gets `budget.extension` further trials (see `further`). At each further
-    rung every candidate's best trials so far are trained with seeds of that rung's own, and in the end the best mean
-    score wins. Runs of one length count together; of a trial that was trained longer the shorter ones count no more.
+    or largest that it tried, every candidate gets `budget.extension` further trials beyond an end (see `beyond`): that
+    at which its own best lies, or else, since all share their trials by quantile, one at which another's lies. At each
+    further rung every candidate's best trials so far are trained with seeds of that rung's own, and in the end the best
+    mean score wins. Runs of one length count together; of a trial that was trained longer the shorter ones count no
+    more.
     more: told of further trials, and what they cost in runs of the whole length.
     """
     tried = [list(of_candidate) for of_candidate in trials]
     first, *others = budget.rungs
     results = _first_look(train, "tuning", tried, first)
     leading = [best_positions(r, 1)[0] for r in results]
-    if budget.extension and any(_at_edge(t, best) for t, best in zip(tried, leading, strict=True)):
-        extra = [further(t, best, budget.extension) for t, best in zip(tried, leading, strict=True)]
+    ends = [_end(t, best) for t, best in zip(tried, leading, strict=True)]
+    if budget.extension and any(ends):
+        sides = [end or _nearer(t, best, ends) for t, best, end in zip(tried, leading, ends, strict=True)]
+        extra = [beyond(t, best, side, budget.extension) for t, best, side in zip(tried, leading, sides, strict=True)]
         more(*budget.extended_runs(len(extra)))
         for known, found in zip(results, _first_look(train, "widening the range", extra, first), strict=True):
             known += found
@@ -107,26 +111,19 @@ def survivors(tuned: Sequence[Tuned], count: int) -> list[int]:
     return sorted([0, *others[: count - 1]])
 
 
-def further(tried: Sequence[Trial], best: int, count: int) -> list[Trial]:
-    """`count` trials beside the best: up to a decade beyond the end at which its learning rate lies, or around it.
+def beyond(tried: Sequence[Trial], best: int, side: int, count: int) -> list[Trial]:
+    """`count` trials like the best, with learning rates beyond the largest (side 1) or smallest (−1) that was tried.
 
-    Beyond an end the learning rate goes on in equal factors to ten times, or a tenth of, the best; elsewhere factors
-    are spread evenly, on a logarithmic scale, over half a decade to either side. Other numbers stay as they are. A
-    technique without a learning rate has its best trial again, and so has one that is not defined so far out.
+    They go on from there in equal factors to ten times, or a tenth. Other numbers stay the best's. A technique without
+    a learning rate has its best trial again, and so has one that is not defined so far out.
     """
     trial, name = tried[best], _learning_rate(tried[best])
     if name is None:
         return [trial] * count
-    rates = [t.values[name] for t in tried]
-    side = (rates[best] == max(rates)) - (rates[best] == min(rates)) if len(set(rates)) > 1 else 0
-    if side:
-        powers = [side * (i + 1) / count for i in range(count)]
-    else:
-        powers = [(i + 0.5) / count - 0.5 for i in range(count)]
-        powers = [p or 0.5 / count for p in powers]  # the best itself was tried
+    end = (max if side > 0 else min)(t.values[name] for t in tried)
     domain = dict(trial.recipe.hyperparameters())[name].domain
-    wanted = [rates[best] * DECADE**p for p in powers]
-    return [Trial(trial.recipe, {**trial.values, name: r if r in domain else rates[best]}) for r in wanted]
+    wanted = [end * DECADE ** (side * (i + 1) / count) for i in range(count)]
+    return [Trial(trial.recipe, {**trial.values, name: r if r in domain else trial.values[name]}) for r in wanted]
 
 
 def _first_look(train: Train, what: str, trials: Sequence[Sequence[Trial]], rung: Rung) -> Told:
@@ -136,12 +133,20 @@ def _first_look(train: Train, what: str, trials: Sequence[Sequence[Trial]], rung
     return [[[next(found) for _ in range(rung.seeds)] for _ in of_candidate] for of_candidate in trials]
 
 
-def _at_edge(tried: Sequence[Trial], best: int) -> bool:
+def _end(tried: Sequence[Trial], best: int) -> int:
+    """Where the best learning rate lies among those tried: 1 at their upper end, −1 at the lower one, else 0."""
     name = _learning_rate(tried[best])
-    if name is None:
-        return False
-    rates = {t.values[name] for t in tried}
-    return len(rates) > 2 and tried[best].values[name] in (min(rates), max(rates))
+    rates = [t.values[name] for t in tried] if name else []
+    return (rates[best] == max(rates)) - (rates[best] == min(rates)) if len(set(rates)) > 2 else 0
+
+
+def _nearer(tried: Sequence[Trial], best: int, ends: Sequence[int]) -> int:
+    """Of the ends at which other candidates' best rates lie, that which is nearer to this best, in factors."""
+    name = _learning_rate(tried[best])
+    if name is None or len(set(ends) - {0}) == 1:
+        return next(end for end in ends if end)
+    rates = [t.values[name] for t in tried]
+    return 1 if max(rates) / rates[best] <= rates[best] / min(rates) else -1
 
 
 def _learning_rate(trial: Trial) -> str | None:
