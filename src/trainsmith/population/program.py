@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch._guards import TracingContext, tracing
+from torch._subclasses import FakeTensorMode
 from torch.func import functional_call, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -165,7 +167,8 @@ class Program:
             return [*tensors[:trained], *fixed[0], *tensors[given : given + 3], *fixed[1]]
 
         try:
-            line = straighten(make_fx(step)(*untouched()))
+            with tracing(TracingContext(FakeTensorMode())):  # else torch makes such a mode anew for each operation
+                line = straighten(make_fx(step)(*untouched()))
         except Exception:
             return step
         return unlocked(line, untouched) if tensors[0].device.type == "cpu" else line
