@@ -7,7 +7,7 @@ from torch import nn
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.trials import _agreement
+from trainsmith.inspection.trials import _agreement, train
 
 CLASSES = 4
 
@@ -101,3 +101,16 @@ def test_data_that_repeat_themselves_anyway_are_no_leak():
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(InvalidInput, match="batch_size must be at least 1; got 0"):
         inspect(network(), examples(), batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "until", "steps"), [(-5.0, None, 20), (-5.0, 0.5, 20), (5.0, None, 20), (5.0, 0.9, 2)]
+)
+def test_a_training_ends_early_only_where_a_first_loss_above_0_has_fallen(first, until, steps):
+    """Losses such as a Gaussian's negative log-likelihood go below 0, where a share of the first one says nothing."""
+    weight = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(weight.weight)
+    one = torch.ones(8, 1)
+    rule = torch.optim.SGD(weight.parameters(), 1.0)
+    done = train(weight, rule, one, one, lambda out, _: out.mean() + first, 8, 20, until)
+    assert done.losses == pytest.approx([first - step for step in range(steps)])

@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import count, over
 from trainsmith.inspection.record import Loss
-from trainsmith.inspection.trials import own_luck, rows_of, train
+from trainsmith.inspection.trials import own_luck, rows_of, train, without_dropout
 
 FEW = 20
 """Examples to learn by heart (CS231n: "overfit a tiny subset of data ... with about 20 examples")."""
@@ -40,10 +39,7 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
     few, targets = over(x, lambda t: t[rows]), y[rows]
     best, start = math.inf, math.nan
     for rate in RATES:
-        network = copy.deepcopy(module).train()
-        for m in network.modules():
-            if isinstance(m, _DropoutNd):
-                m.p = 0.0
+        network = without_dropout(copy.deepcopy(module).train())
         rule = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], rate)
         with own_luck():
             done = train(network, rule, few, targets, loss, FEW, STEPS, until=LEFT)

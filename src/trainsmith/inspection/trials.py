@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding, finding
@@ -46,9 +47,9 @@ class Short:
 
 def train(
     module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int, steps: int,
-    until: float = 0.0,
+    until: float | None = None,
 ) -> Short:  # fmt: skip
-    """Train `module` for `steps` steps on batches of `size`, or until a loss is below `until` times the first.
+    """Train `module` for `steps` steps on batches of `size`, or until a loss is below `until` times a first above 0.
 
     Module and optimizer are changed.
     """
@@ -64,7 +65,8 @@ def train(
         optimizer.zero_grad()
         value = loss_value(called(module, picked), targets, loss)
         losses.append(float(value.detach()))
-        if not math.isfinite(losses[-1]) or not value.requires_grad or losses[-1] < until * losses[0]:
+        learned = until is not None and losses[-1] < until * losses[0] and losses[0] > 0
+        if not math.isfinite(losses[-1]) or not value.requires_grad or learned:
             break
         value.backward()
         before = [p.detach().clone() for p in matrices] if step < MEASURED else None
@@ -76,6 +78,14 @@ def train(
 
 def _ratio(after: Tensor, before: Tensor) -> float:
     return float((after.detach() - before).norm() / before.norm())
+
+
+def without_dropout(module: nn.Module) -> nn.Module:
+    """The module itself, its torch.nn dropout layers switched off until it is told `train()` again."""
+    for m in module.modules():
+        if isinstance(m, _DropoutNd):
+            m.eval()
+    return module
 
 
 def copied(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
