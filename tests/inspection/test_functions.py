@@ -94,3 +94,16 @@ def test_the_theory_does_not_go_on_behind_a_sum_of_branches():
     assert own["1.fc"].predicted is not None
     assert own["1.relu"].predicted is not None  # takes what 1.fc gave
     assert own["1.act"].predicted is None  # takes what came into the block
+
+
+def test_a_call_is_the_same_layer_at_each_step():
+    """Dead units are counted over steps: that takes a layer that is known again."""
+    network = Calls(stack(0.02**0.5, nn.ReLU, depth=2), functional.relu)
+    network.layers[0] = nn.Linear(100, 100)
+    network.layers[0].bias.data[:50] = -1000
+    course = follow(network, batch(), steps=22, every=1, batch_size=50)
+    first, last = (
+        next(m for m in course.measurements[i].layers if m.name == "relu") for i in (0, -1)
+    )  # fmt: skip
+    assert (first.examples, last.examples) == (50, 1100)
+    assert (first.dead, last.dead) == (0, 0.5)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -73,7 +74,8 @@ class _Seen(TorchFunctionMode):
 
 
 def _layer(func: Any, args: Any, kwargs: Any) -> nn.Module | None:
-    """The module that does what the call does; None for calls of other functions, and of numbers alone."""
+    """The module that does what the call does, the same for the same call; None for calls of other functions, and of
+    numbers alone."""
     name = getattr(func, "__name__", "")
     kind = CALLS.get(func) if _hashable(func) else None
     if kind is None and name in METHODS and func is getattr(Tensor, name, None):
@@ -81,11 +83,17 @@ def _layer(func: Any, args: Any, kwargs: Any) -> nn.Module | None:
     given = args[0] if args else kwargs.get("input")
     if kind is None or not isinstance(given, Tensor) or given.ndim == 0:
         return None
-    options = {k: v for k, v in kwargs.items() if k not in ("input", "inplace", "out")}
+    options = [(k, v) for k, v in kwargs.items() if k not in ("input", "inplace", "out")]
     try:
-        return kind(*(a for a in args[1:] if not isinstance(a, bool)), **options)
+        return _made(kind, tuple(a for a in args[1:] if not isinstance(a, bool)), tuple(options))
     except TypeError:
         return None
+
+
+@lru_cache(maxsize=256)
+def _made(kind: type[nn.Module], given: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> nn.Module:
+    """A module of this kind: kept, as what is known of a layer hangs on it."""
+    return kind(*given, **dict(options))
 
 
 def _hashable(func: Any) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, over
 from trainsmith.inspection.record import Call, Loss, Pass, loss_value
 from trainsmith.inspection.start import of_constant
+from trainsmith.inspection.trials import without_dropout
 
 MISMATCH, UNTOUCHED = 0.5, 0.02
 """Divergence, in nats a channel, between what reaches a batch norm and what its averages say: of averages that have
@@ -98,20 +98,25 @@ def of_batch_norms(seen: Pass, training: Mapping[nn.Module, bool], size: int) ->
 def of_evaluation(
     module: nn.Module, x: Any, y: Any, loss: Loss | None, training: Mapping[nn.Module, bool]
 ) -> Iterator[Finding]:
-    """The loss in evaluation mode against that in training mode without dropout, where batch norms have averages."""
+    """The loss in evaluation mode against that in training mode without dropout, where batch norms have averages.
+
+    A network whose outputs in evaluation mode have another form, which the loss cannot take, says nothing here.
+    """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if y is None or not any(training[m] and int(m.num_batches_tracked or 0) for m in norms):
         return
-    values = []
-    with torch.no_grad():
-        for mode in (False, True):
-            module.train(mode)
-            for m in module.modules():
-                if isinstance(m, _DropoutNd):
-                    m.eval()
-            values.append(float(loss_value(called(module, over(x, Tensor.clone)), y, loss)))
-        chance = of_constant(called(module, over(x, Tensor.clone)), y, loss)
-    evaluated, trained = values
+    values: list[float] = []
+    output: Any = None
+    for mode in (False, True):
+        module.train(mode)
+        without_dropout(module)
+        try:
+            with torch.no_grad():
+                output = called(module, over(x, Tensor.clone))
+                values.append(float(loss_value(output, y, loss)))
+        except Exception:  # a user's loss may fail in any way on what it was not written for
+            return
+    (evaluated, trained), chance = values, of_constant(output, y, loss)
     scale = max(abs(trained), chance or 0.0)
     if not math.isfinite(trained) or not evaluated - trained > DIFFERS * scale:
         return
