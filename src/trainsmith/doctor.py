@@ -13,6 +13,7 @@ from torch import nn
 from trainsmith import inspection
 from trainsmith.inspection.inspect import followed
 from trainsmith.inspection.remedies import Treatment, try_remedies
+from trainsmith.report.course_frame import HISTOGRAMS, layers_frame
 from trainsmith.report.course_table import course_table
 from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_page import page, remedies_html
@@ -106,23 +107,18 @@ class Inspection:
 
     def frame(self) -> pd.DataFrame:
         """One row per layer, in the order of the data's way."""
-        rows = [{k: v for k, v in vars(m).items() if k != "histogram"} for m in self.layers]
+        rows = [{k: v for k, v in vars(m).items() if k not in HISTOGRAMS} for m in self.layers]
         return pd.DataFrame(rows)
 
     def course_frame(self) -> pd.DataFrame:
         """One row per measured step of the training and layer; without a training none."""
         course = self.measured.course
-        rows = [
-            {"step": m.step, **{k: v for k, v in vars(layer).items() if k not in ("histogram", "predicted", "verdict")}}
-            for m in (course.measurements if course is not None else ())
-            for layer in m.layers
-        ]
-        return pd.DataFrame(rows)
+        return layers_frame(() if course is None else course.measurements)
 
     def findings_frame(self) -> pd.DataFrame:
         """One row per finding."""
         columns = list(inspection.Finding.__dataclass_fields__)
-        return pd.DataFrame([vars(f) for f in self.findings], columns=columns)
+        return pd.DataFrame([vars(f) for f in self.findings], columns=columns).astype({"step": "Int64"})
 
     def report(self, path: str | Path) -> Path:
         """Write everything as one HTML file that opens offline; returns its path."""
@@ -160,7 +156,6 @@ def inspect(
     apart, and does what is learned hold for them? batch_size: examples a step of the training. steps: also train a copy
     for so many, and measure it at every `every`-th, by default a sixteenth of them.
     """
-    found = inspection.inspect(module, batch, loss, optimizer=optimizer, validation=validation, batch_size=batch_size)
-    given = {"module": module, "batch": batch, "loss": loss, "optimizer": optimizer, "batch_size": batch_size}
-    whole = Inspection(found, type(module).__name__, **given)
-    return whole if steps is None else whole.train(steps, every)
+    given: dict[str, Any] = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size}
+    found = inspection.inspect(module, batch, **given, validation=validation, steps=steps, every=every)
+    return Inspection(found, type(module).__name__, module=module, batch=batch, **given)

@@ -18,6 +18,7 @@ from torch import nn
 
 from trainsmith.inspection.watch import Watch as Measuring
 from trainsmith.report.board import Board
+from trainsmith.report.course_frame import layers_frame
 from trainsmith.report.terminal import Printable
 
 _COLUMNS = {
@@ -32,12 +33,7 @@ class Watch(Measuring):
 
     def frame(self) -> pd.DataFrame:
         """One row per measured step and layer, in the order of the data's way."""
-        rows = [
-            {"step": m.step, **{k: v for k, v in vars(layer).items() if k not in ("histogram", "predicted", "verdict")}}
-            for m in self.measurements
-            for layer in m.layers
-        ]
-        return pd.DataFrame(rows)
+        return layers_frame(self.measurements)
 
     def parameters_frame(self) -> pd.DataFrame:
         """One row per measured step and parameter."""

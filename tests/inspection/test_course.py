@@ -1,5 +1,7 @@
 """A training under inspection: a copy is trained as a plain loop trains it, and what appears has its step."""
 
+import dataclasses
+import itertools
 import math
 
 import pytest
@@ -12,6 +14,8 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
 from trainsmith.inspection.course import follow
 from trainsmith.report.course_table import course_table
+from trainsmith.report.inspection_page import page
+from trainsmith.report.inspection_table import layer_table
 from trainsmith.report.terminal import Printable
 
 
@@ -76,8 +80,13 @@ def test_a_rate_that_kills_units_is_told_with_its_step():
     rule = torch.optim.Adam(module.parameters(), 3.0)
     course = follow(module, (x.abs(), y), optimizer=rule, steps=40, every=4)
     steps = {f.short: f.step for f in course.findings}
+    told = dataclasses.replace(inspect(module, (x.abs(), y)), findings=course.findings)
+    assert "at step 0: " in str(Printable(layer_table(told)))
+    assert "at step 0: " in page(told, None, "network")
     assert steps["dead units"] == 40  # of all examples, in the end
     assert steps["learning rate too high"] == 0
+    often = follow(module, (x.abs(), y), optimizer=rule, steps=16, every=1, batch_size=200)
+    assert next(f.step for f in often.findings if f.short == "dead units") < 16  # of 1,000 examples, on the way
     assert follow(module, (x.abs(), y), steps=40, every=4).findings == ()
 
 
@@ -97,27 +106,67 @@ def test_what_is_there_from_the_start_is_not_told_again():
     module[0].weight.data *= 7
     found = inspect(module, (x, y), steps=4, every=1)
     assert [f.short for f in found.findings] == ["saturated"]
-    assert found.findings[0].step == 0
+    assert found.findings[0].step is None
     assert found.course.gone == ()
 
 
-def test_what_training_mends_is_said():
-    x, y = batch()
+def blocked():
+    """A network with dead units, which the optimizer given with it brings to life."""
     mended = stack(0.02**0.5, nn.ReLU, depth=1)
     mended[0] = nn.Linear(100, 100)
     nn.init.normal_(mended[0].weight, std=0.02**0.5)
     mended[0].bias.data[:] = 0
     mended[0].bias.data[:30] = -1000
-    steps = torch.optim.SGD([mended[0].bias], 0.5, weight_decay=1.99)  # halves the biases at each step and more
-    found = inspect(mended, (x, y), optimizer=steps, steps=3, every=1)
+    return mended, torch.optim.SGD([mended[0].bias], 0.5, weight_decay=1.99)  # halves the biases at each step and more
+
+
+def test_what_training_mends_is_said():
+    mended, steps = blocked()
+    found = inspect(mended, batch(), optimizer=steps, steps=3, every=1)
     assert ("dead units", "1") in found.course.gone
     assert "No longer there in the end: dead units at 1" in str(Printable(course_table(found.course, found.layers)))
 
 
+def test_a_training_that_breaks_has_mended_nothing():
+    module, rule = blocked()
+    rule.add_param_group({"params": [module[2].weight], "lr": 1e30, "weight_decay": 0.0})
+    found = inspect(module, batch(), optimizer=rule, steps=20, every=1)
+    assert not math.isfinite(found.course.losses[-1])
+    assert "dead units" in {f.short for f in found.findings if f.step is None}
+    assert found.course.gone == ()
+
+
+def test_a_first_loss_that_is_not_finite_is_told_and_no_crash():
+    module = network()
+    module[0].weight.data[0, 0] = torch.nan
+    found = trainsmith.inspect(module, task(), steps=5)
+    stop = next(f for f in found.findings if f.layer == "loss")
+    assert (stop.short, stop.step) == ("not finite", 0)
+    assert "loss is nan at step 0" in stop.words
+    assert "5 steps" not in str(found.table())
+    assert found._repr_html_()
+    assert found.findings_frame().step.isna().tolist() == [f.step is None for f in found.findings]
+
+
+def test_what_is_seen_between_the_steps_that_are_kept_is_told():
+    """Of more than 128 measured steps every second is kept, so that two in a row are rare among them."""
+    module, (x, y), calls = network(), task(), itertools.count()
+    rule = torch.optim.SGD(module.parameters(), 1e-3)
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets) * (1e4 if next(calls) in (101, 102) else 1)
+
+    found = {
+        (f.short, f.layer): f.step for f in follow(module, (x, y), loss, optimizer=rule, steps=130, every=1).findings
+    }
+    assert found["learning rate too high", "2.weight"] == 101
+
+
 @pytest.mark.parametrize(("steps", "every"), [(0, None), (5, 0), (2.5, None), (True, None)])
 def test_steps_must_be_whole_and_at_least_one(steps, every):
-    with pytest.raises(InvalidInput, match="must be a whole number of at least 1"):
-        follow(network(), task(), steps=steps, every=every)
+    for ask in (follow, trainsmith.inspect):
+        with pytest.raises(InvalidInput, match="must be a whole number of at least 1"):
+            ask(network(), task(), steps=steps, every=every)
 
 
 def test_what_has_no_parameter_to_train_is_refused():
@@ -130,11 +179,14 @@ def test_table_page_and_frame_show_the_course():
     text = str(found.table())
     assert "Trained: 12 steps of Adam, learning rate 0.001" in text
     assert "update / weight" in text
-    page = found._repr_html_()
-    assert "the training" in page.lower()
-    assert "update / weight, a step" in page
+    html = found._repr_html_()
+    assert "the training" in html.lower()
+    assert "update / weight, a step" in html
     frame = found.course_frame()
     assert sorted(set(frame.step)) == [0, 3, 6, 9]
     assert {"std", "gradient_ratio", "dead"} <= set(frame.columns)
+    numbers = frame.drop(columns=["name", "kind", "shape", "saturated", "variance_ratio", "running_shift"])
+    assert numbers.map(lambda v: isinstance(v, (int, float)) and not math.isnan(v)).all(axis=None)
+    assert not {"histogram", "gradient_histogram"} & set(found.frame())
     assert found.to_dict()["course"]["losses"] == list(found.measured.course.losses)
     assert trainsmith.inspect(network(), task()).course_frame().empty

@@ -309,7 +309,7 @@ def test_equal_units_are_seen_and_others_not(forked):
     with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
         train(model, optimizer, 2)
     assert [m.twins for m in w.layers] == [pytest.approx(0.2), 0, 0]
-    assert [f.short for f in w.findings] == ["symmetric units"]
+    assert [(f.short, f.step) for f in w.findings] == [("symmetric units", 0)]
 
 
 def test_units_that_start_alike_and_learn_different_things_are_not_equal(forked):

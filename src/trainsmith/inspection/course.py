@@ -14,9 +14,9 @@ from trainsmith.inspection.findings import of_layers
 from trainsmith.inspection.functions import functions_seen
 from trainsmith.inspection.given import count, over, read
 from trainsmith.inspection.layers import LayerStatistics, measure
-from trainsmith.inspection.record import Loss, record, untouched
+from trainsmith.inspection.record import Loss, record
 from trainsmith.inspection.trials import copied, own_luck, train
-from trainsmith.inspection.watch import AT_ONCE, Measurement, Watch, findings_of
+from trainsmith.inspection.watch import Measurement, Watch
 
 MEASURED = 16
 """So many measured steps, where no cadence is given."""
@@ -33,7 +33,7 @@ class Course:
     losses: of each step's batch, fewer than `steps` where one was not finite. measurements: of the measured steps, as
     `watch` takes them. after: the layers of the trained copy, measured as those of the start. findings: what was not
     there at the start, each with the step at which it was first seen. gone: findings of the start that are no longer
-    there in the end, as pairs of their short name and layer.
+    there in the end, as pairs of their short name and layer; none where loss or layers did not stay finite.
     """
 
     steps: int
@@ -64,9 +64,7 @@ def follow(
     64. every: by default a sixteenth of the steps. start: what was found before. The module stays as it was.
     Raises InvalidInput for a number of steps, or of steps between two measurements, below 1.
     """
-    for name, value in (("steps", steps), ("every", 1 if every is None else every)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InvalidInput(f"{name} must be a whole number of at least 1; got {value!r}.")
+    check_steps(steps, every)
     x, y = read(batch)
     size = min(batch_size or 64, count(x))
     cadence = every or max(1, steps // MEASURED)
@@ -78,21 +76,27 @@ def follow(
         losses = train(network.train(), rule, x, y, loss, size, steps).losses
     after = _looked_at(network, x, y, loss)
     stopped = _stopped(losses)
-    found = [*_appeared(watch.measurements), *stopped]
-    if not stopped:
-        found += [dataclasses.replace(f, step=steps) for f in of_layers(after, min(count(x), LOOKED_AT))]
+    left = () if stopped else of_layers(after, min(count(x), LOOKED_AT))
+    found = [*watch.findings, *stopped, *(dataclasses.replace(f, step=steps) for f in left)]
     known = {(f.short, f.layer) for f in start}
     new: dict[tuple[str, str], Finding] = {}
-    for f in sorted(found, key=lambda f: f.step):
+    for f in sorted(found, key=lambda f: f.step or 0):
         if (f.short, f.layer) not in known:
             new.setdefault((f.short, f.layer), f)
-    still = {(f.short, f.layer) for f in found if f.step >= steps - cadence}
-    layers = {m.name for m in after}
-    asked = ((f.short, f.layer) for f in start if f.short in OF_LAYERS and f.layer in layers)
+    still, layers = {(f.short, f.layer) for f in left}, {m.name for m in after}
+    whole = not stopped and all(m.finite for m in after)
+    asked = ((f.short, f.layer) for f in start if whole and f.short in OF_LAYERS and f.layer in layers)
     gone = tuple(k for k in asked if k not in still)
     told = f"{type(rule).__name__}, learning rate {rule.param_groups[0].get('lr', math.nan):g}"
     kept = tuple(watch.measurements)
     return Course(steps, cadence, size, told, tuple(losses), kept, after, tuple(new.values()), gone)
+
+
+def check_steps(steps: Any, every: Any) -> None:
+    """Raises InvalidInput for a number of steps, or of steps between two measurements, below 1."""
+    for name, value in (("steps", steps), ("every", 1 if every is None else every)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InvalidInput(f"{name} must be a whole number of at least 1; got {value!r}.")
 
 
 OF_LAYERS = ("signal vanishes", "signal explodes", "gradient vanishes", "gradient explodes", "dead units", "saturated",
@@ -112,17 +116,6 @@ def _nothing() -> list[Any]:
     raise InvalidInput("the network has no parameter to train: each has requires_grad=False, or there is none.")
 
 
-def _appeared(measurements: list[Measurement]) -> list[Finding]:
-    """Each finding at the first measured step that showed it, if the next did too: one batch may be odd."""
-    each = [{(f.short, f.layer): f for f in findings_of(m)} for m in measurements]
-    return [
-        dataclasses.replace(f, step=m.step)
-        for m, here, there in zip(measurements, each, [*each[1:], {}], strict=True)
-        for key, f in here.items()
-        if f.short in AT_ONCE or key in there
-    ]
-
-
 def _stopped(losses: list[float]) -> list[Finding]:
     if math.isfinite(losses[-1]):
         return []
@@ -134,5 +127,5 @@ def _stopped(losses: list[float]) -> list[Finding]:
 
 def _looked_at(network: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[LayerStatistics, ...]:
     few = over(x, lambda t: t[:LOOKED_AT])
-    with own_luck(), untouched(network):
+    with own_luck():
         return tuple(measure(record(network, few, None if y is None else y[:LOOKED_AT], loss)))

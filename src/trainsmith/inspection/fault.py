@@ -18,8 +18,8 @@ class Fault:
 class Finding:
     """One thing about one layer: what was measured, against what, and where the threshold comes from.
 
-    remedies: techniques of the catalogue that may help, as family=name. advice: what to do besides, or "". step: the
-    optimizer step at which it was first seen; 0 at the start.
+    remedies: techniques of the catalogue that may help, as family=name. advice: what to do besides, or "". step: of
+    a training, the optimizer step at which it was first seen, from 0; None before there was one.
     """
 
     layer: str
@@ -31,7 +31,7 @@ class Finding:
     short: str
     remedies: tuple[str, ...] = ()
     advice: str = ""
-    step: int = 0
+    step: int | None = None
 
 
 _INITIALIZED = ("initialization=he", "initialization=xavier", "initialization=lsuv", "normalization=layer")
@@ -176,4 +176,4 @@ def ranked(findings: Iterable[Finding]) -> list[tuple[Finding, list[Finding]]]:
     for f in findings:
         kinds.setdefault(f.short, []).append(f)
     groups = [(group[0], group) for group in kinds.values()]
-    return sorted(groups, key=lambda g: (g[0].step > 0, FIRST.index(g[0].short)))
+    return sorted(groups, key=lambda g: (g[0].step is not None, FIRST.index(g[0].short)))

@@ -77,7 +77,7 @@ def _layer(func: Any, args: Any, kwargs: Any) -> nn.Module | None:
     """The module that does what the call does, the same for the same call; None for calls of other functions, and of
     numbers alone."""
     name = getattr(func, "__name__", "")
-    kind = CALLS.get(func) if _hashable(func) else None
+    kind: Any = CALLS.get(func) if _hashable(func) else None
     if kind is None and name in METHODS and func is getattr(Tensor, name, None):
         kind = METHODS[name]
     given = args[0] if args else kwargs.get("input")
@@ -91,9 +91,10 @@ def _layer(func: Any, args: Any, kwargs: Any) -> nn.Module | None:
 
 
 @lru_cache(maxsize=256)
-def _made(kind: type[nn.Module], given: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> nn.Module:
+def _made(kind: Any, given: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> nn.Module:
     """A module of this kind: kept, as what is known of a layer hangs on it."""
-    return kind(*given, **dict(options))
+    made: nn.Module = kind(*given, **dict(options))
+    return made
 
 
 def _hashable(func: Any) -> bool:

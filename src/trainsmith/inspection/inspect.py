@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import setup, start, trials
-from trainsmith.inspection.course import Course, follow
+from trainsmith.inspection.course import Course, check_steps, follow
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.findings import of_layers
 from trainsmith.inspection.given import count, read
@@ -63,8 +63,11 @@ def inspect(
     `follow`. The module stays exactly as it was: weights, gradients, running statistics, flags, random state; so does
     the optimizer.
 
-    Raises InvalidInput for an empty batch, one the module cannot take, or a module that returns no tensor.
+    Raises InvalidInput for an empty batch, one the module cannot take, a module that returns no tensor, or
+    steps below 1.
     """
+    if steps is not None:
+        check_steps(steps, every)
     x, y = read(batch)
     examples = count(x)
     size = examples if batch_size is None else min(batch_size, examples)
@@ -110,7 +113,7 @@ def inspect(
 
 def followed(inspection: Inspection, module: nn.Module, batch: Any, loss: Loss | None, **how: Any) -> Inspection:
     """The inspection with the course of a training of a copy; how: see `follow`."""
-    start = tuple(f for f in inspection.findings if not f.step)
+    start = tuple(f for f in inspection.findings if f.step is None)
     course = follow(module, batch, loss, start=start, **how)
     return dataclasses.replace(inspection, findings=(*start, *course.findings), course=course)
 

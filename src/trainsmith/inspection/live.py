@@ -29,7 +29,8 @@ _REACH, _POINTS = 16.0, 8000
 
 @dataclass(frozen=True)
 class WatchedLayer(LayerStatistics):
-    """One layer at one measured step of a training: what `LayerStatistics` holds, except `predicted`, and more.
+    """One layer at one measured step of a training: what `LayerStatistics` holds, except `predicted`, `likeness` and
+    `similarity`, and more.
 
     mean, std, second_moment, signal, zeros, saturated, gradient: of at most 4,096 values, see `sampling.sample`.
     histogram, gradient_histogram: of those of them that are not exactly 0. dead, always_on: share of units that were

@@ -243,9 +243,8 @@ def _row(
     layer = next((f.layer for f in reversed(before.findings) if finding and f.short == finding.short), "")
     was, now = ({m.name: m.std for m in i.layers}.get(layer, math.nan) for i in (before, seen))
     left = {f.short for f in seen.findings}
-    cures = (
-        tuple(dict.fromkeys(f.short for f in before.findings if not f.step and f.short not in left)) if finding else ()
-    )
+    start = dict.fromkeys(f.short for f in before.findings if f.step is None) if finding else {}
+    cures = tuple(short for short in start if short not in left)
     against = finding.short if finding else ""
     return Remedy(
         arm.name, against, *_interval(losses), *_interval(differences), diverged, layer, was, now, cures

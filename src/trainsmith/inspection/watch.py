@@ -1,6 +1,7 @@
 """Measuring a network while its owner trains it: hooks on the measured steps, nothing but a count on the others."""
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
@@ -56,7 +57,7 @@ class Watch:
         self.findings: tuple[Finding, ...] = ()
         self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
         self._stride, self._count = 1, 0
-        self._before: set[tuple[str, str]] = set()
+        self._before: dict[tuple[str, str], int] = {}  # since which step each finding has been seen
         self._closely, self._last_close = True, 0
         self._live: dict[str, LiveLayer] = {}
         self._called: list[LiveLayer] = []
@@ -197,14 +198,14 @@ class Watch:
         found = findings_of(measured)
         if not self._closely:
             found = [f for f in found if f.short not in CLOSELY]
-        now = {(f.short, f.layer) for f in found}
+        now = {key: self._before.get(key, measured.step) for key in ((f.short, f.layer) for f in found)}
         if not self._closely:
-            now |= {key for key in self._before if key[0] in CLOSELY}  # seen at the last close look
+            now |= {key: step for key, step in self._before.items() if key[0] in CLOSELY}  # of the last close look
         told = {(f.short, f.layer) for f in self.findings}
         for f in found:
             key = (f.short, f.layer)
             if key not in told and (f.short in AT_ONCE or key in self._before):
-                self.findings += (f,)
+                self.findings += (dataclasses.replace(f, step=now[key]),)
                 if self.warn:
                     warnings.warn(
                         f"step {measured.step}: {f.words}", FindingWarning, stacklevel=6

@@ -27,7 +27,7 @@ def layer_table(inspection: Inspection) -> RenderableType:
     parts: list[RenderableType] = [table]
     for finding, _ in ranked(inspection.findings):  # the first of each kind tells the story; the table has the rest
         advice = f" {finding.advice}" if finding.advice else ""
-        when = f"at step {finding.step}: " if finding.step else ""
+        when = f"at step {finding.step}: " if finding.step is not None else ""
         told = (when, finding.words, advice, (f" [{finding.source}]", "dim"))
         parts.append(Text.assemble(("• ", "bold red"), *told))
     if not inspection.findings:

@@ -1,0 +1,22 @@
+"""What was measured while a network trained, for pandas."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from trainsmith.inspection.measurement import Measurement
+
+HISTOGRAMS = ("histogram", "gradient_histogram")
+UNMEASURED = (*HISTOGRAMS, "predicted", "verdict", "likeness", "similarity")
+"""What a layer's statistics hold beside the numbers that are measured of it during a training."""
+
+
+def layers_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
+    """One row per measured step and layer, in the order of the data's way."""
+    return pd.DataFrame(
+        [
+            {"step": m.step, **{k: v for k, v in vars(layer).items() if k not in UNMEASURED}}
+            for m in measurements
+            for layer in m.layers
+        ]
+    )
