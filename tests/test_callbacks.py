@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import trainsmith
-from trainsmith.callbacks import lightning_callback, transformers_callback
+from trainsmith.callbacks import Watching, lightning_callback, transformers_callback
 from trainsmith.errors import InvalidInput
 
 
@@ -91,6 +91,20 @@ def test_a_missing_trainer_is_named_with_its_extra(monkeypatch, package, callbac
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InvalidInput, match=rf"trainsmith\[{package.split('.')[0]}\]"):
         callback()
+
+
+def test_a_training_begun_anew_has_one_watch_though_the_first_was_broken_off():
+    model, callback = nn.Sequential(nn.Linear(8, 3)), Watching(every=1, warn=False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    callback._start(model, optimizer)  # interrupted: nobody tells the end
+    first = callback.watch
+    callback._start(model, optimizer)
+    cross_entropy(model(torch.randn(32, 8)), torch.arange(32) % 3).backward()
+    optimizer.step()
+    assert (len(first.measurements), len(callback.watch.measurements)) == (0, 1)
+    callback._stop()
+    assert not model._forward_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
 
 
 @pytest.mark.filterwarnings("ignore")  # lightning's own advice about workers and loggers

@@ -19,6 +19,7 @@ class Watching:
     def _start(self, model: torch.nn.Module, optimizer: Any) -> None:
         while isinstance(inside := getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
             optimizer = inside  # as accelerate wraps it
+        self._stop()  # a training that was broken off may never have told its end
         self.watch = Watch(model, optimizer, self.every, self.warn)
         if self.tensorboard is not None:
             self.watch.tensorboard(self.tensorboard)

@@ -56,12 +56,10 @@ def test_it_is_the_networks_own_gradient():
     squared, trace = (160 * n2 - 10 * n1) / 150, (n1 - n2) / (1 / 10 - 1 / 160)
     assert (got.squared, got.trace, got.value) == pytest.approx((squared, trace, trace / squared))
     assert (got.small, got.large) == (10, 160)
-    left_out = np.delete(parts, 3, 0)
     jack = [
         (150 * (np.delete(parts, i, 0).mean(0) ** 2).sum() - 10 * (np.delete(parts, i, 0) ** 2).sum(1).mean()) / 140
         for i in range(16)
     ]
-    assert left_out.shape == (15, D)
     error = 2 * (15 / 16 * ((np.array(jack) - np.mean(jack)) ** 2).sum()) ** 0.5
     assert got.low == pytest.approx(trace / (squared + error))
     assert got.high == pytest.approx(trace / (squared - error) if squared > error else math.inf)
@@ -76,6 +74,31 @@ def test_pure_noise_has_no_upper_end_and_few_examples_no_answer():
     assert noise_scale(nn.Linear(D, 1), x, x[:, :1], None) is None
     same = of_gradients(torch.ones(8, 3), 4)
     assert same.value == pytest.approx(0, abs=1e-9)
+
+
+class Whole(nn.Linear):
+    """Takes as many examples at once as there are in a whole batch, as with a state of that size."""
+
+    def forward(self, x):
+        return super().forward(x.view(160, D))
+
+
+def test_parts_that_the_network_refuses_give_no_answer():
+    x = draws(160, D)
+    assert inspect(Whole(D, 1), (x, x[:, :1])).noise is None
+
+
+def test_a_gradient_that_depends_on_the_part_gives_no_answer():
+    class Either(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(D, 1), nn.Linear(D, 1, bias=False)
+
+        def forward(self, x):
+            return self.first(x) if x[0, 0] > 0 else self.second(x)
+
+    x = draws(160, D)
+    assert noise_scale(Either(), x, x[:, :1], None) is None
 
 
 def scale(low):

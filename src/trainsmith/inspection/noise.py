@@ -23,8 +23,8 @@ from trainsmith.inspection.record import Loss, loss_value
 
 LEAST_PARTS, MOST_PARTS = 8, 16
 """Into how many equal parts the examples are cut: b1 is a part, b2 all of them."""
-NOISY, WASTEFUL = 30.0, 10.0
-"""Batches below a 30th of the noise scale, and beyond ten times, of McCandlish et al.'s figure 1."""
+NOISY = 30.0
+"""Batches below a 30th of the noise scale, of McCandlish et al.'s figure 1."""
 FITTED = 0.5
 """Share of the best constant's loss below which the noise scale says nothing about the batch."""
 STANDARD_ERRORS = 2.0
@@ -73,22 +73,27 @@ def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseSc
         return None
     parts = min(MOST_PARTS, count(x) // part)
     module.train()
-    gradients = []
-    with torch.enable_grad():
-        for i in range(parts):
-            rows = slice(i * part, (i + 1) * part)
-            try:
+    gradients: Tensor | None = None
+    for i in range(parts):
+        rows = slice(i * part, (i + 1) * part)
+        try:
+            with torch.enable_grad():
                 value = loss_value(called(module, over(x, lambda t, r=rows: t[r].clone())), y[rows], loss)  # type: ignore[misc]
-            except ValueError:  # so few examples are refused, as by batch normalization of one
-                return None
-            if not value.requires_grad:
-                return None
-            found = torch.autograd.grad(value, trained, allow_unused=True)
-            gradients.append(torch.cat([g.detach().flatten() for g in found if g is not None]))
-    lengths = {len(g) for g in gradients}
-    if len(lengths) != 1 or not all(bool(g.isfinite().all()) for g in gradients):
+        except (RuntimeError, ValueError, TypeError, IndexError):  # as batch normalization refuses one example
+            return None
+        if not value.requires_grad:
+            return None
+        found = torch.autograd.grad(value, trained, allow_unused=True)
+        flat = [g.detach().flatten() for g in found if g is not None]
+        numbers = sum(map(len, flat))
+        if gradients is None and flat:
+            gradients = flat[0].new_empty(parts, numbers)
+        if gradients is None or numbers != gradients.shape[1]:
+            return None
+        torch.cat(flat, out=gradients[i])
+    if gradients is None or not gradients.isfinite().all():
         return None
-    return of_gradients(torch.stack(gradients), part)
+    return of_gradients(gradients, part)
 
 
 def of_gradients(gradients: Tensor, size: int) -> NoiseScale | None:
@@ -99,7 +104,7 @@ def of_gradients(gradients: Tensor, size: int) -> NoiseScale | None:
     if not largest > 0:
         return None
     squared, trace = _estimates(products, size)
-    without = [_estimates(products[kept][:, kept], size)[0] for i in range(parts) for kept in [_all_but(i, parts)]]
+    without = [_estimates(products[kept][:, kept], size)[0] for kept in ~torch.eye(parts, dtype=torch.bool)]
     spread = torch.tensor(without, dtype=torch.float64)
     error = float(((parts - 1) / parts * (spread - spread.mean()).square().sum()).sqrt()) * STANDARD_ERRORS
     floor = 1e-9 * largest
@@ -107,10 +112,6 @@ def of_gradients(gradients: Tensor, size: int) -> NoiseScale | None:
         trace / s if s > floor else math.inf for s in (squared, max(squared, floor) + error, squared - error)
     )
     return NoiseScale(max(0.0, value), max(0.0, low), max(0.0, high), trace, squared, size, size * parts)
-
-
-def _all_but(i: int, n: int) -> list[int]:
-    return [j for j in range(n) if j != i]
 
 
 def _estimates(products: Tensor, size: int) -> tuple[float, float]:
