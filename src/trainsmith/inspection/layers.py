@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.histogram import Histogram, histogram
-from trainsmith.inspection.likeness import effective_rank, likeness, similarity
+from trainsmith.inspection.likeness import effective_rank, likeness, of_units, similarity
 from trainsmith.inspection.meanfield import moments
 from trainsmith.inspection.record import Call, Pass
 
@@ -144,10 +143,8 @@ def twins(call: Call) -> float:
 
     Equal weights alone are no fault: a last layer may start at 0, where the targets tell its units apart.
     """
-    weight = getattr(call.layer, "weight", None)
-    if not isinstance(call.layer, (nn.Linear, _ConvNd)) or not isinstance(weight, Tensor):
-        return 0.0
-    if not 2 <= len(weight) <= MOST_UNITS:
+    weight = of_units(call.layer, getattr(call.layer, "weight", None), MOST_UNITS)
+    if weight is None:
         return 0.0
     equal = _equal_rows(weight, 1e-9)
     if call.weight_gradient is not None:

@@ -1,13 +1,17 @@
 """How alike examples are at a layer, and its units among each other."""
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from trainsmith.inspection.sampling import coprime
+
 ROWS, COLUMNS = 512, 4096
 """So many examples, and evenly spaced values of each, are looked at."""
-MOST_UNITS = 1024
+MOST_SIMILAR = 1024
+"""Layers with more units are not searched for similar ones."""
 
 
 def effective_rank(left: Tensor) -> float:
@@ -44,21 +48,20 @@ def likeness(left: Tensor) -> float:
 def similarity(layer: nn.Module) -> float:
     """Largest |cosine| of the incoming weights of two units; NaN for layers without. Of n random rows of d weights
     it is about sqrt(2 ln(n^2) / d)."""
-    weight = getattr(layer, "weight", None)
-    if (
-        not isinstance(layer, (nn.Linear, _ConvNd))
-        or not isinstance(weight, Tensor)
-        or not 2 <= len(weight) <= MOST_UNITS
-    ):
+    weight = of_units(layer, getattr(layer, "weight", None), MOST_SIMILAR)
+    if weight is None:
         return math.nan
     rows = weight.detach().double().flatten(1)
     rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-300)
     return float((rows @ rows.T).fill_diagonal_(0).abs().max())
 
 
+def of_units(layer: nn.Module, weight: Any, most: int) -> Tensor | None:
+    """The layer's `weight`, where its rows are what comes into 2 to `most` units; else None."""
+    units = isinstance(layer, (nn.Linear, _ConvNd)) and isinstance(weight, Tensor) and 2 <= len(weight) <= most
+    return weight if units else None
+
+
 def _rows(left: Tensor) -> Tensor:
     rows = left[:ROWS].double().reshape(min(len(left), ROWS), -1)
-    stride = max(1, math.ceil(rows.shape[1] / COLUMNS))
-    while stride > 1 and math.gcd(stride, rows.shape[1]) > 1:
-        stride += 1
-    return rows[:, ::stride]
+    return rows[:, :: coprime(math.ceil(rows.shape[1] / COLUMNS), rows.shape[1])]

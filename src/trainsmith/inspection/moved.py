@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.layers import MOST_UNITS
-from trainsmith.inspection.sampling import in_single_precision
+from trainsmith.inspection.likeness import of_units
+from trainsmith.inspection.sampling import coprime, in_single_precision
 from trainsmith.population.layout import in_order
 
 SAMPLED, REMEMBERED = 4096, 256
@@ -136,10 +136,7 @@ def _spaced(t: Tensor, most: int) -> Tensor:
     if t.numel() <= most:
         return t
     flat = in_order(t).reshape(-1)
-    step = -(-t.numel() // most)
-    while math.gcd(step, t.shape[-1]) > 1:
-        step += 1
-    return flat[::step]
+    return flat[:: coprime(math.ceil(t.numel() / most), t.shape[-1])]
 
 
 def _state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> list[Tensor]:
@@ -161,8 +158,8 @@ def alike(layer: nn.Module) -> Tensor | None:
 
     Where there is none, no units are equal, and `twin_share` need not look at all of their weights.
     """
-    weight = layer._parameters.get("weight")
-    if not isinstance(layer, (nn.Linear, _ConvNd)) or weight is None or not 2 <= len(weight) <= MOST_UNITS:
+    weight = of_units(layer, layer._parameters.get("weight"), MOST_UNITS)
+    if weight is None:
         return None
     rows = weight.detach().flatten(1)
     rows = rows[:, :: -(-rows.shape[1] // 64)].float()

@@ -42,10 +42,16 @@ def _grid(shape: tuple[int, ...], values: int) -> tuple[int, int, int, int]:
     """How many rows and columns, and their steps."""
     each, row_step = math.prod(shape[1:]), math.ceil(shape[0] / ROWS)
     rows = math.ceil(shape[0] / row_step)
-    step = max(1, math.ceil(each * rows / values))
-    while step > 1 and math.gcd(step, each) > 1:
-        step += 1
+    step = coprime(math.ceil(each * rows / values), each)
     return rows, row_step, math.ceil(each / step), step
+
+
+def coprime(step: int, n: int) -> int:
+    """The smallest stride of at least `step`, and 1, that shares no factor with n: no column is left out by it."""
+    step = max(1, step)
+    while math.gcd(step, n) > 1:
+        step += 1
+    return step
 
 
 class SideBySide:
