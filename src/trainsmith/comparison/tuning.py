@@ -9,6 +9,7 @@ from typing import Protocol
 from trainsmith.catalogue import Run, Trial
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.budget import Budget, Rung
+from trainsmith.comparison.choosing import choose
 from trainsmith.comparison.rows import attempts, best_first, best_positions
 from trainsmith.comparison.study import Attempt
 from trainsmith.population import Result
@@ -52,9 +53,9 @@ def tune(
     All trials are trained at the first of the budget's rungs. If then a candidate's best learning rate is the smallest
     or largest that it tried, every candidate gets `budget.extension` further trials beyond an end (see `beyond`): that
     at which its own best lies, or else, since all share their trials by quantile, one at which another's lies. At each
-    further rung every candidate's best trials so far are trained with seeds of that rung's own, and in the end the best
-    mean score wins. Runs of one length count together; of a trial that was trained longer the shorter ones count no
-    more.
+    further rung every candidate's best trials so far are trained with seeds of that rung's own, and in the end the one
+    with the best mean score, from which noise was taken, wins (see `choose`). Runs of one length count together; of a
+    trial that was trained longer the shorter ones count no more.
     more: told of further trials, and what they cost in runs of the whole length.
     """
     tried = [list(of_candidate) for of_candidate in trials]
@@ -76,7 +77,7 @@ def tune(
         standing = [best_first(r, s)[: rung.settings] for r, s in zip(results, standing, strict=True)]
         _climb(train, tried, results, shares, standing, rung, seed)
         seed += rung.seeds
-    best = [best_first(r, s)[0] for r, s in zip(results, standing, strict=True)]
+    best = choose(results, standing)
     return [
         Tuned(tuple(t), b, attempts(t, r, s), tuple(r[b]))
         for t, b, r, s in zip(tried, best, results, shares, strict=True)
