@@ -87,12 +87,21 @@ def test_only_standing_positions_count_and_tables_may_have_holes():
     assert choose(results(x), [[0], [3], [2]]) == [0, 3, 2]
 
 
-def test_a_diverged_trial_is_taken_only_where_all_diverged_and_changes_no_others_choice():
+def test_a_diverged_trial_is_taken_only_where_all_diverged():
     draws = np.random.default_rng(11)
     x = np.array([0.0, 0.05, 0.1])[None, :, None] + draws.normal(0, 0.01, (3, 3, 3))
     x[0, 2, 1] = math.nan
     x[1] = math.nan
     assert choose(results(x), everywhere(x)) == [1, 0, 2]
+
+
+def test_a_diverged_trial_changes_no_others_choice():
+    draws = np.random.default_rng(6)
+    x = np.array([0.0, 0.02, -0.05])[None, :, None] + draws.normal(0, 0.04, (5, 3, 3))
+    x[0, 0, 1] = math.nan
+    without = choose(results(x), [[1, 2], *everywhere(x)[1:]])
+    assert without != np.nanmean(x, 2).argmax(1).tolist(), "noise was taken from these"
+    assert choose(results(x), everywhere(x)) == without
 
 
 def test_the_order_of_candidates_does_not_matter():
