@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -179,6 +180,29 @@ class Functional(nn.Module):
 
     def forward(self, x):
         return self.b(self.a(x).clamp(min=0))
+
+
+class WithMore(nn.Module):
+    """Networks whose output is more than their predictions, as those of others are."""
+
+    def __init__(self, shape, outputs):
+        super().__init__()
+        self.layer = nn.Linear(shape[0], outputs)
+
+    def forward(self, x):
+        return self.layer(x), x
+
+
+class WithLogits(WithMore):
+    def forward(self, x):
+        return SimpleNamespace(logits=self.layer(x))
+
+
+@pytest.mark.parametrize("network", [WithMore, WithLogits])
+def test_a_network_may_return_more_than_its_predictions(network):
+    budget, training = Budget(trials=1, finalists=1, final_seeds=0, fresh_seeds=2, extension=0), Training(steps=5)
+    study = compare(network, blobs(), techniques=[find("sgd")], budget=budget, training=training, processes=1)
+    assert 0 <= study.test.score.mean <= 1
 
 
 def test_a_technique_that_cannot_be_put_into_the_network_is_left_out_and_said():

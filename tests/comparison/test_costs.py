@@ -9,14 +9,17 @@ from scipy.stats import binomtest
 from make_runs import blobs
 from make_study import make_study
 from trainsmith.catalogue import Recipe, Run, Trial, find
-from trainsmith.comparison import Budget, compare
-from trainsmith.comparison.costs import at_equal_cost, equal_shares, gradients
+from trainsmith.comparison import Budget, compare, costs
+from trainsmith.comparison.costs import at_equal_cost, equal_shares, gradients, measured_costs
 from trainsmith.comparison.plan import candidates
 from trainsmith.comparison.statistics import mcnemar_p
 from trainsmith.comparison.study import Cost, EqualCost, Estimate, Pace
 from trainsmith.comparison.tested import difference_error, mcnemar, median_seed
+from trainsmith.comparison.trainings import Trainings
+from trainsmith.data import as_dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training, cost_alone, make_member
+from trainsmith.regularization import FixMatch
 from trainsmith.report import family_tables, report_html, words
 from trainsmith.report.terminal import Printable
 
@@ -74,6 +77,18 @@ def test_a_run_that_diverges_at_equal_cost_counts_as_the_constant():
     trainer = Made(lambda r, share: math.nan if r.seed == 1001 else 0.9)
     (equal,) = at_equal_cost(trainer, found, fresh, np.full(3, 0.9), 0.25, 0.01).values()
     assert equal.difference.mean == pytest.approx((0.25 - 0.9) / 3)
+
+
+def test_a_step_is_measured_on_the_batch_that_it_has_in_training(monkeypatch):
+    data = as_dataset({"train": (blobs().x, blobs().y), "unlabelled": blobs(40, seed=1).x})
+    sizes = []
+    monkeypatch.setattr(costs, "cost_alone", lambda member, x, y: sizes.append((len(x), len(y))) or (1.0, 0))
+    trainer = Trainings("mlp", data, Training(batch_size=6), 1, lambda *_: None)
+    found = candidates(Recipe(), data, None, [find("deep-ensemble"), find("fixmatch")])[0]
+    measured_costs(trainer, found, [Run(Trial(c.recipe), 1000) for c in found])
+    assert dict(zip([c.name for c in found], sizes, strict=True)) == {
+        "baseline": (6, 6), "deep-ensemble": (24, 24), "fixmatch": (6 + 6 * FixMatch().unlabelled, 6),
+    }  # fmt: skip
 
 
 def test_a_study_of_a_costly_technique_says_both_and_what_each_step_takes():

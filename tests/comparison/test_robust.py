@@ -1,5 +1,7 @@
 """Accuracy under attack beside the clean one, against networks whose weakness is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,10 @@ from torch import nn
 from trainsmith import compare
 from trainsmith.catalogue import Recipe, Run, Trial, find
 from trainsmith.comparison import read_study
-from trainsmith.comparison.robust import under_attack
+from trainsmith.comparison.plan import candidates
+from trainsmith.comparison.robust import robustness, under_attack
 from trainsmith.data import from_arrays
-from trainsmith.population import Result, make_member
+from trainsmith.population import Result, judged_by, make_member
 from trainsmith.report import report_html
 
 DRAW = np.random.default_rng(0)
@@ -48,6 +51,17 @@ def test_an_attack_takes_exactly_the_examples_that_lie_within_eps_of_the_border(
     assert 0.2 < attacked < 0.8
     assert under_attack(run, found, linear, DATA, 0.0) == (clean, clean)
     assert under_attack(run, found, linear, DATA, eps) == (clean, attacked), "drawn by the seed"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log-loss", "calibration-error"])
+def test_a_run_that_diverged_counts_as_the_most_common_class_whatever_is_judged(metric):
+    data = judged_by(DATA, metric)
+    chosen = candidates(Recipe(), data, None, [find("fgsm-training")])[0]
+    runs = [[Run(Trial(c.recipe), 1000 + i) for i in range(2)] for c in chosen]
+    trainer = SimpleNamespace(dataset=data, network=linear)
+    found = robustness(trainer, chosen, runs, [[Result(status="diverged")] * 2] * len(chosen))
+    share = max(float((data.y == c).double().mean()) for c in (0, 1))
+    assert [(r.clean.mean, r.attacked.mean) for r in found] == [(share, share)] * 2
 
 
 def test_a_study_with_an_adversary_says_it_of_every_row_and_others_do_not():

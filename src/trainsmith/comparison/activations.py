@@ -14,7 +14,8 @@ from trainsmith.data import Dataset
 from trainsmith.inspection.histogram import histogram
 from trainsmith.inspection.record import first_tensor, leaves
 from trainsmith.network import Factory
-from trainsmith.population import Result, make_member
+from trainsmith.population import Result, make_member, trained_member
+from trainsmith.population.objective import Objective, in_training
 
 MOST_LAYERS = 24
 """Of a deeper network so many layers are kept, evenly spaced, the first and the last among them."""
@@ -25,18 +26,17 @@ SILENT = (nn.Identity, nn.Flatten, nn.Unflatten)
 def activations(
     role: str, run: Run, result: Result, network: str | Factory, dataset: Dataset, examples: int
 ) -> tuple[Activations, ...]:
-    """Each layer's outputs on the first training examples of the run, with its first weights and its trained ones.
+    """Each layer's outputs on the labelled examples of the run's first batch, with its first and its trained weights.
 
-    role: "baseline" or "winner". The network is in training mode, its noise drawn from a seed of its own. Nothing for
-    a run that diverged.
+    role: "baseline" or "winner". examples: in a batch. The network is as it trains, its noise drawn from a seed of its
+    own. Nothing for a run that diverged.
     """
     if result.state is None:
         return ()
     member = make_member(run, network, dataset)
-    x, module = dataset.x[torch.from_numpy(member.train[:examples])], member.objective.network
-    start = _outputs(module, x)
-    module.load_state_dict({name: torch.from_numpy(t) for name, t in result.state.items()})
-    end = _outputs(module, x)
+    x, y = member.batch(dataset, examples)
+    start = _outputs(member.objective, x[: len(y)])
+    end = _outputs(trained_member(run, network, dataset, result.state).objective, x[: len(y)])
     names = [name for name in start if name in end]
     kept = names
     if len(names) > MOST_LAYERS:
@@ -55,7 +55,7 @@ def _activations(role: str, name: str, layers: int, start: tuple[str, Tensor], e
 
 
 @torch.no_grad()
-def _outputs(module: nn.Module, x: Tensor) -> dict[str, tuple[str, Tensor]]:
+def _outputs(objective: Objective, x: Tensor) -> dict[str, tuple[str, Tensor]]:
     """(kind, outputs) of the first call of each layer without sublayers, in the order of the data's way."""
     found: dict[str, tuple[str, Tensor]] = {}
 
@@ -67,7 +67,7 @@ def _outputs(module: nn.Module, x: Tensor) -> dict[str, tuple[str, Tensor]]:
 
         return hook
 
-    module.train()
+    module = in_training(objective).network
     with contextlib.ExitStack() as after, torch.random.fork_rng(devices=[]):
         for name, layer in leaves(module):
             if not isinstance(layer, SILENT):

@@ -137,7 +137,7 @@ def compare(
         activations=_activations(trainer, fresh, results, best),
         cut=left_out,
         costs=measured_costs(trainer, candidates, [of[0] for of in fresh]),
-        robust=robustness(trainer, candidates, fresh, results, constant),
+        robust=robustness(trainer, candidates, fresh, results),
     )
 
 

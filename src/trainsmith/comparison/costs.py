@@ -98,6 +98,5 @@ def measured_costs(trainer: Trainings, candidates: Sequence[Candidate], runs: Se
 
 def _cost(trainer: Trainings, candidate: Candidate, run: Run) -> Cost:
     member = make_member(run, trainer.network, trainer.dataset)
-    batch = torch.from_numpy(member.train[: trainer.training.batch_size])
-    seconds, held = cost_alone(member, trainer.dataset.x[batch], trainer.dataset.y[batch])
+    seconds, held = cost_alone(member, *member.batch(trainer.dataset, trainer.training.batch_size))
     return Cost(candidate.family or "", candidate.name, gradients(candidate.recipe), seconds, held / 2**20)

@@ -12,9 +12,10 @@ from trainsmith.comparison.statistics import paired_difference, t_interval
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
-from trainsmith.population import Result, make_member
+from trainsmith.population import Result, trained_member
 from trainsmith.population.luck import generator, key
 from trainsmith.population.objective import Predicting
+from trainsmith.population.task import RULES
 from trainsmith.regularization import pgd
 from trainsmith.regularization.adversarial_training import InRange
 
@@ -28,15 +29,15 @@ def robustness(
     candidates: Sequence[Candidate],
     fresh: Sequence[Sequence[Run]],
     results: Sequence[Sequence[Result]],
-    constant: float,
 ) -> tuple[Robustness, ...]:
     """Of every candidate, the baseline first, if one of them is trained against an adversary; else nothing.
 
-    constant: what a diverged run counts, clean and attacked: the best constant prediction, which no attack moves.
+    A diverged run counts, clean and attacked, as the most common class: a constant prediction, which no attack moves.
     """
     if not any(against_adversary(c) for c in candidates) or not trainer.dataset.classifies:
         return ()
     eps = find("pgd-training").defaults["eps"]
+    constant = RULES["classification"].constant(trainer.dataset.y)  # an accuracy, whatever the study is judged by
     found = []
     for runs, outcomes in zip(fresh, results, strict=True):
         pairs = [
@@ -70,10 +71,7 @@ def under_attack(run: Run, result: Result, network: str | Factory, dataset: Data
     seed: STEPS steps of 2.5 eps / STEPS, eps as a share of the range of the run's training inputs (of each column of a
     table). An example counts if it is right clean and at the attack's last point.
     """
-    member = make_member(run, network, dataset)
-    member.objective.network.load_state_dict(
-        {name: torch.from_numpy(np.array(t)) for name, t in (result.state or {}).items()}
-    )
+    member = trained_member(run, network, dataset, result.state or {})
     module = Predicting(member.objective.network, frozenset()).eval()
     chosen = generator(run.seed, "attacked").permutation(member.validation)[:EXAMPLES]
     x, y = dataset.x[chosen], dataset.y[chosen]

@@ -17,7 +17,8 @@ from trainsmith.comparison.plan import Candidate
 from trainsmith.comparison.statistics import mcnemar_p, t_interval
 from trainsmith.comparison.study import TestScore
 from trainsmith.comparison.trainings import Trainings
-from trainsmith.population import Result, make_member, rules_of
+from trainsmith.population import Result, rules_of, trained_member
+from trainsmith.population.objective import predictions
 
 Right = dict[int, np.ndarray]
 """By seed, which test examples the trained network has right (bool)."""
@@ -91,10 +92,7 @@ def mcnemar(seed: int, winner: Right, baseline: Right) -> McNemar:
 
 @torch.no_grad()
 def _on_test(trainer: Trainings, run: Run, result: Result, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    """Score and outputs of a run's network, built as an ordinary module and given the trained weights."""
-    member = make_member(run, trainer.network, trainer.dataset)
-    module = member.objective.network
-    state = result.state or {}
-    module.load_state_dict({name: torch.from_numpy(t) for name, t in state.items()})
-    outputs = module.eval()(x)
+    """Score and outputs of a run's network, an ordinary module."""
+    member = trained_member(run, trainer.network, trainer.dataset, result.state or {})
+    outputs = predictions(member.objective.network.eval()(x))
     return member.rules.score(outputs, member.targets(y))[1], outputs

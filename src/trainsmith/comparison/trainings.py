@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-import torch
-
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import Dataset, split
 from trainsmith.network import Factory
@@ -104,8 +102,7 @@ class Trainings:
         members = [first, *itertools.islice(seeded, 2 * members_at_once(parameters) - 1)]
         x, y = self.dataset.inputs, self.dataset.y
         members = [m for m in members if bucket_key(m, x, y) == bucket_key(first, x, y)]
-        batch = torch.from_numpy(first.order(self.training.batch_size, 1)[0])
-        examples = x[batch], y[batch[: first.targeted(self.training.batch_size)]]
+        examples = first.batch(self.dataset, self.training.batch_size)
         processes = self.processes or processes_available()
         steps = math.ceil(runs * self.training.steps / (len(members) * processes))
         refused = None

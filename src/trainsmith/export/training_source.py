@@ -1,5 +1,6 @@
 """The training's part of an export: a script that trains as a run did, and the techniques that torch lacks."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Iterator, Mapping
@@ -233,10 +234,9 @@ def _class_of(technique: Technique) -> Any:
 
 def output_of(network: nn.Module, x: torch.Tensor) -> str:
     """What takes the predictions out of what the network returns for inputs x."""
-    was_training = network.training
+    trial = copy.deepcopy(network).eval()  # whose own modes, what its owner froze among them, stay what they are
     with torch.no_grad():
-        output = network.eval()(x)
-    network.train(was_training)
+        output = trial(x)
     if hasattr(output, "logits"):
         return ".logits"
     return "[0]" if isinstance(output, (tuple, list)) else ""

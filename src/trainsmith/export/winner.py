@@ -2,19 +2,18 @@
 
 import ast
 import math
-import statistics
 import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainsmith.catalogue import Run
 from trainsmith.comparison import Study
+from trainsmith.comparison.tested import median_seed
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.export.check import Replay, replay
@@ -25,7 +24,8 @@ from trainsmith.export.scores import metric_of
 from trainsmith.export.template import filled
 from trainsmith.export.training_source import OWN, Script, output_of
 from trainsmith.network import Factory
-from trainsmith.population import FIRST_LOSSES, Member, Training, make_member
+from trainsmith.population import FIRST_LOSSES, Member, Training, make_member, trained_member
+from trainsmith.population.objective import predictions
 from trainsmith.regularization import ActivityPenalty
 
 INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
@@ -115,18 +115,15 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     finished = {seed: s for seed, s in zip(study.plan["seeds"], best.scores, strict=True) if seed in study.states}
     if not finished:
         raise InvalidInput("no run of the winning recipe finished: there are no weights to export.")
-    middle = statistics.median_low(finished.values())
-    seed = next(seed for seed, s in finished.items() if s == middle)
+    seed = median_seed(finished)
     run = Run(best.trial, seed)
     export = make_export(run, network, dataset, training)
     factory = recorder(network)
-    member = make_member(run, factory, dataset)
-    trained = member.objective.network
-    trained.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in study.states[seed].items()})
-    plain = factory.source(trained, dataset.x[:2], dataset, costs=False).network
+    member = trained_member(run, factory, dataset, study.states[seed])
+    plain = factory.source(member.objective.network, dataset.x[:2], dataset, costs=False).network
     x, y = dataset.test.open()
     with torch.no_grad():
-        score = member.rules.score(_predicted(plain.eval(), x), member.targets(y))[1]
+        score = member.rules.score(predictions(plain.eval()(x)), member.targets(y))[1]
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in export.files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -169,12 +166,6 @@ def _requirements(sources: list[str]) -> list[str]:
 def _costs(member: Member) -> bool:
     """Whether the network has layers whose activations cost."""
     return any(isinstance(m, ActivityPenalty) for m in member.objective.network.modules())
-
-
-def _predicted(network: nn.Module, x: Tensor) -> Tensor:
-    from trainsmith.population.objective import predictions
-
-    return predictions(network(x))
 
 
 def _quoted(text: str) -> str:

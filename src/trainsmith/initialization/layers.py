@@ -48,15 +48,16 @@ class NetworkInitialization:
 
 
 def outputs_of(network: nn.Module, x: Tensor) -> Any:
-    """What the network gives in evaluation mode and without gradients; its mode stays what it was.
+    """What the network gives in evaluation mode and without gradients; the mode of each module stays what it was.
 
     Of an object with `logits` these, of a tuple the first.
     """
-    was_training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     try:
         with torch.no_grad():
             output = network.eval()(x)
     finally:
-        network.train(was_training)
+        for module, mode in modes:  # not network.train(): what its owner froze stays frozen
+            module.training = mode
     output = getattr(output, "logits", output)
     return output[0] if isinstance(output, (tuple, list)) else output

@@ -5,7 +5,7 @@ from trainsmith.population.calibrate import Packing, choose, cost_alone, seconds
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
-from trainsmith.population.member import Learner, Member, make_member
+from trainsmith.population.member import Learner, Member, make_member, trained_member
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
@@ -42,5 +42,6 @@ __all__ = [
     "run_jobs",
     "seconds_alone",
     "train",
+    "trained_member",
     "work",
 ]

@@ -115,6 +115,11 @@ class Member(Learner):
         """How many of a step's examples have targets."""
         return batch_size * max(1, len(self.samples))
 
+    def batch(self, dataset: Dataset, size: int) -> tuple[Tensor, Tensor]:
+        """(inputs, targets as the data have them) of the first step of a training in steps of so many examples."""
+        chosen = torch.from_numpy(self.order(size, 1)[0])
+        return dataset.inputs[chosen], dataset.y[chosen[: self.targeted(size)]]
+
     def targets(self, y: Tensor) -> Tensor:
         """Class indices and labels as they are, numbers standardized."""
         return (y - self.centre) / self.scale if isinstance(self.rules, Regression) else y
@@ -158,6 +163,13 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         raise InvalidInput("a teacher and an average of the weights cannot act together: each would be what is scored.")
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, train)
+    return member
+
+
+def trained_member(run: Run, network: str | Factory, dataset: Dataset, state: Mapping[str, np.ndarray]) -> Member:
+    """The run's member with the weights that its training came to: `state`, the tensors of its network by name."""
+    member = make_member(run, network, dataset)
+    member.objective.network.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in state.items()})
     return member
 
 
