@@ -6,7 +6,14 @@ from trainsmith.initialization.fan import fan_in_and_out
 from trainsmith.initialization.from_data import LSUV, ClassPrior
 from trainsmith.initialization.gaussian import he, he_fan_out, normal, xavier
 from trainsmith.initialization.glorot import glorot_normal, glorot_uniform
-from trainsmith.initialization.layers import WEIGHT_LAYERS, Draw, NetworkInitialization, outputs_of, weight_layers
+from trainsmith.initialization.layers import (
+    WEIGHT_LAYERS,
+    Draw,
+    NetworkInitialization,
+    outputs_of,
+    replace,
+    weight_layers,
+)
 from trainsmith.initialization.orthogonal import orthogonal
 from trainsmith.initialization.residual import Fixup, ReZero, ZeroResidual, residual_branches
 from trainsmith.initialization.truncated import truncated_normal
@@ -33,6 +40,7 @@ __all__ = [
     "normal",
     "orthogonal",
     "outputs_of",
+    "replace",
     "residual_branches",
     "torch_default",
     "truncated_normal",

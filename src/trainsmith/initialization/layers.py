@@ -61,3 +61,9 @@ def outputs_of(network: nn.Module, x: Tensor) -> Any:
             module.training = mode
     output = getattr(output, "logits", output)
     return output[0] if isinstance(output, (tuple, list)) else output
+
+
+def replace(network: nn.Module, module: nn.Module, new: nn.Module) -> None:
+    """Put `new` in the place of `module`, wherever the network holds it."""
+    for name in [n for n, m in network.named_modules(remove_duplicate=False) if m is module]:
+        network.set_submodule(name, new)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization.layers import WEIGHT_LAYERS, NetworkInitialization, outputs_of, weight_layers
+from trainsmith.initialization.layers import WEIGHT_LAYERS, NetworkInitialization, outputs_of, replace, weight_layers
 from trainsmith.initialization.plain import Scale, Shift
 
 
@@ -119,12 +119,6 @@ def _found(network: nn.Module, x: Tensor, name: str) -> list[Branch]:
     return branches
 
 
-def _put(network: nn.Module, module: nn.Module, *around: nn.Module) -> None:
-    """Put a sequence in the place of `module`, wherever the network holds it."""
-    for name in [n for n, m in network.named_modules(remove_duplicate=False) if m is module]:
-        network.set_submodule(name, nn.Sequential(*around))
-
-
 @technique("initialization", "network", name="zero-residual", aliases=("zero-init-residual", "zero-gamma"))
 class ZeroResidual(NetworkInitialization):
     """Zero residual: the last layer of every residual branch starts at 0, so that each block is its shortcut.
@@ -178,7 +172,7 @@ class ReZero(NetworkInitialization):
     def finish(self, network: nn.Module, x: Tensor, targets: Tensor | None = None) -> None:
         """Put the factors behind the ends of the branches."""
         for branch in _found(network, x, "rezero"):
-            _put(network, branch.end, branch.end, Scale(0.0))
+            replace(network, branch.end, nn.Sequential(branch.end, Scale(0.0)))
 
 
 @technique("initialization", "network", name="fixup")
@@ -220,5 +214,5 @@ class Fixup(NetworkInitialization):
             for module in (*branch.layers, *branch.activations):
                 behind = (Scale(1.0),) if module is branch.layers[-1] else ()
                 if module not in shifted:
-                    _put(network, module, Shift(), module, *behind)
+                    replace(network, module, nn.Sequential(Shift(), module, *behind))
                     shifted.add(module)

@@ -29,7 +29,7 @@ class StochasticPool2d(nn.Module):
     2.5
     """
 
-    activations = ("relu", "sigmoid", "hard-sigmoid", "softplus", "identity", "leaky-relu")
+    activations = ("relu", "sigmoid", "hard-sigmoid", "softplus")
 
     def __init__(self, kernel: int = 2, stride: int | None = None) -> None:
         super().__init__()
