@@ -130,3 +130,16 @@ def test_checks_on_the_way_look_at_some_validation_examples_the_last_and_early_s
     work(Job("mlp", training, (stopping,)), data)
     member = make_member(stopping, "mlp", data)
     assert [len(c[0]) for c in seen] == [len(member.validation), len(member.watch)] * 3
+
+
+def test_each_network_of_an_ensemble_takes_statistics_from_what_it_is_trained_on():
+    """Also where there are fewer than a batch for statistics has, and no multiple of the networks."""
+    recipe = Recipe(normalization="batch", regularization=("bagging", "weight-ema"))
+    member = make_member(Run(Trial(recipe), 3), "mlp", blobs(86))
+    chosen = course.statistics_on(member)
+    n = len(member.train)
+    assert chosen.shape == (1, 4 * n)
+    for k, (_, sample) in enumerate(member.samples):
+        assert sorted(chosen[0, k * n : (k + 1) * n]) == sorted(sample)
+    record = work(Job("mlp", Training(steps=4, batch_size=8, checks=2), (Run(Trial(recipe), 3),)), blobs(86))
+    assert record.results[0].status == "finished"

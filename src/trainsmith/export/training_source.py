@@ -71,8 +71,10 @@ class Script:
         }
         if one["mixing"]:
             self._imported(mixed_loss)
-        restated = statistics_on(member).shape if member.restated else None
-        if restated:
+        restated = None
+        if member.restated:
+            batches, n = statistics_on(member).shape
+            restated = batches, n // member.networks
             self._imported(recompute_statistics)
         losses = [self._object(t, "loss_of") for t in self._techniques("loss")]
         standard = [v.tolist() if isinstance(v, torch.Tensor) else v for v in (member.centre, member.scale)]

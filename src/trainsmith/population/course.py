@@ -211,10 +211,17 @@ def _checked_on(member: Member, final: bool) -> np.ndarray:
 
 
 def statistics_on(member: Member) -> np.ndarray:
-    """The training examples, (batches, n), that an average of the weights takes its running statistics from."""
+    """The training examples, (batches, n), that an average of the weights takes its running statistics from.
+
+    Each network of an ensemble has its own, of those that it is trained on, side by side.
+    """
     most, each = STATISTICS_ON
-    batches, n = max(1, min(most, len(member.train) // each)), min(each, len(member.train))
-    return generator(member.seed, "statistics").permutation(member.train)[: batches * n].reshape(batches, n)
+    parts = []
+    for words, pool in member.samples or (((), member.train),):
+        batches, n = max(1, min(most, len(pool) // each)), min(each, len(pool))
+        order = generator(member.seed, *words, "statistics").permutation(pool)
+        parts.append(order[: batches * n].reshape(batches, n))
+    return np.hstack(parts)
 
 
 def _watch(trainer: Trainer, x: Tensor, y: Tensor) -> list[float]:
