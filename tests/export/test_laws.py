@@ -79,7 +79,9 @@ def test_every_schedule_is_exported(schedule):
     assert export.replay.deviation < 1e-5
 
 
-@pytest.mark.parametrize("recipe", [("weight-ema",), ("swa", "bagging"), ("polyak-averaging", "early-stopping"), ()], ids=str)
+@pytest.mark.parametrize(
+    "recipe", [("weight-ema",), ("swa", "bagging"), ("polyak-averaging", "early-stopping"), ()], ids=str
+)
 def test_the_script_ends_with_the_averages_and_statistics_of_the_study(recipe):
     """Without an average, those of a rule that averages."""
     run = Run(Trial(Recipe("he", "batch", "relu", "adam" if recipe else "schedule-free-adamw", recipe)), 5)

@@ -40,3 +40,10 @@ def symmetric_beta(alpha: Float[Tensor, ""], x: Float[Tensor, "..."]) -> Float[T
     apart = first.log() - second.log()
     shifted = torch.where(alpha > 0, apart / alpha, torch.where(apart < 0, -torch.inf, torch.inf))
     return torch.sigmoid(b.logit(eps=1e-12 if x.dtype == torch.float64 else 1e-7) + shifted)
+
+
+def pairing(alpha: Float[Tensor, ""], x: Float[Tensor, "n ..."]) -> tuple[Tensor, Float[Tensor, ""]]:
+    """A random order of the examples, with which they are mixed, and their own share max(b, 1 - b), b ~ Beta(alpha)."""
+    order = partners(x)
+    b = symmetric_beta(alpha.to(x.dtype), x)
+    return order, torch.maximum(b, 1 - b)

@@ -3,10 +3,12 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
-from trainsmith.regularization.draws import one, partners, symmetric_beta
+from trainsmith.regularization.draws import one, pairing
+from trainsmith.regularization.mixing import mixed_loss
 from trainsmith.regularization.passes import Loss
 
 
@@ -30,7 +32,9 @@ class ManifoldMixup(nn.Module):
 
     Differs: 1. One share, one order and one layer for the batch, as in the authors' code. 2. Any layer with weights may
     be drawn, each as likely; the paper chooses a set by hand. 3. The larger share goes to the first example. 4. Layers
-    that see no rows of examples, such as embeddings of characters, mix nothing when drawn.
+    that see no rows of examples, such as embeddings of characters, or are not called as modules mix nothing when drawn,
+    neither examples nor losses. 5. A layer called more than once mixes at its first call; attention mixes all it is
+    given: queries, keys and values.
 
     Pitfall: training losses and accuracies are those of mixtures. It wants more steps than plain training.
 
@@ -56,18 +60,20 @@ class ManifoldMixup(nn.Module):
         layers = [m for m in network.modules() if any(p.ndim >= 2 for p in m.parameters(recurse=False))]
         kind = next((p.dtype for p in network.parameters()), torch.float32)
         like = x if x.is_floating_point() else torch.zeros_like(x, dtype=kind)
-        order = partners(like)
-        b = symmetric_beta(self.alpha.to(like.dtype), like)
-        share = torch.maximum(b, 1 - b)
+        order, share = pairing(self.alpha, like)
         drawn = (one(like) * len(layers)).floor()
+        reached: set[int] = set()
 
         def mixed(place: int) -> Any:
             def before(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-                h = given[0]
-                if not h.is_floating_point() or len(h) != len(x):
+                rows = [isinstance(h, Tensor) and h.is_floating_point() and len(h) == len(x) for h in given]
+                if place in reached or not any(rows):
                     return given
-                own = torch.where(drawn == place, share, 1).to(h.dtype)
-                return own * h + (1 - own) * h[order], *given[1:]
+                reached.add(place)
+                own = torch.where(drawn == place, share, 1)
+                return tuple(
+                    _mixed(h, own.to(h.dtype), order) if row else h for h, row in zip(given, rows, strict=True)
+                )
 
             return before
 
@@ -77,4 +83,9 @@ class ManifoldMixup(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return share * loss(outputs, y) + (1 - share) * loss(outputs, y[order])
+        hit = sum((drawn == place for place in reached), torch.zeros_like(drawn))
+        return mixed_loss(loss, outputs, y, y[order], torch.where(hit > 0, share, 1))
+
+
+def _mixed(h: Tensor, share: Float[Tensor, ""], order: Tensor) -> Tensor:
+    return share * h + (1 - share) * h[order]

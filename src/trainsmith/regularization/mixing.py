@@ -5,14 +5,15 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, technique
-from trainsmith.regularization.draws import one, partners, symmetric_beta
+from trainsmith.regularization.draws import one, pairing, partners, symmetric_beta
+from trainsmith.regularization.passes import Loss
 
 Mixed = tuple[Float[Tensor, "n *axes"], Shaped[Tensor, " n"], Float[Tensor, ""]]
 """Mixed examples, the targets of what was mixed in, and the share of the first: see `mixed_loss`."""
 
 
 def mixed_loss(
-    loss: nn.Module, outputs: Tensor, y: Shaped[Tensor, " n"], other: Shaped[Tensor, " n"], share: Float[Tensor, ""]
+    loss: Loss, outputs: Tensor, y: Shaped[Tensor, "n ..."], other: Shaped[Tensor, "n ..."], share: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:
     """share * loss(outputs, y) + (1 - share) * loss(outputs, other)."""
     return share * loss(outputs, y) + (1 - share) * loss(outputs, other)
@@ -57,9 +58,7 @@ class Mixup(nn.Module):
 
     def forward(self, x: Float[Tensor, "n *axes"], y: Shaped[Tensor, " n"]) -> Mixed:
         """Mixed examples with the targets and the share that belong to them."""
-        order = partners(x)
-        b = symmetric_beta(self.alpha.to(x.dtype), x)
-        share = torch.maximum(b, 1 - b)
+        order, share = pairing(self.alpha, x)
         return share * x + (1 - share) * x[order], y[order], share
 
 
