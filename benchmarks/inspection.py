@@ -6,19 +6,20 @@ Trainings of equal networks take their steps in turn, in random order, so that t
 block is 64 steps of each, which holds one step that watch looks at closely; its ratio is the time of one training over
 that of the plain one. Reported: median and quartiles of the blocks. hooks: mean, spread, share near 0 and histogram of
 every layer, as tutorials write them. tensorboard: a histogram of every parameter and its gradient with torch's
-SummaryWriter, at every step (left out where tensorboard is not installed). memory: this process's, after some steps and
-after many more.
+SummaryWriter, at every step (left out where tensorboard is not installed). memory: bytes that Python and numpy hold,
+and those of every tensor there is, after some watched steps and after many more, over those before the first.
 """
 
 import argparse
 import contextlib
+import gc
 import importlib.util
 import json
 import random
-import resource
 import statistics
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from torch import Tensor, nn
 
 import trainsmith
 from trainsmith.comparison.environment import describe_environment
+from trainsmith.inspection.watch import MOST_KEPT
 
 BLOCK = 64
+STEPS_HELD = (10, 128, 1000, 8000, 10_000)
 COCKPIT = (
     "not measured here: 1.04 to 1.25 at every 16th step in its economy setting, 1.5 to 2 at every step, as published "
     "by Schneider, Dangel & Hennig 2021, Cockpit: a practical debugging tool for the training of deep neural networks"
@@ -148,17 +151,27 @@ def ratios(make: Make, others: list[str], blocks: int) -> dict[str, object]:
 
 
 def memory() -> dict[str, object]:
-    """The largest memory of this process so far, after 500 watched steps and after 2,500, each measured."""
+    """What a watch of every step holds after so many steps, in kilobytes: more than before the first, at rest."""
+    tracemalloc.start()
     step, end = training(
         lambda: (nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10)), torch.randn(32, 20)), "watch every 1"
     )
-    megabytes = {}
-    for steps in (500, 2500):
-        for _ in range(steps - sum(map(int, megabytes))):
+    kilobytes, done, before = {}, 0, held()
+    for steps in STEPS_HELD:
+        for _ in range(steps - done):
             step()
-        megabytes[str(steps)] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+        done = steps
+        kilobytes[str(steps)] = round((held() - before) / 1024, 1)
     end()
-    return {"megabytes_after_steps": megabytes}
+    tracemalloc.stop()
+    return {"kilobytes_after_steps": kilobytes, "measured_steps_kept": MOST_KEPT}
+
+
+def held() -> int:
+    """Bytes that live: of Python's and numpy's objects, and of the storages of all tensors."""
+    gc.collect()
+    storages = [t.untyped_storage() for t in gc.get_objects() if issubclass(type(t), Tensor)]
+    return sum({s.data_ptr(): s.nbytes() for s in storages}.values()) + tracemalloc.get_traced_memory()[0]
 
 
 def main() -> None:
