@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import trainsmith
 from trainsmith.comparison.environment import describe_environment
-from trainsmith.inspection.watch import MOST_KEPT
+from trainsmith.inspection.log import MOST_KEPT
 
 BLOCK = 64
 STEPS_HELD = (10, 128, 1000, 8000, 10_000)

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 import trainsmith
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection import watch as watching
+from trainsmith.inspection import log
 from trainsmith.inspection.live import LiveLayer
 from trainsmith.inspection.measurement import Room, collect
 from trainsmith.inspection.sampling import sample
@@ -146,7 +146,7 @@ def test_no_hook_hangs_on_the_network_between_measured_steps_and_none_afterwards
 
 
 def test_memory_does_not_grow_and_the_whole_course_stays(forked, monkeypatch):
-    monkeypatch.setattr(watching, "MOST_KEPT", 6)
+    monkeypatch.setattr(log, "MOST_KEPT", 6)
     model = nn.Linear(20, 4)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     with trainsmith.watch(model, optimizer, every=1) as w:
@@ -336,7 +336,7 @@ def test_findings_are_told_while_it_trains_once(forked):
                 optimizer.state[model[2].weight]["exp_avg"][0, 0] = float("nan")
 
         train(model, optimizer, 9, watched=spoil)
-    assert all(c.category is FindingWarning for c in caught)
+    assert all(c.category is FindingWarning and c.filename == __file__ for c in caught)
     assert len(caught) == len(w.findings)
     assert said[3] == 0 < said[4]  # step 4 is measured: told there, not at the end
     told = [str(c.message) for c in caught]

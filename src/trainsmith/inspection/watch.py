@@ -1,7 +1,6 @@
 """Measuring a network while its owner trains it: hooks on the measured steps, nothing but a count on the others."""
 
 import contextlib
-import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
@@ -12,20 +11,11 @@ from torch import Tensor, nn
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
-from trainsmith.inspection.measurement import Measurement, Room, collect, findings_of
+from trainsmith.inspection.log import Log
+from trainsmith.inspection.measurement import Measurement, Room, collect
 from trainsmith.inspection.moved import Moved, WatchedParameter
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
 from trainsmith.inspection.sampling import sample
-
-MOST_KEPT = 128
-"""So many measured steps are kept; when there are more, every second one is, from the first on."""
-CLOSELY_EVERY = 64
-"""Histograms, effective rank, equal units and batch normalization's averages are looked at in the first two measured
-steps, and then again as soon as so many steps have passed."""
-AT_ONCE = ("not finite", "optimizer's state not finite")
-"""Findings told the first time. Any other must be there at two measured steps in a row: one batch may be odd."""
-CLOSELY = ("symmetric units",)
-"""Findings that take a close look, and two of these in a row."""
 
 
 class FindingWarning(UserWarning):
@@ -53,12 +43,9 @@ class Watch:
             )
         self.model, self.optimizer, self.every, self.warn = model, optimizer, every, warn
         self.steps = 0
-        self.measurements: list[Measurement] = []
-        self.findings: tuple[Finding, ...] = ()
+        self.log = Log()
         self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
-        self._stride, self._count = 1, 0
-        self._before: dict[tuple[str, str], int] = {}  # since which step each finding has been seen
-        self._closely, self._last_close = True, 0
+        self._closely = True
         self._live: dict[str, LiveLayer] = {}
         self._called: list[LiveLayer] = []
         self._times: dict[str, int] = {}
@@ -93,6 +80,16 @@ class Watch:
         self.stop()
 
     @property
+    def measurements(self) -> list[Measurement]:
+        """The measured steps that are kept, the last of all among them."""
+        return self.log.measurements
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings so far, in the order in which they were told."""
+        return self.log.findings
+
+    @property
     def layers(self) -> tuple[WatchedLayer, ...]:
         """The layers at the last measured step."""
         return self.measurements[-1].layers if self.measurements else ()
@@ -112,7 +109,7 @@ class Watch:
     def _expect(self) -> None:
         """The next step is to be measured."""
         self._called, self._times, self._passes, self._input = [], {}, 0, None
-        self._closely = self._count < 2 or self.steps - self._last_close >= CLOSELY_EVERY
+        self._closely = self.log.closely(self.steps)
 
     def _known(self, name: str, layer: nn.Module, times: int = 1) -> LiveLayer:
         """What is remembered of the layer's call of this number within a pass."""
@@ -180,37 +177,13 @@ class Watch:
                 self._attach()
 
     def _collect(self) -> None:
-        if self._closely:
-            self._last_close = self.steps
         measured = collect(self.steps, self._called, self._input, self._moved, self._closely, self._room)
-        if (self._count - 1) % self._stride:
-            self.measurements.pop()  # it was there only as the last one
-        self.measurements.append(measured)
-        if len(self.measurements) > MOST_KEPT:
-            self.measurements, self._stride = [*self.measurements[:-1:2], measured], 2 * self._stride
-        self._count += 1
-        before = len(self.findings)
-        self._tell(measured)
+        new = self.log.add(measured, self._closely)
+        for f in new if self.warn else ():
+            # the line that called step()
+            warnings.warn(f"step {measured.step}: {f.words}", FindingWarning, stacklevel=5)
         for listener in self.listeners:
-            listener(measured, self.findings[before:])
-
-    def _tell(self, measured: Measurement) -> None:
-        found = findings_of(measured)
-        if not self._closely:
-            found = [f for f in found if f.short not in CLOSELY]
-        now = {key: self._before.get(key, measured.step) for key in ((f.short, f.layer) for f in found)}
-        if not self._closely:
-            now |= {key: step for key, step in self._before.items() if key[0] in CLOSELY}  # of the last close look
-        told = {(f.short, f.layer) for f in self.findings}
-        for f in found:
-            key = (f.short, f.layer)
-            if key not in told and (f.short in AT_ONCE or key in self._before):
-                self.findings += (dataclasses.replace(f, step=now[key]),)
-                if self.warn:
-                    warnings.warn(
-                        f"step {measured.step}: {f.words}", FindingWarning, stacklevel=6
-                    )  # the line that called step()
-        self._before = now
+            listener(measured, new)
 
 
 def _first(inputs: Any, named: Any) -> Tensor | None:
