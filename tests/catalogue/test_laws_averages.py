@@ -14,6 +14,7 @@ from make_runs import blobs
 from reference import averaging as paper
 from trainsmith.catalogue import Recipe, Run, Trial, find
 from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import Adam
 from trainsmith.population import Alone, Chunk, Training, make_member, train
 from trainsmith.population.course import statistics_on
 from trainsmith.regularization import SWA, PolyakAveraging, WeightEMA
@@ -187,3 +188,30 @@ def test_two_averages_and_an_average_of_one_that_averages_are_refused_or_left_ou
     assert free.skipped["swa"] == "ScheduleFreeSGD averages the weights itself"
     with pytest.raises(InvalidInput, match="two averages of the weights cannot act together"):
         trainsmith.Population(lambda: nn.Linear(2, 2), 2, regularizers=[SWA(), WeightEMA()])
+
+
+@each_average
+def test_a_second_fit_goes_on_together_as_alone_and_by_all_steps(technique):
+    """The length of the training, of which some averages need a share, is then that of both."""
+    x, y = blobs().x, blobs().y
+    own = settings(technique)[1]
+
+    def network():
+        return nn.Sequential(nn.Linear(x.shape[1], 4), nn.ReLU(), nn.Linear(4, 3)).double()
+
+    together = trainsmith.Population(network, lr=[0.01, 0.02], seeds=1, regularizers=[technique.make(**own)], threads=1)
+    for _ in range(2):
+        together.fit(x.double(), y, steps=STEPS, batch_size=None)
+    alone = network()
+    alone.load_state_dict(trainsmith.Population(network, 2, seeds=1).member(1).state_dict())
+    optimizer, average = Adam(alone.parameters(), lr=0.02), technique.make(**own)
+    average.attach(optimizer, STEPS)
+    for t in range(1, 2 * STEPS + 1):
+        average.steps = STEPS if t <= STEPS else 2 * STEPS
+        for group in optimizer.param_groups:
+            group["lr"] = 0.02 * (1.0 if average.pace is None else average.pace(t, average.steps, 1.0, **own))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(alone(x.double()), y).backward()
+        optimizer.step()
+    with average.evaluating():
+        torch.testing.assert_close(together.outputs(x.double())[1], alone(x.double()).detach(), rtol=1e-6, atol=1e-8)

@@ -37,6 +37,8 @@ class Alone:
         if number == 1 and member.average is not None:
             self.average = type(member.average)(**member.average.numbers)
             self.average.attach(self.optimizer, member.length)
+        if self.average is not None:
+            self.average.steps = member.length  # which a second call of fit changes
         self.refreshed = {}
         with self._luck(number, x[0], y[0]):
             loss = self.module(x[0], y[0])

@@ -88,6 +88,7 @@ class Population:
     ) -> None:
         self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters, regularizers)
         self.seeds = list(self._recruits.seeds)
+        self._takes_unlabelled = any(map(self._unlabelled, range(len(self.seeds))))
         self.device = torch.device(device)
         self.threads = threads
         self.steps = 0
@@ -152,7 +153,7 @@ class Population:
         witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
         rates = self._rates(schedule, first, steps)
-        early = [[rates(s + 1, [k]) for s in range(min(steps, REPLAYED_STEPS))] for k in range(len(self))]
+        early = {k: [rates(s + 1, [k]) for s in range(min(steps, REPLAYED_STEPS))] for k in witnesses}
         losses, ended = crew.train(x, y, orders, n, first, rates, steps, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
         seconds = time.perf_counter() - started
@@ -176,10 +177,10 @@ class Population:
         if isinstance(schedule, str):
             named = Schedule(schedule, steps)
             plateau = named.plateau() if named.watches else None
-            return Rates(named, steps, self._learners, plateau, looks if named.watches else ())
+            return Rates(named, steps, self._learners, plateau, looks if named.watches else (), first)
         if isinstance(schedule, Plateau):
-            return Rates(lambda step: 1.0, steps, self._learners, schedule, looks)
-        return Rates(lambda step: schedule(first + step) if schedule else 1.0, steps, self._learners)
+            return Rates(lambda step: 1.0, steps, self._learners, schedule, looks, first)
+        return Rates(lambda step: schedule(first + step) if schedule else 1.0, steps, self._learners, first=first)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""
@@ -211,11 +212,7 @@ class Population:
             if not isinstance(t, Tensor):
                 raise InvalidInput(f"{name} must be a tensor; got {type(t).__name__}: try torch.as_tensor({name}).")
         count = x.shape[:2] if each else x.shape[:1]
-        if (
-            any(map(self._unlabelled, range(len(self))))
-            and y.shape[: len(count) - 1] == count[:-1]
-            and y.shape[len(count) - 1] < count[-1]
-        ):
+        if self._takes_unlabelled and y.shape[: len(count) - 1] == count[:-1] and y.shape[len(count) - 1] < count[-1]:
             count = y.shape[: len(count)]
         if y.shape[: len(count)] != count or (each and len(x) != len(self)):
             wanted = f"({len(self)}, n, ...)" if each else "(n, ...)"

@@ -30,6 +30,7 @@ class Averaging:
         self.taken = 0
         self.averages: list[Tensor] = []
         self.trained: list[Tensor] = []
+        self.steps: int | None = None
         self.network: nn.Module | None = None
 
     def attach(
@@ -42,18 +43,18 @@ class Averaging:
         """
         if steps is None and self.needs_length:
             raise InvalidInput(f"{type(self).__name__} has to know the length of the training; say steps=.")
-        self.network = network
+        self.steps, self.network = steps, network
         self.parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        optimizer.register_step_post_hook(lambda *_: self._take_in(steps))
+        optimizer.register_step_post_hook(lambda *_: self._take_in())
 
     @torch.no_grad()
-    def _take_in(self, steps: int | None) -> None:
+    def _take_in(self) -> None:
         self.taken += 1
         weights = [p.detach() for p in self.parameters]
         if self.taken == 1:
             self.averages = [w.clone() for w in weights]
             return
-        torch._foreach_lerp_(self.averages, weights, float(self.share(self.taken, steps, **self.numbers)))
+        torch._foreach_lerp_(self.averages, weights, float(self.share(self.taken, self.steps, **self.numbers)))
 
     def _buffers(self) -> list[Tensor]:
         return list(self.network.buffers()) if self.network is not None else []
