@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from each_technique import each
+from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
@@ -124,8 +125,12 @@ def test_without_networks_or_beside_another_it_is_refused(technique):
 def test_a_pass_of_several_networks_and_an_average_of_snapshots_are_refused():
     with pytest.raises(InvalidInput, match="it would take several networks for one; choose one"):
         member("bagging", beside=("sam",))
-    with pytest.raises(InvalidInput, match="snapshots and an average of the weights cannot act together"):
+    with pytest.raises(InvalidInput, match="snapshots and an average of the weights cannot act together: each would"):
         member("snapshot-ensemble", beside=("weight-ema",))
+    with pytest.raises(InvalidInput, match="snapshots and an optimizer that averages the weights cannot act together"):
+        make_member(
+            Run(Trial(Recipe(optimizer="schedule-free-sgd", regularization=("snapshot-ensemble",))), 0), "mlp", blobs()
+        )
 
 
 def test_a_snapshot_is_taken_at_the_end_of_each_cycle_but_the_last():

@@ -17,9 +17,11 @@ from trainsmith.regularization import (
     InputNoise,
     LabelSmoothing,
     MaxNorm,
+    MeanTeacher,
     Mixup,
     SoftThreshold,
     WeightDecay,
+    WeightEMA,
 )
 
 X = torch.randn(96, 6, generator=torch.Generator().manual_seed(1))
@@ -124,6 +126,8 @@ def test_a_mixing_acts_in_training():
         ([LabelSmoothing(0.1)], "sgd", "give it as loss="),
         ([EarlyStopping()], "sgd", "it says when to stop"),
         ([Mixup(0.2), Mixup(0.3)], "sgd", "two mixings cannot act together"),
+        ([MeanTeacher(), WeightEMA()], "sgd", "a teacher and an average of the weights cannot act together"),
+        ([MeanTeacher()], "schedule-free-sgd", "a teacher and an optimizer that averages the weights cannot act"),
         (["l2"], "sgd", "made by classes of trainsmith.regularization .* got str"),
         ([SoftThreshold(0.1)], "schedule-free-sgd", "soft-threshold cannot be used: ScheduleFreeSGD evaluates"),
     ],

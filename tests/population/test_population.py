@@ -10,7 +10,7 @@ from torch import nn
 import trainsmith
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import SCHEDULES, Adam
-from trainsmith.population import calibrate, luck
+from trainsmith.population import Alone, calibrate, luck
 from trainsmith.population.calibrate import Packing
 from trainsmith.population.program import WAYS, Program
 
@@ -306,3 +306,32 @@ def test_a_schedule_by_name_is_the_same_as_its_factors():
     ]
     assert torch.equal(fits[0], fits[1])
     assert not torch.equal(fits[0], fits[2])
+
+
+class Tied(nn.Module):
+    """One weight under two names, and a buffer that is not stored."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False), nn.Linear(4, 3)
+        self.two.weight = self.one.weight
+        self.register_buffer("two_pi", torch.tensor(6.28), persistent=False)
+
+    def forward(self, x):
+        return self.head(self.two((self.two_pi * self.one(x)).tanh()))
+
+
+@pytest.mark.parametrize("regularizers", [[], [trainsmith.regularization.MeanTeacher(decay=0.9)]], ids=["", "teacher"])
+def test_a_network_with_tied_weights_comes_out_as_it_is_scored(regularizers):
+    x, y = torch.randn(40, 4), torch.arange(40) % 3
+    population = trainsmith.Population(Tied, 2, lr=0.05, regularizers=regularizers, threads=1)
+    population.fit(x, y, steps=12, batch_size=8)
+    torch.testing.assert_close(population.member(1).eval()(x), population.outputs(x)[1])
+    learner = population._learner(1, y)
+    alone, course = Alone(learner), torch.arange(8 * 6).view(6, 8) % 40
+    for step, chosen in enumerate(course, 1):
+        unlabelled = x[chosen] if regularizers else x[:0]
+        alone.step(step, 1.0, torch.cat([x[chosen], unlabelled])[None], y[None, chosen])
+    network = Tied()
+    network.load_state_dict(alone.state(0))
+    torch.testing.assert_close(network.eval()(x), alone.outputs(x[None])[0])

@@ -11,6 +11,7 @@ from trainsmith.optimizer import recompute_statistics
 from trainsmith.population.luck import Luck, Silence, counting, noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
+from trainsmith.population.program import first_names
 from trainsmith.population.update import Rate
 from trainsmith.regularization import Averaging, SnapshotEnsemble
 
@@ -104,8 +105,9 @@ class Alone:
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the network's state_dict."""
         with self._evaluating():
-            found = {**self.module.network.state_dict(), **self._scored()}
-            return {name: t.detach().clone() for name, t in found.items()}
+            scored, first = self._scored(), first_names(self.module.network)
+            found = self.module.network.state_dict()
+            return {name: scored.get(first.get(name, name), t).detach().clone() for name, t in found.items()}
 
     def _scored(self) -> dict[str, Tensor]:
         """What to score and export in place of some of the network's tensors: a teacher's."""

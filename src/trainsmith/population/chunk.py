@@ -158,8 +158,8 @@ class Chunk:
         row = self._rows[k]
         names = self.program.parameter_names + self.program.buffer_names
         weights, buffers = self._evaluated()
-        tensors = zip(names, [*weights, *buffers], strict=True)
-        return {n.removeprefix("network."): t[row].clone().contiguous() for n, t in tensors if n.startswith("network.")}
+        tensors = dict(zip(names, [*weights, *buffers], strict=True))
+        return {n: tensors[f"network.{first}"][row].clone().contiguous() for n, first in self.program.stored.items()}
 
     @property
     def bytes(self) -> int:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -70,6 +70,20 @@ class Learner:
         """Whether running statistics have to be taken anew, because other weights are evaluated than are trained."""
         averaged = self.average is not None or self.rule.evaluated is not None
         return averaged and any(hasattr(m, "running_mean") for m in self.objective.network.modules())
+
+    def checked(self) -> Self:
+        """The same. Raises InvalidInput where several of its parts would each be what is scored and exported."""
+        scored = {
+            "a teacher": self.objective.scores_others,
+            "snapshots": isinstance(self.objective.network, SnapshotEnsemble),
+            "an average of the weights": self.average is not None,
+            "an optimizer that averages the weights": self.rule.evaluated is not None,
+        }
+        if len(found := [name for name, there in scored.items() if there]) > 1:
+            raise InvalidInput(
+                f"{' and '.join(found)} cannot act together: each would be what is scored; choose one of them."
+            )
+        return self
 
     def also_equal(self) -> tuple[object, ...]:
         """What members of one bucket must have in common besides structure and rule."""
@@ -158,12 +172,9 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
             member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
     member.average = _average(run, clashes)
     member.pace = _pace(member)
-    averaged = member.average is not None or isinstance(network, SnapshotEnsemble)
-    if averaged and member.objective.scores_others:
-        raise InvalidInput("a teacher and an average of the weights cannot act together: each would be what is scored.")
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, train)
-    return member
+    return member.checked()
 
 
 def trained_member(run: Run, network: str | Factory, dataset: Dataset, state: Mapping[str, np.ndarray]) -> Member:
@@ -236,12 +247,8 @@ def _average(run: Run, clashes: Mapping[str, str]) -> Averaging | None:
 
 def _pace(member: Learner) -> Pace | None:
     """The pace of its average or ensemble."""
-    own = pace_of(member.average)
-    if not isinstance(member.objective.network, SnapshotEnsemble):
-        return own
-    if member.average is not None:
-        raise InvalidInput("snapshots and an average of the weights cannot act together; choose one of them.")
-    return SnapshotEnsemble.pace
+    snapshots = isinstance(member.objective.network, SnapshotEnsemble)
+    return SnapshotEnsemble.pace if snapshots else pace_of(member.average)
 
 
 def pace_of(average: Averaging | None) -> Pace | None:

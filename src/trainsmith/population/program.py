@@ -46,6 +46,7 @@ class Program:
         self.way = way
         self.base = in_training(copy.deepcopy(base))
         self.evaluated = copy.deepcopy(base).eval()
+        self.stored = first_names(base.network)
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
         self._sound = False
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
@@ -252,6 +253,14 @@ def stack(modules: Sequence[nn.Module]) -> tuple[Tensors, Tensors]:
     trained, fixed = zip(*(trained_and_fixed(m) for m in modules), strict=True)
     parameters, buffers = (zip(*(tensors.values() for tensors in kind), strict=True) for kind in (trained, fixed))
     return [torch.stack(p) for p in parameters], [torch.stack(b) for b in buffers]
+
+
+def first_names(module: nn.Module) -> dict[str, str]:
+    """For each tensor of the module's state_dict, by name, the first name under which the module holds it."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    first = {id(t): name for name, t in reversed(named)}
+    held = module.state_dict(keep_vars=True)
+    return {name: first[id(t)] for name, t in held.items() if id(t) in first}
 
 
 def trained_and_fixed(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

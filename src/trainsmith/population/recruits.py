@@ -61,19 +61,22 @@ class Recruits:
     def learners(self, y: Tensor) -> list[Learner]:
         """One learner a member, on copies of the networks, with the loss that suits targets like y."""
         return [
-            self._learner(copy.deepcopy(network), seed, numbers, copy.deepcopy(own), y)
+            self.learner(copy.deepcopy(network), seed, numbers, own, y)
             for network, seed, numbers, own in zip(
                 self.networks, self.seeds, self.numbers, self.regularizers, strict=True
             )
         ]
 
-    def _learner(
+    def learner(
         self, network: nn.Module, seed: int, numbers: dict[str, float], regularizers: list[Any], y: Tensor
     ) -> Learner:
+        """The learner of this network, with copies of these regularizers."""
+        regularizers = copy.deepcopy(regularizers)
         rule, added = rule_with(self.rule, regularizers)
         objective = objective_with(network, _loss(self.loss, y), regularizers)
         average = average_among(self.rule, regularizers)
-        return Learner(seed, objective, rule, {**numbers, **added}, average=average, pace=pace_of(average))
+        numbers = {**numbers, **added}
+        return Learner(seed, objective, rule, numbers, average=average, pace=pace_of(average)).checked()
 
 
 def recruit(
@@ -120,11 +123,10 @@ def recruit(
             f"{technique.name} has no hyper-parameter {', '.join(rest[0])}; it has {', '.join(sorted(known))}."
         )
     beside = for_each(regularizers, count)
+    recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside)  # type: ignore[arg-type]
     for own in beside:
-        objective_with(nn.Identity(), nn.Identity(), own)
-        rule_with(technique.make, own)  # type: ignore[arg-type]
-        average_among(technique.make, own)  # type: ignore[arg-type]
-    return Recruits(modules, drawn, technique.make, numbers, loss, beside)  # type: ignore[arg-type]
+        recruits.learner(nn.Identity(), 0, {}, own, torch.zeros(2))  # what does not fit together is told now
+    return recruits
 
 
 def _optimizer(optimizer: str | type[Optimizer]) -> Technique:
