@@ -9,6 +9,7 @@ import pytest
 from torch import nn
 
 from make_runs import blobs, line
+from make_store import NETWORK
 from trainsmith.catalogue import Recipe, find, techniques
 from trainsmith.comparison import Budget, compare, read_study
 from trainsmith.comparison.plan import (
@@ -37,7 +38,7 @@ BUDGET = Budget(trials=3, finalists=2, final_seeds=1, fresh_seeds=4)
 def study():
     data = blobs(examples=300, shift=3.0)
     chosen = [find(n) for n in ("sgd", "standardization", "zeros", "label-smoothing")]
-    return compare("mlp", data, baseline=Recipe(), techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
+    return compare(NETWORK, data, baseline=Recipe(), techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
 
 
 def test_every_technique_and_the_baseline_get_the_same_number_of_trials(study):
@@ -114,7 +115,7 @@ def test_the_test_part_is_opened_once_and_only_at_the_end():
         def progress_made(self, what, steps, runs):
             events.append(data.test.opened)
 
-    compare("mlp", data, techniques=[find("sgd")], budget=BUDGET, training=TRAINING, processes=1, announce=Spy())
+    compare(NETWORK, data, techniques=[find("sgd")], budget=BUDGET, training=TRAINING, processes=1, announce=Spy())
     assert set(events) == {0}
     assert data.test.opened == 1
 
@@ -134,7 +135,7 @@ def test_anything_else_is_not_a_study(text):
 def test_regression_scores_r_squared_and_leaves_out_what_needs_classes():
     data = line()
     chosen = [find(name) for name in ("dropout", "label-smoothing", "mixup")]
-    study = compare("mlp", data, techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
+    study = compare(NETWORK, data, techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
     assert study.metric == "R²"
     assert {"dropout", "mixup"} < {row.technique for row in study.rows}
     assert any("label-smoothing was left out" in note for note in study.notes)
@@ -144,7 +145,7 @@ def test_regression_scores_r_squared_and_leaves_out_what_needs_classes():
 def test_the_same_study_again_gives_the_same_numbers():
     def numbers():
         study = compare(
-            "mlp", blobs(), techniques=[find("dropout")], budget=BUDGET, training=TRAINING, processes=1
+            NETWORK, blobs(), techniques=[find("dropout")], budget=BUDGET, training=TRAINING, processes=1
         ).to_dict()
         return study["rows"], study["test"]
 

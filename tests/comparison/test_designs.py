@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from make_store import NETWORK
 from trainsmith import api
 from trainsmith.catalogue import Recipe, find
 from trainsmith.comparison import read_study
@@ -87,7 +88,7 @@ def test_what_works_against_itself_only_together_is_said_once_for_the_pair():
 @pytest.mark.parametrize(("design", "combinations"), [("pairs", 3), ("grid", 4)])
 def test_a_design_compares_combinations_and_says_what_each_technique_adds(design, combinations, tmp_path):
     asked = {"techniques": ["tanh", "sgd", "l2"], "trials": 1, "seeds": 3, "steps": 6, "processes": 1}
-    found = api.compare("mlp", "wine", design=design, folder=tmp_path / "s", **asked)
+    found = api.compare(NETWORK, "wine", design=design, folder=tmp_path / "s", **asked)
     study = found.study
     together = [r for r in study.family("combinations") if not r.is_baseline]
     assert len(together) == combinations

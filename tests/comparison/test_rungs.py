@@ -7,6 +7,7 @@ import math
 import pytest
 
 from make_runs import blobs
+from make_store import NETWORK
 from trainsmith import api
 from trainsmith.catalogue import Recipe, Trial, find
 from trainsmith.comparison import Budget, compare, read_study
@@ -34,7 +35,7 @@ def study():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainsmith.comparison.prepared.Trainings", Spy)
         found = compare(
-            "mlp", blobs(examples=200, shift=2.0), baseline=Recipe(), techniques=[find(n) for n in NAMES],
+            NETWORK, blobs(examples=200, shift=2.0), baseline=Recipe(), techniques=[find(n) for n in NAMES],
             budget=QUICK, training=Training(steps=16, checks=4), processes=1,
         )  # fmt: skip
     return found, told
@@ -190,7 +191,7 @@ def test_a_limit_of_runs_counts_short_ones_by_their_length():
 
 def test_a_fast_study_goes_on_as_one(tmp_path):
     asked = {"techniques": ["xavier", "zeros"], "trials": 2, "seeds": 2, "steps": 8, "processes": 1}
-    first = api.compare("mlp", blobs(examples=60), **asked, fast=True, folder=tmp_path / "s")
+    first = api.compare(NETWORK, blobs(examples=60), **asked, fast=True, folder=tmp_path / "s")
     assert api.resume(tmp_path / "s").to_dict()["cut"] == first.to_dict()["cut"]
     with pytest.raises(api.InvalidInput, match="other budget"):
-        api.compare("mlp", blobs(examples=60), **asked, folder=tmp_path / "s")
+        api.compare(NETWORK, blobs(examples=60), **asked, folder=tmp_path / "s")
