@@ -45,6 +45,7 @@ protocol: .venv/ready
 	$(BIN)/python results/protocol/aa.py
 	$(BIN)/python results/protocol/coverage.py
 	$(BIN)/python results/protocol/drawn.py
+	$(BIN)/python results/protocol/whole.py
 	$(BIN)/python results/protocol/kills.py
 
 bench: .venv/ready
