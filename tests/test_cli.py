@@ -157,6 +157,8 @@ MISTAKES = [
     (("compare", "digits", "--processes", "0"), "processes must be a whole number of at least 1; got 0"),
     (("compare", "digits", "--batch-size", "100000"), "larger than the"),
     (("compare", "digits", "--vary", "optimiser"), "did you mean optimizer"),
+    (("compare", "digits", "--labels", "3"), "labels must be a whole number from 10, one a class, to the 1149"),
+    (("compare", "digits", "--labels", "9999"), "got 9999"),
     (("compare", "digits", "--schedule", "cosinus"), "did you mean cosine"),
     (("compare", "digits", "--techniques", "adm"), "did you mean adam"),
     (("compare", "digits", "--baseline", "optimizer"), "expected family=technique"),

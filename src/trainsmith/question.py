@@ -68,7 +68,7 @@ class Question:
         chosen = asked["techniques"]
         content = {
             "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
-            "labels": dataset.labels,
+            **({"labels": dataset.labels} if dataset.labels else {}),  # older questions do not say that all are seen
             "metric": rules_of(dataset).metric,
             "network": network_name(network),
             "network's source": source_digest(network),

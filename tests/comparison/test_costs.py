@@ -8,9 +8,10 @@ from scipy.stats import binomtest
 
 from make_runs import blobs
 from make_study import make_study
+from trainsmith import api
 from trainsmith.catalogue import Recipe, Run, Trial, find
 from trainsmith.comparison import Budget, compare, costs
-from trainsmith.comparison.costs import at_equal_cost, equal_shares, gradients, measured_costs
+from trainsmith.comparison.costs import at_equal_cost, cost_notes, equal_shares, gradients, measured_costs
 from trainsmith.comparison.plan import candidates
 from trainsmith.comparison.statistics import mcnemar_p
 from trainsmith.comparison.study import Cost, EqualCost, Estimate, Pace
@@ -42,6 +43,22 @@ def test_the_share_of_the_steps_that_costs_as_much_as_the_baseline():
     assert costly[-1].recipe.regularization == ("fgsm-training",), "in the baseline's place"
     assert {costly[i].name: s for i, s in equal_shares(costly).items()} == {"fgsm-training": pytest.approx(2 / 3)}
     assert not equal_shares(chosen("sgd", "tanh"))
+
+
+def test_a_note_says_what_costs_more_than_the_baseline_and_by_how_much():
+    found = chosen("dropout", "fgsm-training", "sam")
+    assert cost_notes(found, False) == [
+        f"{name} costs about {n} gradients a step where the baseline costs 1; all train the same number of steps, and "
+        "it is held against the baseline at equal cost too."
+        for name, n in (("fgsm-training", 3), ("sam", 2))
+    ]
+    assert all("at equal cost too, if it is not cut after tuning." in note for note in cost_notes(found, True))
+    costly = chosen("fgsm-training", "dropout", baseline=Recipe(regularization=("sam",)))
+    (note,) = cost_notes(costly, False)
+    assert note.startswith("fgsm-training costs about 3 gradients a step where the baseline costs 2; ")
+    assert not cost_notes(chosen("dropout", "tanh", baseline=Recipe(regularization=("sam",))), False)
+    plan = api.plan("mlp", blobs(), techniques=["sam", "tanh"], fast=True, trials=2, seeds=2, processes=1)
+    assert [note for note in plan.notes if "gradients a step" in note] == cost_notes(plan.candidates, True)
 
 
 class Made:

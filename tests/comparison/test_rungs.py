@@ -15,8 +15,9 @@ from trainsmith.comparison.budget import FAST
 from trainsmith.comparison.plan import FIRST_FRESH_SEED, Candidate
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.comparison.tuning import survivors, tune
+from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
-from trainsmith.report import family_tables, report_html, summary
+from trainsmith.report import family_tables, report_html, summary, words
 from trainsmith.report.terminal import Printable
 
 NAMES = ["sgd", "zeros", "constant", "normal", "xavier", "orthogonal", "glorot-normal", "glorot-uniform"]
@@ -119,13 +120,52 @@ def test_it_is_said_in_words_table_and_page_and_comes_back_from_its_record(study
     (note,) = (n for n in found.notes if n.startswith("fast:"))
     assert f"{len(found.cut)} of 8 techniques were cut" in note
     assert all(c.technique in note for c in found.cut)
-    words = str(Printable(summary(found))) + "".join(str(Printable(t)) for t in family_tables(found))
-    assert "cut after tuning" in words
+    printed = str(Printable(summary(found))) + "".join(str(Printable(t)) for t in family_tables(found))
+    assert "cut after tuning" in printed
     page = report_html(found)
     assert 'id="cut"' in page
     assert "all were trained for 2 steps, then the best 3 with 1 seeds for 8 steps" in page
+    assert page.count("Seed by seed") == len(found.families()), "how often each beats the baseline, and how soon"
+    assert "Tuning budget" not in page, "trials of several lengths make no such curve"
     again = read_study(json.dumps(found.to_dict()))
     assert again.to_dict() == found.to_dict()
+
+
+def test_the_steps_of_a_rung_are_those_that_were_trained_even_where_there_is_but_one(study):
+    plan = {**study[0].plan, "steps": 3, "rungs": compare_plan(3)}
+    assert words.rungs(dataclasses.replace(study[0], plan=plan)).startswith("all were trained for 1 steps, then the")
+    assert "for 2 steps, then the best 1 with 2 seeds for 3 steps" in words.rungs(
+        dataclasses.replace(study[0], plan=plan)
+    )
+    assert [r["steps"] for r in study[0].plan["rungs"]] == [2, 8, 16]
+    older = [{k: v for k, v in r.items() if k != "steps"} for r in plan["rungs"]]
+    assert "for 1 steps" in words.rungs(dataclasses.replace(study[0], plan={**plan, "rungs": older}))
+
+
+def compare_plan(steps):
+    """The rungs that a fast study of so many steps puts down."""
+    study = compare(
+        "mlp", blobs(examples=60), techniques=[find("sgd")], budget=Budget(trials=2, fresh_seeds=2, fast=True),
+        training=Training(steps=steps, batch_size=8), processes=1,
+    )  # fmt: skip
+    return study.plan["rungs"]
+
+
+@pytest.mark.parametrize(
+    ("rungs", "said"),
+    [
+        (None, "plan.rungs must be of type list; it is None"),
+        ([], "plan.rungs must hold a rung at least"),
+        ([{"settings": 8, "seeds": 1}], r"a rung's share must lie in \(0, 1\]"),
+        ([{"settings": "8", "seeds": 1, "share": 1.0}], "a rung's settings must be of type int"),
+        ([{"settings": 8, "seeds": 1, "share": 1.0, "steps": "all"}], "a rung's steps must be of type int"),
+    ],
+)
+def test_a_record_of_a_fast_study_without_its_rungs_is_no_study(study, rungs, said):
+    raw = study[0].to_dict()
+    raw["plan"] = {k: v for k, v in raw["plan"].items() if k != "rungs"} | ({} if rungs is None else {"rungs": rungs})
+    with pytest.raises(InvalidInput, match=said):
+        read_study(json.dumps(raw))
 
 
 def trials(count=4):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import TensorDataset
 
 from make_runs import blobs, line
@@ -93,6 +94,34 @@ def test_unlabelled_images_are_made_like_the_others():
 def test_unlabelled_examples_that_do_not_belong_are_refused(further, said):
     with pytest.raises(InvalidInput, match=said):
         as_dataset({"train": (X, Y), "unlabelled": further})
+
+
+class Odd(TorchDataset):
+    """Inputs of two shapes, none at all, or without a length."""
+
+    def __init__(self, sizes):
+        self.sizes = sizes
+
+    def __getitem__(self, i):
+        return np.zeros(self.sizes[i], np.float32)
+
+    def __len__(self):
+        if self.sizes is None:
+            raise NotImplementedError
+        return len(self.sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ([4, 3], r"the inputs of the unlabelled part must have one shape; got \(3,\), \(4,\)"),
+        ([], "the unlabelled part is empty"),
+        (None, "a torch Dataset must have a length; Odd has none"),
+    ],
+)
+def test_an_unlabelled_torch_dataset_is_checked_as_the_others_are(sizes, said):
+    with pytest.raises(InvalidInput, match=said):
+        as_dataset({"train": (X, Y), "unlabelled": Odd(sizes)})
 
 
 def test_a_study_keeps_them(tmp_path):

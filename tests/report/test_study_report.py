@@ -185,6 +185,16 @@ def test_the_question_beside_the_page_stands_on_it(tmp_path):
     assert "data = &#34;a &lt;b&gt;&#34;" in text
 
 
+def test_an_interaction_without_a_number_has_no_field():
+    study = make_study(most=1, design="pairs")
+    lost = replace(study.interactions[0], difference=Estimate(math.nan, math.nan, math.nan))
+    drawn = interaction_map(replace(study, interactions=(lost, *study.interactions[1:])))
+    at = [drawn.names.index(t) for t in lost.techniques]
+    assert drawn.fields[at[0]][at[1]] is None
+    assert sum(f is not None for row in drawn.fields for f in row) == 2 * (len(study.interactions) - 1)
+    assert interaction_map(replace(study, interactions=(lost,))).fields[at[0]][at[1]] is None
+
+
 def test_the_map_of_a_design_tells_every_two_techniques_once_each_way():
     study = make_study(most=1, design="pairs")
     drawn = interaction_map(study)

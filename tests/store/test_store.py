@@ -19,6 +19,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
 from trainsmith.store import DATABASE, Store, data_of, digest, hold
 from trainsmith.store.jobs import job_id, job_of, job_text
+from trainsmith.store.opening import differing
 from trainsmith.store.schema import VERSION, connected
 
 JOB = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {"adam.lr": 0.1 + 0.2}), 4)), True)
@@ -239,6 +240,26 @@ def test_another_question_is_not_answered_from_this_folder(finished):
             api.compare(NETWORK, table(), **ASKED, folder=folder)
     finally:
         Store(folder).note("question", question)
+
+
+def test_a_study_of_few_labels_goes_on_with_them_and_with_no_others(tmp_path):
+    asked, folder = {**ASKED, "labels": 12, "batch_size": 8}, tmp_path / "s"
+    first = api.compare(NETWORK, table(), **asked, folder=folder)
+    assert "labels of 12 training examples seen" in first.study.about
+    again, resumed = api.compare(NETWORK, table(), **asked, folder=folder), api.resume(folder)
+    assert numbers(first) == numbers(again) == numbers(resumed)
+    for other in ({**asked, "labels": 13}, {**asked, "labels": None}):
+        with pytest.raises(InvalidInput, match=r"holds another study \(other labels\)"):
+            api.compare(NETWORK, table(), **other, folder=folder)
+
+
+def test_a_question_that_does_not_speak_of_labels_is_one_that_sees_all(finished):
+    folder = finished[1]
+    question = Store(folder).about("question")
+    assert "labels" not in question
+    assert not differing({**question, "labels": 0}, question)
+    assert not differing(question, {**question, "labels": 0})
+    assert differing(question, {**question, "labels": 12}) == ["labels"] == differing({"labels": 12}, {})
 
 
 def test_a_read_only_folder_is_said(tmp_path):

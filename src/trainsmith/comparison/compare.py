@@ -25,7 +25,7 @@ from trainsmith.comparison.rows import fresh_scores, make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference
 from trainsmith.comparison.study import Activations, Receipt, Study, winner
 from trainsmith.comparison.tested import score_on_test
-from trainsmith.comparison.trainings import Trainings
+from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.comparison.tuning import survivors, tune
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
@@ -186,7 +186,7 @@ def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
         "runs": trainer.runs,
         "member_steps": trainer.member_steps,
         "fast": budget.fast,
-        "rungs": [asdict(rung) for rung in budget.rungs],
+        "rungs": [{**asdict(rung), "steps": shortened(training, rung.share).steps} for rung in budget.rungs],
         "trials": budget.trials,
         "finalists": min(budget.finalists, budget.trials),
         "final_seeds": budget.final_seeds,

@@ -31,6 +31,21 @@ def equal_shares(candidates: Sequence[Candidate]) -> dict[int, float]:
     return {i: share for i, share in shares.items() if share < 1}
 
 
+def cost_notes(candidates: Sequence[Candidate], fast: bool) -> list[str]:
+    """Of each technique that costs more gradients a step than the baseline, what that is, and what is done about it.
+
+    fast: whether some are cut after tuning.
+    """
+    usual = gradients(candidates[0].recipe)
+    unless = ", if it is not cut after tuning" if fast else ""
+    return [
+        f"{candidates[i].name} costs about {gradients(candidates[i].recipe)} gradients a step where the baseline costs "
+        f"{usual}; all train the same number of steps, and it is held against the baseline at equal cost too{unless}."
+        for i in equal_shares(candidates)
+        if len(candidates[i].techniques) == 1
+    ]
+
+
 def at_equal_cost(
     trainer: Trainings,
     candidates: Sequence[Candidate],

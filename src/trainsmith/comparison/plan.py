@@ -120,11 +120,6 @@ def candidates(
         if not _for_task(technique, dataset):
             notes.append(f"{technique.name} was left out: it is defined for classification only.")
             continue
-        if technique.gradients > 1:
-            notes.append(
-                f"{technique.name} costs about {technique.gradients} gradients a step where the baseline costs one; "
-                "all train the same number of steps, and it is held against the baseline at equal cost too."
-            )
         chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
         raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")

@@ -13,7 +13,7 @@ import numpy as np
 from trainsmith.catalogue import Recipe, Technique, Trial
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.budget import Budget
-from trainsmith.comparison.costs import equal_shares
+from trainsmith.comparison.costs import cost_notes, equal_shares
 from trainsmith.comparison.designs import ONE_AT_A_TIME, applicable_combinations, combination_warnings, combined
 from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.plan import Candidate
@@ -166,7 +166,8 @@ def prepare(
     if len(candidates) == 1:
         raise InvalidInput(f"nothing to compare: {skipped[-1]}")
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
-    notes += [*skipped, *left_out, *planning.warnings(candidates, training.batch_size)]
+    notes += [*cost_notes(candidates, budget.fast), *skipped, *left_out]
+    notes += [*planning.warnings(candidates, training.batch_size)]
     notes += combination_warnings(candidates, combinations, training.batch_size)
     candidates += combinations
     trainer = Trainings(network, dataset, training, processes, report, store=store)

@@ -41,6 +41,8 @@ def _check(study: Study) -> None:
     _is(study.plan.get("schedule"), str, "plan.schedule")
     for seed in _is(study.plan.get("seeds"), list, "plan.seeds"):
         _is(seed, int, "plan.seeds")
+    if study.plan.get("fast"):
+        _check_rungs(_is(study.plan.get("rungs"), list, "plan.rungs"))
     _is(study.environment.get("command"), str, "environment.command")
     for family in study.families():
         if sum(row.is_baseline for row in study.family(family)) != 1:
@@ -55,6 +57,17 @@ def _check(study: Study) -> None:
     for row in study.rows:
         if len({len(c) for c in (row.curve.steps, row.curve.mean, row.curve.low, row.curve.high)}) > 1:
             raise InvalidInput(f"the curve of {_short(row.technique)} must have one value of each kind a step.")
+
+
+def _check_rungs(rungs: list[Any]) -> None:
+    if not rungs:
+        raise InvalidInput("plan.rungs must hold a rung at least; it is empty.")
+    for rung in rungs:
+        _is(rung, dict, "a rung")
+        for name in ("settings", "seeds", *({"steps"} & rung.keys())):
+            _is(rung.get(name), int, f"a rung's {name}")
+        if not 0 < _number(rung.get("share"), "a rung's share") <= 1:
+            raise InvalidInput("a rung's share must lie in (0, 1].")
 
 
 def _made(kind: type, raw: Any, where: str) -> Any:

@@ -58,8 +58,8 @@ def _inputs(data: Any) -> Any:
     """Unlabelled inputs as one array; None stays."""
     if not isinstance(data, TorchDataset):
         return data
-    items = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
-    return np.stack([np.asarray(item[0] if isinstance(item, (tuple, list)) else item) for item in items])
+    items = [data[i] for i in range(_length(data))]
+    return _stacked([np.asarray(i[0] if isinstance(i, (tuple, list)) and i else i) for i in items], UNLABELLED)
 
 
 def _is_hugging_face(data: Any) -> bool:
@@ -84,17 +84,25 @@ def _pair(data: Any, part: str) -> tuple[Any, Any]:
             "the data must be a name, a path, a pair (x, y) of arrays, a torch Dataset with a length or a Hugging Face "
             f"dataset; got {type(data).__name__}."
         )
+    items = [_item(data[i], i, part) for i in range(_length(data))]
+    return _stacked([x for x, _ in items], part), np.asarray([y for _, y in items])
+
+
+def _length(data: Any) -> int:
     try:
-        count = len(data)
+        return len(data)
     except (TypeError, NotImplementedError) as error:
         raise InvalidInput(f"a torch Dataset must have a length; {type(data).__name__} has none.") from error
-    items = [_item(data[i], i, part) for i in range(count)]
-    shapes = {x.shape for x, _ in items}
+
+
+def _stacked(inputs: list[np.ndarray], part: str) -> np.ndarray:
+    """The inputs of a part as one array: some, and of one shape."""
+    shapes = {x.shape for x in inputs}
     if len(shapes) > 1:
         raise InvalidInput(f"the inputs of the {part} part must have one shape; got {_some(shapes)}. Transform them.")
-    if not items:
+    if not inputs:
         raise InvalidInput(f"the {part} part is empty.")
-    return np.stack([x for x, _ in items]), np.asarray([y for _, y in items])
+    return np.stack(inputs)
 
 
 def _item(item: Any, number: int, part: str) -> tuple[np.ndarray, Any]:

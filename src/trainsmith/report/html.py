@@ -90,20 +90,20 @@ def _family(study: Study, family: str) -> dict[str, Any]:
     """What a family's part of the page is made of."""
     rows, lines = study.family(family), study_figure.lines(study, family)
     scale = interval_figure.scale_of(study, [row.difference for row in rows])
-    measured = any(row.tuning_curve for row in rows)  # studies from before these were measured have none
+    by_seed = any(row.pace is not None for row in rows)  # studies from before it was measured have none
     figures = [
         (f"While training: validation {study.metric}, mean of {study.plan['fresh_seeds']} seeds and 95 % interval",
          study_figure.curves(study, family, lines)),
         ("Learning rate: every tuning trial", study_figure.tuning(study, family, lines)),
     ]  # fmt: skip
-    if measured:
+    if any(row.tuning_curve for row in rows):  # a fast study has none: its trials are of different lengths
         title = "Tuning budget: the score to be expected of the best of so many trials"
         figures.append((title, study_figure.tuning_curves(study, family, lines)))
     return {
         "name": family,
         "rows": rows,
         "lines": lines,
-        "measured": measured,
+        "by_seed": by_seed,
         "figures": figures,
         "axis": interval_figure.axis(study, scale),
         "intervals": [interval_figure.interval(study, scale, row.difference, row.verdict) for row in rows],

@@ -1,5 +1,6 @@
 """A map of a design's interactions: a table of each two techniques, coloured by what they give together."""
 
+import math
 from dataclasses import dataclass
 
 from trainsmith.comparison import Study
@@ -35,9 +36,10 @@ def interaction_map(study: Study) -> Map | None:
     for e in study.interactions:
         keys += [k for k in zip(e.families, e.techniques, strict=False) if k not in keys]
     factor = 100 if study.metric == "accuracy" else 1
-    most = max(abs(e.difference.mean) for e in study.interactions)
+    finite = [e for e in study.interactions if math.isfinite(e.difference.mean)]
+    most = max((abs(e.difference.mean) for e in finite), default=0.0)
     fields: dict[tuple[str, ...], dict[tuple[str, ...], Field]] = {key: {} for key in keys}
-    for e in study.interactions:
+    for e in finite:
         pair = list(zip(e.families, e.techniques, strict=False))
         if len(pair) != 2:
             continue

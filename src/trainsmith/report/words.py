@@ -1,7 +1,8 @@
 """A study's numbers as words: scores, differences, settings, the answer in two sentences."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainsmith.comparison import Row, Study
 from trainsmith.comparison.study import Cut, Estimate
@@ -100,10 +101,15 @@ def cut(study: Study, found: Cut) -> tuple[str, str]:
 
 def rungs(study: Study) -> str:
     """What a fast study trained of each technique before the fresh seeds."""
-    steps = study.plan["steps"]
     first, *others = study.plan["rungs"]
-    said = [f"the best {r['settings']} with {r['seeds']} seeds for {round(steps * r['share'])} steps" for r in others]
-    return ", then ".join([f"all were trained for {round(steps * first['share'])} steps", *said])
+    said = [f"the best {r['settings']} with {r['seeds']} seeds for {_steps(study, r)} steps" for r in others]
+    return ", then ".join([f"all were trained for {_steps(study, first)} steps", *said])
+
+
+def _steps(study: Study, rung: Mapping[str, Any]) -> int:
+    """The steps of a rung, which studies that were made before these were kept have by its share."""
+    steps: int = rung.get("steps", max(1, round(study.plan["steps"] * rung["share"])))
+    return steps
 
 
 def correlation(row: Row) -> str:

@@ -44,7 +44,7 @@ def unfinished(root: Path, question: Mapping[str, Any]) -> Path | None:
     for path in studies(root):
         with contextlib.suppress(InvalidInput):  # a damaged study is not gone on with
             store = Store(path)
-            if store.about("question") == question and store.about("result") is None:
+            if not differing(store.about("question") or {}, question) and store.about("result") is None:
                 found.append(path)
     return max(found, key=lambda path: (path / DATABASE).stat().st_mtime, default=None)
 
@@ -54,8 +54,13 @@ def studies(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob(f"*/{DATABASE}"))
 
 
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The names under which two questions do not say the same. What is not said is the same as None or 0."""
+    return [name for name in {**other, **one} if (one.get(name) or None) != (other.get(name) or None)]
+
+
 def _check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    other = [name for name in here if there.get(name) != here[name]]
+    other = differing(there, here)
     if not other:
         return
     if other == ["versions"]:
