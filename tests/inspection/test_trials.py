@@ -71,6 +71,29 @@ def test_shuffled_numbers_too():
     assert set(found(module, (x, y.roll(3, 0)), validation=(held, truth))) == {"labels carry no signal"}
 
 
+class Memory(nn.Module):
+    """A network that can learn any examples by heart and nothing that holds for others: waves far shorter than they lie
+    apart."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.register_buffer("waves", 300 * draws(20, 256, seed=5))
+        self.last = nn.Linear(256, outputs)
+
+    def forward(self, x):
+        return self.last(torch.sin(x @ self.waves))
+
+
+@pytest.mark.parametrize("outputs", [CLASSES, 1])
+def test_a_network_that_only_remembers_is_no_proof_against_the_labels(outputs):
+    (x, y), (held, truth) = examples(), examples(200, seed=2)
+    if outputs == 1:
+        y, truth = (t[:, :1] + t[:, 1:2] for t in (x, held))
+    assert "labels carry no signal" not in found(Memory(outputs), (x, y), validation=(held, truth))
+    finding = found(Memory(outputs), (x, y.roll(3, 0)), validation=(held, truth))["labels carry no signal"]
+    assert "trees grown on the same examples by" in str(finding)
+
+
 def test_agreement_is_in_standard_errors_of_random_pairing():
     generator = torch.Generator().manual_seed(0)
     y = torch.randint(0, 3, (400,), generator=generator)

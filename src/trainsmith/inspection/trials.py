@@ -188,12 +188,34 @@ def of_labels(
     fitted, agreement = _agreement(seen, targets), _agreement(unseen, truth)
     if not fitted > 2 * AGREEMENT or agreement > AGREEMENT:
         return
+    others = _agreement(trees(few, targets, held), truth)
+    if others > AGREEMENT:  # the network cannot make use of a signal that is there
+        return
     words = (
         f"labels carry no signal: the network learns {count(few)} examples (it agrees with their targets by "
         f"{fitted:.1f} standard errors more than by chance), but of {count(held)} held back only by "
-        f"{agreement:.1f}; less than {AGREEMENT:g} is chance."
+        f"{agreement:.1f}, and trees grown on the same examples by {others:.1f}; less than {AGREEMENT:g} is chance."
     )
     yield finding("labels carry no signal", "targets", "agreement, standard errors", agreement, AGREEMENT, words)
+
+
+def trees(x: Any, y: Tensor, held: Any) -> Tensor:
+    """What extremely randomized trees say of `held` that were grown on x and y: shares of classes, or numbers.
+
+    They take any numbers, of any scale, and need no setting: a second opinion on whether there is something to learn.
+    Source: Geurts, Ernst & Wehenkel 2006, Extremely randomized trees.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    a, b = (torch.cat([t.detach().cpu().flatten(1).float() for t in tensors(v)], 1).nan_to_num() for v in (x, held))
+    known = y.detach().cpu().numpy()
+    if y.is_floating_point():
+        grown = ExtraTreesRegressor(random_state=0).fit(a, known.reshape(len(known), -1).squeeze(-1)).predict(b)
+        return torch.from_numpy(grown).reshape(len(b), *y.shape[1:])
+    forest = ExtraTreesClassifier(random_state=0).fit(a, known)
+    shares = torch.zeros(len(b), int(known.max()) + 1)
+    shares[:, torch.from_numpy(forest.classes_)] = torch.from_numpy(forest.predict_proba(b)).float()
+    return shares
 
 
 def _agreement(outputs: Tensor, y: Tensor) -> float:
