@@ -22,6 +22,7 @@ from trainsmith.population import Training
 from trainsmith.question import Question
 from trainsmith.report import family_tables, report_html, summary, write_report
 from trainsmith.report.frames import curve_frame, technique_frame
+from trainsmith.report.html import STUDY_FILE
 from trainsmith.report.terminal import Printable
 from trainsmith.store import Store, data_of, opened
 
@@ -131,17 +132,19 @@ def compare(
     """
     given = locals()
     question = Question(**{field.name: given[field.name] for field in fields(Question)})
-    return _compare(network, data, question, processes, announce, None if folder is None else Path(folder))
+    return answer(network, data, question, processes, announce, None if folder is None else Path(folder))
 
 
-def _compare(
+def answer(
     network: str | Factory,
     data: Any,
     question: Question,
     processes: int | None,
     announce: Announce | None,
     folder: Path | None,
+    file: str = "",
 ) -> Comparison:
+    """What compare gives for a question. file: the text of a study.toml that asks it, which is left in the folder."""
     dataset = question.dataset(data)
     _check_processes(processes)
     asked = question.understood(network, dataset)
@@ -153,6 +156,8 @@ def _compare(
     if folder is None:
         return run(None)
     with opened(folder, question.record(network, dataset), dataset) as store:
+        if file:
+            (folder / STUDY_FILE).write_text(file, encoding="utf-8")
         comparison = run(store)
         comparison.save(folder)
         store.note("result", comparison.to_dict())
@@ -178,6 +183,6 @@ def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
     asked = Store(folder).about("question")
     try:
         network, question = asked["network"], Question.of(asked)
-        return _compare(network, data_of(folder), question, None, announce, folder)
+        return answer(network, data_of(folder), question, None, announce, folder)
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the question of the study in '{folder}' is damaged: {error}.") from error

@@ -35,8 +35,13 @@ class Asked:
         return Question(**{key: value for key, value in self.options.items() if key != "processes"})
 
 
-def begin(asked: Asked, out: Path | None, root: Path, announce: Announce) -> tuple[api.Comparison, Path]:
-    """The comparison and its folder: `out`, else the unfinished study in `root` that asks the same, else a new one."""
+def begin(
+    asked: Asked, out: Path | None, root: Path, announce: Announce, file: str = ""
+) -> tuple[api.Comparison, Path]:
+    """The comparison and its folder: `out`, else the unfinished study in `root` that asks the same, else a new one.
+
+    file: the text of a study.toml that asks this, for the folder.
+    """
     dataset = load(asked.data, **asked.reading)
     network = asked.network or default_network(dataset.kind)
     question = asked.question
@@ -45,7 +50,8 @@ def begin(asked: Asked, out: Path | None, root: Path, announce: Announce) -> tup
         folder = _new_folder(root, dataset.name)
     elif (folder / DATABASE).is_file():
         _say_going_on(folder, announce)
-    return _kept(folder, lambda: api.compare(network, dataset, **asked.options, announce=announce, folder=folder))
+    processes = asked.options.get("processes")
+    return _kept(folder, lambda: api.answer(network, dataset, question, processes, announce, folder, file))
 
 
 def planned(asked: Asked) -> Prepared:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -126,11 +127,16 @@ def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in err
     assert "runs are done; what is finished is kept. The same command goes on" in err
     page = (folder / "report.html").read_text()
+    assert 'data = "' in (folder / "study.toml").read_text(), "the question is there from the beginning"
     assert "This study is unfinished" in page
     assert f"of {RUNS} runs are done" in page
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "going on with trainsmith-studies/tiny-1" in again.stderr.replace("\n", " ")
-    assert "unfinished" not in (folder / "report.html").read_text()
+    page, plan = (folder / "report.html").read_text(), json.loads((folder / "study.json").read_text())["plan"]
+    assert "unfinished" not in page
+    assert "techniques = [&#34;sgd&#34;]" in page, "its study.toml"
+    assert plan["goes"] == 2
+    assert re.search(r"on 1 process: \d+ s in 2 goes", page)
     assert sorted(p.name for p in (tmp_path / "trainsmith-studies").iterdir()) == ["tiny-1"]
     listed = subprocess.run(
         [sys.executable, "-m", "trainsmith.cli", "studies", "--json"], cwd=tmp_path, capture_output=True, check=True

@@ -15,6 +15,7 @@ import pytest
 from make_store import ASKED, NETWORK, RUNS, numbers, table
 from trainsmith import api
 from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.comparison.taken import Taken
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
 from trainsmith.store import DATABASE, Store, data_of, digest, hold
@@ -260,6 +261,28 @@ def test_a_question_that_does_not_speak_of_labels_is_one_that_sees_all(finished)
     assert not differing({**question, "labels": 0}, question)
     assert not differing(question, {**question, "labels": 0})
     assert differing(question, {**question, "labels": 12}) == ["labels"] == differing({"labels": 12}, {})
+
+
+def test_what_a_study_took_is_the_sum_of_all_its_goes(store, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    first = Taken(store)
+    clock[0] = 5.0
+    first.note()
+    clock[0] = 9.0  # and then it was killed: what came after the last finished run is not known
+    second = Taken(store)
+    clock[0] = 12.0
+    assert second.goes == [5.0, 3.0]
+    second.note()
+    store.note("result", {})
+    again = Taken(store)
+    clock[0] = 99.0
+    again.note()
+    assert again.goes == Taken(store).goes == [5.0, 3.0]
+    alone = Taken(None)
+    clock[0] = 100.0
+    alone.note()
+    assert alone.goes == [1.0]
 
 
 def test_a_read_only_folder_is_said(tmp_path):

@@ -49,7 +49,6 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
     if (data is None) == (resume is None):
         raise click.UsageError("say either DATA, such as digits, or --resume STUDY.")
     from trainsmith.progress import Bar
-    from trainsmith.report.html import leave_question
     from trainsmith.report.study_table import plan_table
     from trainsmith.report.terminal import show
     from trainsmith.studies import begin, go_on, planned
@@ -66,9 +65,10 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
             show(plan_table(plan))
         return
     with Bar() as bar:
-        comparison, folder = begin(asked, out, STUDIES, bar) if asked else go_on(Path(str(resume)), bar)
-    if asked is not None:
-        leave_question(folder, study_file(asked))
+        if asked is None:
+            comparison, folder = go_on(Path(str(resume)), bar)
+        else:
+            comparison, folder = begin(asked, out, STUDIES, bar, study_file(asked))
     saved = folder / "report.html"
     if as_json:
         click.echo(json.dumps({**comparison.to_dict(), "report": str(saved)}, indent=1, ensure_ascii=False))

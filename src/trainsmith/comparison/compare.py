@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -24,6 +23,7 @@ from trainsmith.comparison.robust import robustness
 from trainsmith.comparison.rows import fresh_scores, make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference
 from trainsmith.comparison.study import Activations, Receipt, Study, winner
+from trainsmith.comparison.taken import Taken
 from trainsmith.comparison.tested import score_on_test
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.comparison.tuning import survivors, tune
@@ -83,11 +83,10 @@ def compare(
     it takes no more. design: which combinations are trained besides (see DESIGNS). store: keeps what is finished, and
     gives what was finished before; the numbers are the same.
     """
-    started = time.perf_counter()
-    announce = announce or Announce()
+    taken, announce = Taken(store), announce or Announce()
     ready = prepare(
         network, dataset, baseline=baseline, vary=vary, techniques=techniques, budget=budget, training=training,
-        within=within, design=design, processes=processes, report=announce.progress_made, store=store,
+        within=within, design=design, processes=processes, report=taken.told(announce.progress_made), store=store,
     )  # fmt: skip
     trainer, budget, baseline = ready.trainer, ready.budget, ready.baseline
     runs, words = ready.runs, ready.words
@@ -116,6 +115,7 @@ def compare(
     factorial = scores_of(candidates, scores) if design != ONE_AT_A_TIME else {}
     deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
+    taken.note()
     return Study(
         data=dataset.name,
         about=dataset.describe(),
@@ -127,7 +127,7 @@ def compare(
         notes=(*ready.notes, *cut_notes(left_out, len(ready.candidates))),
         test=score_on_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
-        plan=_plan(ready, len(tuned[0].trials) - budget.trials, time.perf_counter() - started),
+        plan=_plan(ready, len(tuned[0].trials) - budget.trials, taken),
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
         design=design,
@@ -178,7 +178,7 @@ def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> flo
     return smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
 
 
-def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
+def _plan(ready: Prepared, extension: int, taken: Taken) -> dict[str, Any]:
     trainer, training, budget = ready.trainer, ready.training, ready.budget
     return {
         "words": ready.words,
@@ -198,7 +198,8 @@ def _plan(ready: Prepared, extension: int, seconds: float) -> dict[str, Any]:
         "processes": trainer.workers,
         "expected": ready.seconds,
         "megabytes": trainer.megabytes,
-        "seconds": seconds,
+        "seconds": sum(taken.goes),
+        "goes": len(taken.goes),
         "steps": training.steps,
         "batch_size": training.batch_size,
         "schedule": str(Schedule(training.schedule, training.steps, training.warmup)),

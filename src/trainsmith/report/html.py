@@ -14,8 +14,6 @@ from trainsmith.comparison import Study
 from trainsmith.report import activation_figure, interaction_map, interval_figure, study_figure, tally, words
 
 STUDY_FILE = "study.toml"
-NO_QUESTION = Markup("<!-- no study.toml -->")
-"""Stands where the question would: no text of a user's can look like it."""
 
 
 def report_html(study: Study, question: str = "") -> str:
@@ -38,7 +36,7 @@ def report_html(study: Study, question: str = "") -> str:
             baseline_values=Trial(study.baseline).values,
             unit="points" if accuracy else study.metric,
             delta=f"{100 * study.delta:.1f} points" if accuracy else f"{study.delta:.2g}",
-            question=_asked(question) if question else NO_QUESTION,
+            question=_asked(question) if question else "",
             script=Markup(script),
             policy=policy(script),
         )
@@ -71,15 +69,6 @@ def write_report(study: Study, path: Path, folder: Path | None = None) -> Path:
     question = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
     path.write_text(report_html(study, question), encoding="utf-8")
     return path
-
-
-def leave_question(folder: Path, question: str) -> None:
-    """Write study.toml into a study's folder, and onto the page that is there already."""
-    (folder / STUDY_FILE).write_text(question, encoding="utf-8")
-    page = folder / "report.html"
-    if page.is_file():
-        text = page.read_text(encoding="utf-8")
-        page.write_text(text.replace(NO_QUESTION, _asked(question), 1), encoding="utf-8")
 
 
 def _asked(question: str) -> Markup:

@@ -177,7 +177,8 @@ def plan_line(study: Study) -> str:
     """What was trained and what it took."""
     p = study.plan
     expected = f" (expected: {p['expected']:.0f} s)" if p.get("expected") else ""
-    took = f"{p['seconds']:.0f} s{expected}"
+    goes = f" in {p['goes']} goes" if p.get("goes", 1) != 1 else ""
+    took = f"{p['seconds']:.0f} s{goes}{expected}"
     processes = "1 process" if p["processes"] == 1 else f"{p['processes']} processes"
     return f"{p['runs']} runs in {p['populations']} populations on {processes}: {took}"
 
