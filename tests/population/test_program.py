@@ -2,15 +2,17 @@
 
 import inspect
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from make_runs import RECIPES, blobs, runs_of
-from trainsmith.catalogue import Recipe, techniques
-from trainsmith.optimizer import SGD, AdaGrad, Adam
+from trainsmith.catalogue import Recipe, Run, Trial, techniques
+from trainsmith.optimizer import SGD, AdaGrad, Adam, with_statistics
 from trainsmith.population import Chunk, make_member
 from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
@@ -175,3 +177,24 @@ def test_population_size_shrinks_with_the_network_within_bounds():
     assert members_at_once(10) == MOST
     assert members_at_once(10**9) == FEWEST
     assert MOST > members_at_once(48_000) > FEWEST
+
+
+def test_what_is_scored_is_made_once_between_two_steps():
+    """A state for each of K members of the averages of all of them would be K times the work."""
+    members = [make_member(Run(Trial(Recipe(optimizer="schedule-free-sgd")), s), "mlp", blobs()) for s in range(3)]
+    chunk = Chunk(members, blobs().x, blobs().y)
+    x, y = blobs().x[:8].expand(3, 8, -1), blobs().y[:8].expand(3, 8)
+    chunk.step(1, 1.0, x, y)
+    with mock.patch.object(chunk._update, "evaluated", wraps=chunk._update.evaluated) as evaluated:
+        before = [chunk.state(k) for k in range(3)]
+        assert evaluated.call_count == 1
+        chunk.step(2, 1.0, x, y)
+        assert all(not torch.equal(chunk.state(k)["1.weight"], before[k]["1.weight"]) for k in range(3))
+        assert evaluated.call_count == 2
+        chunk.keep([2])
+        assert evaluated.call_count == 2
+
+
+def test_an_instance_normalization_without_running_statistics_has_none_to_take_anew():
+    assert with_statistics(nn.Sequential(nn.InstanceNorm2d(2), nn.BatchNorm2d(2, track_running_stats=False))) == []
+    assert len(with_statistics(nn.Sequential(nn.InstanceNorm2d(2, track_running_stats=True), nn.BatchNorm2d(2)))) == 2

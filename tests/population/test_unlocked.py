@@ -81,7 +81,9 @@ def test_what_it_has_no_word_for_stays_in_python():
         script("def step(x):\n    return no_such_function(x)\n")
 
 
-@pytest.mark.parametrize("wrong", [("add_", "sub_"), ("add_(v_seen", "sub_(v_seen"), ("addmm", "baddbmm"), ("bitwise_xor", "bitwise_or")])
+@pytest.mark.parametrize(
+    "wrong", [("add_", "sub_"), ("add_(v_seen", "sub_(v_seen"), ("addmm", "baddbmm"), ("bitwise_xor", "bitwise_or")]
+)
 def test_a_script_with_other_bits_is_not_used(monkeypatch, wrong):
     x, real = torch.randn(40, 7), module._source
     line = line_of(everything, x, torch.zeros(3))

@@ -123,6 +123,11 @@ class WeightAverage:
             setattr(self, name, [a.to(t, copy=True) for a, t in zip(state[name], tensors, strict=bool(state[name]))])
 
 
+def with_statistics(module: nn.Module) -> list[nn.Module]:
+    """The layers with running statistics, torch's or ours; an instance normalization may have none."""
+    return [m for m in module.modules() if isinstance(getattr(m, "running_mean", None), Tensor)]
+
+
 @torch.no_grad()
 def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Running statistics as plain means over `batches` of inputs, for weights they were not taken at.
@@ -130,7 +135,7 @@ def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     For every layer that has a `running_mean` and a `momentum`, torch's or ours. Weights and modes stay. A module in
     evaluation mode trains as a whole meanwhile; in one in training mode layers that their owner froze stay as they are.
     """
-    layers = [m for m in module.modules() if isinstance(getattr(m, "running_mean", None), Tensor)]
+    layers = with_statistics(module)
     modes = {m: m.training for m in module.modules()}
     momenta = [m.momentum.clone() if isinstance(m.momentum, Tensor) else m.momentum for m in layers]
     if not module.training:

@@ -38,6 +38,7 @@ class Chunk:
         self._rows = list(range(len(self.members)))
         self._seeds = [m.seed for m in self.members]
         self._refreshed: list[Tensor] | None = None
+        self._to_score: tuple[list[Tensor], list[Tensor]] | None = None
         self._lay_out(x[:few], y[:few])
 
     def _lay_out(self, x: Tensor, y: Tensor) -> None:
@@ -108,7 +109,7 @@ class Chunk:
         """
         x, y = self._filled(x, y)
         keys = self._keys(number, x)
-        self._refreshed = None
+        self._refreshed = self._to_score = None
         before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
         with torch.no_grad():
             try:
@@ -141,9 +142,11 @@ class Chunk:
             return self.program.outputs(parameters, buffers, x)
 
     def _evaluated(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Weights and buffers to evaluate and export."""
-        buffers = self.buffers if self._refreshed is None else self._refreshed
-        return self.program.scored(self._update.evaluated(), buffers)
+        """Weights and buffers to evaluate and export, made once between two steps."""
+        if self._to_score is None:
+            buffers = self.buffers if self._refreshed is None else self._refreshed
+            self._to_score = self.program.scored(self._update.evaluated(), buffers)
+        return self._to_score
 
     def refresh(self, x: Tensor) -> None:
         """Take the running statistics of the weights to evaluate from x (K, batches, n, ...), until the next step."""
@@ -152,6 +155,7 @@ class Chunk:
         with torch.no_grad():
             weights = self._update.evaluated()
             self._refreshed = self.program.statistics(weights, self.buffers, self._keys(0, x), x)
+            self._to_score = None
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the state_dict of member k's network, for an ordinary nn.Module."""
@@ -180,7 +184,7 @@ class Chunk:
         self.parameters, self.gradients = ([select(t, rows) for t in ts] for ts in (self.parameters, self.gradients))
         self.buffers = [b[rows] for b in self.buffers]
         self._refreshed = [b[rows] for b in self._refreshed] if self._refreshed is not None else None
-        self._rows = list(range(len(rows)))
+        self._rows, self._to_score = list(range(len(rows))), None
         self._seeds = [m.seed for m in self.members]
         self._update.keep(rows, self._numbers(), self.parameters, self.gradients, *self._beside())
 

@@ -13,7 +13,7 @@ from trainsmith.catalogue import Role, Run
 from trainsmith.data import Dataset, labelled, split
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory
-from trainsmith.optimizer import Clipping, Optimizer
+from trainsmith.optimizer import Clipping, Optimizer, with_statistics
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.networks import Sample, at_most_one, networks_of
@@ -69,7 +69,7 @@ class Learner:
     def restated(self) -> bool:
         """Whether running statistics have to be taken anew, because other weights are evaluated than are trained."""
         averaged = self.average is not None or self.rule.evaluated is not None
-        return averaged and any(hasattr(m, "running_mean") for m in self.objective.network.modules())
+        return averaged and bool(with_statistics(self.objective.network))
 
     def checked(self) -> Self:
         """The same. Raises InvalidInput where several of its parts would each be what is scored and exported."""

@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import with_statistics
 from trainsmith.population.attention import WrittenOut
 from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, in_training, predictions
@@ -205,7 +206,7 @@ class Program:
     def statistics(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensors:
         """The buffers, with running statistics as plain means over x (K, batches, n, ...) at these weights."""
         network, names = "network.", self.parameter_names + self.buffer_names
-        layers = [m for m in self.base.network.modules() if hasattr(m, "running_mean")]
+        layers = with_statistics(self.base.network)
         momenta = {m: m.momentum for m in layers if not isinstance(m.momentum, Tensor)}
         found = [b.clone() for b in buffers]
 
