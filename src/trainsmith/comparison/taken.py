@@ -20,6 +20,7 @@ class Taken:
         self.store, self.started = store, time.perf_counter()
         self.before: list[float] = [] if store is None else list(store.about(NAME) or [])
         self.over = store is not None and store.about("result") is not None and bool(self.before)
+        self.note()  # this go counts, even if it is stopped before its first run is done
 
     def note(self) -> None:
         """Keep what it has taken so far."""
