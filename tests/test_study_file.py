@@ -19,6 +19,7 @@ steps = 50
 batch_size = 8
 schedule = "constant"
 metric = "R²"
+class_weights = "rare=5"
 processes = 1
 
 [baseline]
@@ -48,7 +49,8 @@ def test_every_key_arrives_and_comes_back(tmp_path):
     assert asked.options == {
         "baseline": {"optimizer": "sgd", "activation": "tanh"}, "vary": ["optimizer"],
         "techniques": ["adam", "optimizer/sgd"], "trials": 4, "seeds": 6, "steps": 50, "batch_size": 8,
-        "schedule": "constant", "metric": "R²", "processes": 1,
+        "schedule": "constant", "metric": "R²",
+        "class_weights": "rare=5", "processes": 1,
     }  # fmt: skip
     (tmp_path / "again").mkdir()
     assert read_study_file(written(tmp_path / "again", study_file(asked))) == asked

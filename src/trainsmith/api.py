@@ -13,7 +13,7 @@ from rich.console import Group
 from trainsmith.catalogue import Recipe, Technique
 from trainsmith.comparison import Announce, Prepared, Row, Study, prepare
 from trainsmith.comparison import compare as run_comparison
-from trainsmith.data import Dataset
+from trainsmith.data import ClassWeights, Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.export import export_winner
 from trainsmith.export.stored import NOT_EXPORTED, WINNER
@@ -105,6 +105,7 @@ def compare(
     metric: str | None = Question.metric,
     fast: bool = Question.fast,
     labels: int | None = Question.labels,
+    class_weights: ClassWeights | None = Question.class_weights,
     processes: int | None = None,
     announce: Announce | None = None,
     folder: str | Path | None = None,
@@ -121,11 +122,12 @@ def compare(
     budget: what the study may take, such as "2min" or "300runs", in place of trials and seeds, and of steps where
     fewer fit. design: "one-at-a-time", "pairs" (also every two techniques of different families together) or "grid"
     (every choice of one from each family); both of the latter give main effects and interactions. metric: what is
-    judged, "log loss" or "calibration error" in place of accuracy. schedule: the learning rate's course in every run, a
-    name of trainsmith.optimizer.SCHEDULES.
+    judged, "log loss", "calibration error" or "balanced accuracy" in place of accuracy. schedule: the learning rate's
+    course in every run, a name of trainsmith.optimizer.SCHEDULES.
     fast: tune by short trainings first and train only the best techniques on fresh seeds, at about a third of the cost;
     the others get no verdict (see docs/protocol.md).
     labels: how many examples of each run's training part keep their label, the same for all techniques; default all.
+    class_weights: what an example of each class counts in the loss: "balanced", or numbers by the classes' names.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on
     with a study that was interrupted.
     Raises InvalidInput for anything that cannot be used.

@@ -13,7 +13,7 @@ import torch
 from trainsmith import __version__
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
-from trainsmith.data import Dataset, as_dataset, with_labels
+from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weights, with_labels
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory
 from trainsmith.population import Training, judged_by, rules_of
@@ -40,11 +40,13 @@ class Question:
     metric: str | None = None
     fast: bool = False
     labels: int | None = None
+    class_weights: ClassWeights | None = None
 
     def dataset(self, data: Any) -> Dataset:
         """The data as they are judged, and with the labels that are seen."""
         dataset = as_dataset(data)
         dataset = dataset if self.metric is None else judged_by(dataset, self.metric)
+        dataset = dataset if self.class_weights is None else with_class_weights(dataset, self.class_weights)
         return dataset if self.labels is None else with_labels(dataset, self.labels)
 
     def understood(self, network: str | Factory, dataset: Dataset) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class Question:
         content = {
             "data": {"name": dataset.name, "task": dataset.task, "digest": digest(dataset)},
             **({"labels": dataset.labels} if dataset.labels else {}),  # older questions do not say that all are seen
+            **({"class weights": dataset.class_weights} if dataset.class_weights else {}),
             "metric": rules_of(dataset).metric,
             "network": network_name(network),
             "network's source": source_digest(network),
@@ -85,7 +88,10 @@ class Question:
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> Question:
-        """The question of this record; metric and labels are the data's own. Raises KeyError, TypeError if damaged."""
+        """The question of this record, but for metric, labels and class weights, which the data have.
+
+        Raises KeyError, TypeError if it is damaged.
+        """
         techniques = record["techniques"]
         return Question(
             baseline=recipe_of(record["baseline"]),

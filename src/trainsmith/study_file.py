@@ -15,7 +15,8 @@ from trainsmith.studies import Asked
 READING = {"data_dir": str, "target": str, "task": str, "image_size": int, "context": int}
 OPTIONS = {
     "baseline": dict, "vary": list, "techniques": list, "trials": int, "seeds": int, "steps": int, "batch_size": int,
-    "schedule": str, "budget": str, "design": str, "metric": str, "labels": int, "fast": bool, "processes": int,
+    "schedule": str, "budget": str, "design": str, "metric": str, "labels": int, "class_weights": str,
+    "fast": bool, "processes": int,
 }  # fmt: skip
 KEYS = {"data": str, "network": str, **READING, **OPTIONS}
 NAMES = {

@@ -1,15 +1,18 @@
 """What a study will take: limits in words, sizes that fit, and nothing trained."""
 
+import numpy as np
 import pytest
 
 from make_runs import blobs
 from trainsmith import api
 from trainsmith.catalogue import find
 from trainsmith.comparison import Budget, compare, limit, prepare
+from trainsmith.comparison.plan import imbalance
 from trainsmith.comparison.prepared import SIZES, Limit
 from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, Trainings
+from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Packing, Training
+from trainsmith.population import Packing, Training, judged_by
 
 TECHNIQUES = [find("sgd"), find("tanh")]
 
@@ -30,6 +33,18 @@ def test_a_limit_in_words(text, amount, unit):
 def test_what_is_no_limit_is_refused(text):
     with pytest.raises(InvalidInput, match="a budget is a time or a number of runs, such as 90s"):
         limit(text)
+
+
+def test_of_a_very_common_class_it_is_said_that_accuracy_says_little():
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    common = from_arrays(x, np.where(np.arange(100) % 10, "no", "yes"), "rare")
+    (note,) = imbalance(common)
+    assert note.startswith("90.0 % of the examples are of class 'no', and always saying so has that accuracy; ")
+    assert not imbalance(judged_by(common, "balanced-accuracy"))
+    assert not imbalance(from_arrays(x, np.arange(100) % 5 > 0, "four fifths are not many more"))
+    assert not imbalance(from_arrays(x, x[:, 0], "numbers"))
+    plan = api.plan("mlp", common, techniques=["sgd"], processes=1)
+    assert note in plan.notes
 
 
 def ready(within=None, seconds=1e-3, monkeypatch=None):

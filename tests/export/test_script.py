@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.data import load
+from trainsmith.data import load, with_class_weights
 from trainsmith.data.arrays import from_arrays
 from trainsmith.export.check import imported
 from trainsmith.export.data_source import write_data
 from trainsmith.export.winner import make_export
-from trainsmith.population import Alone, Training, make_member, train
+from trainsmith.population import Alone, Training, judged_by, make_member, train
 
 DRAW = np.random.default_rng(5)
 X = DRAW.normal(size=(150, 4)).astype(np.float32)
@@ -31,6 +31,11 @@ CASES = {
     "numbers": (from_arrays(X, X[:, :2] * [1, 40] + 7), Recipe(regularization=("l2", "max-norm")), 60),
     "first weights read": (from_arrays(X, X[:, 0] * 3 + 100), Recipe("lsuv", "weight-norm"), 40),
     "balanced": (from_arrays(X, (X[:, 0] > 0.8).astype(int), task="balanced"), Recipe(clipping="clip-by-value"), 40),
+    "class weights": (
+        judged_by(with_class_weights(from_arrays(X, (X[:, 0] > 0.8).astype(int)), "1=4"), "balanced-accuracy"),
+        Recipe(),
+        40,
+    ),
 }
 
 SLOW = {"schedule-free-sgd": {"schedule-free-sgd.lr": 0.1}}

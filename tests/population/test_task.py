@@ -6,13 +6,14 @@ import torch
 from scipy import stats
 from sklearn import metrics
 from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
 from torch.nn import functional
 
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.data import from_arrays
+from trainsmith.data import from_arrays, with_class_weights
 from trainsmith.errors import InvalidInput
 from trainsmith.population import COSTS, Job, Training, judged_by, make_member, rules_of, work
-from trainsmith.population.task import RULES, balanced_weights
+from trainsmith.population.task import RULES, balanced_weights, loss_of
 
 RNG = np.random.default_rng(3)
 N = 160
@@ -62,6 +63,43 @@ def test_balanced_accuracy_and_weighted_cross_entropy():
     assert float(module(outputs[batch], targets[batch])) == pytest.approx(float(expected), rel=1e-6)
     constant = metrics.balanced_accuracy_score(RARE, np.zeros(N))
     assert RULES["balanced"].constant(targets) == pytest.approx(constant)
+
+
+def test_balanced_accuracy_may_judge_what_is_trained_as_usual():
+    data = judged_by(from_arrays(X, RARE), "balanced-accuracy")
+    outputs, targets = logits(N, 3), torch.from_numpy(RARE)
+    loss, score = rules_of(data).score(outputs, targets)
+    assert score == pytest.approx(metrics.balanced_accuracy_score(RARE, outputs.argmax(1).numpy()))
+    assert loss == pytest.approx(float(functional.cross_entropy(outputs, targets)))
+    assert rules_of(data).constant(targets) == pytest.approx(1 / 3)
+    assert float(loss_of(data, targets)(outputs, targets)) == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("given", ["balanced", [1.0, 2.5, 0.25]])
+def test_class_weights_are_those_of_torchs_cross_entropy_by_the_runs_own_training_examples(given):
+    data = with_class_weights(from_arrays(X, RARE), given)
+    member = member_of(data)
+    y = data.y[member.train]
+    weight = compute_class_weight("balanced", classes=np.arange(3), y=y.numpy()) if given == "balanced" else given
+    outputs = logits(30, 3)
+    expected = nn.CrossEntropyLoss(torch.tensor(weight).float())(outputs, y[:30])
+    assert float(member.objective.loss(outputs, y[:30])) == pytest.approx(float(expected), rel=1e-6)
+    assert member.rules.score(outputs, y[:30])[0] == pytest.approx(float(functional.cross_entropy(outputs, y[:30])))
+
+
+def test_a_loss_of_its_own_and_class_weights_are_not_silently_one_of_them():
+    data = with_class_weights(from_arrays(X, RARE), "balanced")
+    with pytest.raises(InvalidInput, match="class weights and a loss that is a technique"):
+        make_member(Run(Trial(Recipe(regularization=("label-smoothing",))), 3), "mlp", data)
+
+
+def test_members_with_class_weights_are_trained_together_as_alone():
+    data = with_class_weights(from_arrays(X, RARE), "balanced")
+    runs = tuple(Run(Trial(Recipe()), seed) for seed in (3, 4, 5))
+    record = work(Job("mlp", Training(20, 16), runs, False, (0, 2)), data)
+    assert not record.loops
+    assert record.buckets == 1, "weights are numbers, not structure"
+    assert max(record.deviations) < 1e-5
 
 
 def test_a_class_that_is_missing_where_it_is_scored_does_not_count():

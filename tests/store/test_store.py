@@ -254,6 +254,18 @@ def test_a_study_of_few_labels_goes_on_with_them_and_with_no_others(tmp_path):
             api.compare(NETWORK, table(), **other, folder=folder)
 
 
+def test_a_study_with_class_weights_goes_on_with_them_and_leaves_out_losses_without(tmp_path):
+    asked = {**ASKED, "techniques": ["sgd", "label-smoothing"], "class_weights": {"1": 3.0}}
+    first = api.compare(NETWORK, table(), **asked, folder=tmp_path / "s")
+    assert "; class weights 1, 3" in first.study.about
+    assert any("label-smoothing was left out: it is a loss of its own" in note for note in first.study.notes)
+    assert numbers(first) == numbers(api.resume(tmp_path / "s"))
+    assert data_of(tmp_path / "s").class_weights == (1.0, 3.0)
+    assert first.study.receipt.holds
+    with pytest.raises(InvalidInput, match=r"holds another study \(other class weights\)"):
+        api.compare(NETWORK, table(), **{**asked, "class_weights": "balanced"}, folder=tmp_path / "s")
+
+
 def test_a_question_that_does_not_speak_of_labels_is_one_that_sees_all(finished):
     folder = finished[1]
     question = Store(folder).about("question")

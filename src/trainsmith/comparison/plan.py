@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from trainsmith.catalogue import (
     FAMILIES,
@@ -21,7 +22,7 @@ from trainsmith.comparison.budget import Budget
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory, techniques_of
-from trainsmith.population import Training, make_member
+from trainsmith.population import Training, make_member, rules_of
 
 MOST_TUNED = 8
 COMBINATIONS = "combinations"
@@ -34,6 +35,8 @@ FIRST_LOOK = frozenset(
 )
 """What a study compares when it is not told: the usual choices of each family. The whole catalogue, asked
 for by families or names, would take many times as long and hide them among variants."""
+LOPSIDED = 0.8
+"""The share of the commonest class above which a study judged by accuracy says so."""
 FIRST_FRESH_SEED = 1000
 """Tuning draws its seeds from 0 on, confirmation from here on: no fresh seed was seen in tuning."""
 
@@ -120,6 +123,9 @@ def candidates(
         if not _for_task(technique, dataset):
             notes.append(f"{technique.name} was left out: it is defined for classification only.")
             continue
+        if technique.role == "loss" and dataset.class_weights:
+            notes.append(f"{technique.name} was left out: it is a loss of its own, without class weights.")
+            continue
         chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
         raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")
@@ -168,6 +174,21 @@ def warnings(chosen: Sequence[Candidate], batch_size: int) -> list[str]:
         own = [said for said in contradictions(candidate.recipe, batch_size) if said not in of_baseline]
         notes += [f"{candidate.name}, in this recipe, works against itself: {said}." for said in own]
     return notes
+
+
+def imbalance(dataset: Dataset) -> list[str]:
+    """That one class is so common that accuracy says little, if it is so and accuracy is what is judged."""
+    if rules_of(dataset).metric != "accuracy":
+        return []
+    counts = torch.bincount(dataset.y)
+    share = int(counts.max()) / len(dataset.y)
+    if share <= LOPSIDED:
+        return []
+    name = dataset.classes[int(counts.argmax())]
+    return [
+        f"{100 * share:.1f} % of the examples are of class '{name}', and always saying so has that accuracy; "
+        "--metric balanced-accuracy judges by every class alike, --class-weights balanced trains by it."
+    ]
 
 
 def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:

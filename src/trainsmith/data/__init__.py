@@ -1,6 +1,7 @@
 """Data: from a name, a file or arrays to a Dataset with a locked test part, and a split for every seed."""
 
 from trainsmith.data.arrays import from_arrays
+from trainsmith.data.class_weights import ClassWeights, with_class_weights
 from trainsmith.data.dataset import Dataset, LockedTest, Task
 from trainsmith.data.few import labelled, with_labels
 from trainsmith.data.given import as_dataset
@@ -11,6 +12,7 @@ from trainsmith.data.text import from_text
 
 __all__ = [
     "NAMES",
+    "ClassWeights",
     "Dataset",
     "LockedTest",
     "Task",
@@ -20,5 +22,6 @@ __all__ = [
     "labelled",
     "load",
     "split",
+    "with_class_weights",
     "with_labels",
 ]

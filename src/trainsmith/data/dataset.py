@@ -55,7 +55,8 @@ class Dataset:
     given, if the data were loaded by it: the name, or the absolute path, under "given", and its other arguments that
     were not None. metric: what a study judges by, "" for the task's own. labels: how many of a
     run's training examples keep their label, 0 for all (see few.py). unlabelled: further training inputs
-    (m, *features) that have none.
+    (m, *features) that have none. class_weights: "", "balanced", or of each class what its examples count in the loss
+    (see class_weights.py).
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dataset:
     metric: str = ""
     labels: int = 0
     unlabelled: Tensor | None = None
+    class_weights: str | tuple[float, ...] = ""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -118,11 +120,19 @@ class Dataset:
         else:
             columns = self.input_shape[0]
             examples = f"{total} rows of {columns:,} column{'s' if columns != 1 else ''}"
-        return f"{self.name}: {examples}, {self._wanted()}; {self.test.size:,} locked for the test{self._few()}"
+        said = f"{self.name}: {examples}, {self._wanted()}; {self.test.size:,} locked for the test"
+        return f"{said}{self._few()}{self._weighted()}"
 
     def _few(self) -> str:
         further = "" if self.unlabelled is None else f"; {len(self.unlabelled):,} more without labels"
         return f"; labels of {self.labels:,} training examples seen{further}" if self.labels else further
+
+    def _weighted(self) -> str:
+        if not self.class_weights:
+            return ""
+        if isinstance(self.class_weights, str):
+            return f"; class weights {self.class_weights}"
+        return f"; class weights {', '.join(f'{w:g}' for w in self.class_weights)}"
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {self.task}, {len(self.x)} development examples of {self.input_shape}>"

@@ -40,8 +40,13 @@ bins = (confidence * {bins}).ceil().long().clamp(1, {bins}) - 1
 right = (outputs.argmax(-1) == y).double()
 gaps = torch.zeros({bins}, dtype=torch.float64).index_add_(0, bins, right - confidence)
 return functional.cross_entropy(outputs, y).item(), -gaps.abs().sum().item() / len(y)"""
+BALANCED_ACCURACY = """\
+loss = functional.cross_entropy(outputs, y)
+right = (outputs.argmax(-1) == y).double()
+return loss.item(), torch.stack([right[y == c].mean() for c in y.unique()]).mean().item()"""
 JUDGED: dict[str, str] = {
     "log loss": LOG_LOSS,
+    "balanced accuracy": BALANCED_ACCURACY,
     "calibration error": CALIBRATION.format(bins=ByCalibration.bins),
 }
 """By metrics that are not their task's own."""
@@ -68,12 +73,12 @@ def score_source(dataset: Dataset) -> str:
 
 def loss_source(dataset: Dataset, member: Member) -> str:
     """The body of loss_of(outputs, y), the loss that a step lowers."""
+    if dataset.task == "balanced" or dataset.class_weights:
+        return WEIGHTED.format(weights=member.objective.loss.weight.tolist())  # type: ignore[operator]
     if dataset.task == "classification":
         return CROSS_ENTROPY
     if dataset.task == "language":
         return NEXT
-    if dataset.task == "balanced":
-        return WEIGHTED.format(weights=member.objective.loss.weight.tolist())  # type: ignore[operator]
     if dataset.task == "multilabel":
         return BINARY
     return SQUARED.format(shaped="squeeze(-1)" if dataset.y.ndim == 1 else "flatten(1)")

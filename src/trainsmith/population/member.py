@@ -18,7 +18,7 @@ from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
-from trainsmith.population.task import Regression, Rules, rules_of
+from trainsmith.population.task import Regression, Rules, loss_of, rules_of
 from trainsmith.regularization import Averaging, SnapshotEnsemble
 
 ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
@@ -210,12 +210,15 @@ def _objective(
         modules = [t.make(**run.trial.of(t)) for t in found]
         return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
 
-    plain = rules_of(dataset).loss(y)
     loss, mixing, passes = (at_most_one(run, role, made(role)) for role in ONE)
     _alone(run, unfit)
+    if loss is not None and dataset.class_weights:
+        raise InvalidInput(
+            "class weights and a loss that is a technique, such as label smoothing, cannot act together."
+        )
     return Objective(
         network,
-        loss or plain,
+        loss or loss_of(dataset, y),
         made("penalty"),
         made("augmentation"),
         mixing,

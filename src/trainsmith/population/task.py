@@ -96,9 +96,7 @@ class Balanced:
 
     def score(self, outputs: Tensor, targets: Tensor) -> Scored:
         weight = balanced_weights(targets, outputs.shape[-1]).to(outputs)
-        found = _right(outputs, targets)
-        recalls = [found[targets == c].mean() for c in targets.unique()]
-        return float(functional.cross_entropy(outputs, targets, weight)), float(torch.stack(recalls).mean())
+        return float(functional.cross_entropy(outputs, targets, weight)), _balanced_accuracy(outputs, targets)
 
     def constant(self, y: Tensor) -> float:
         return 1 / len(y.unique())
@@ -173,6 +171,19 @@ class Language:
         return _negative_entropy(y.flatten()) / math.log(2)
 
 
+@dataclass(frozen=True)
+class ByBalancedAccuracy(Classification):
+    """Classification judged by balanced accuracy, as Balanced is; the loss is the usual one."""
+
+    metric: str = "balanced accuracy"
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        return float(functional.cross_entropy(outputs, targets)), _balanced_accuracy(outputs, targets)
+
+    def constant(self, y: Tensor) -> float:
+        return 1 / len(y.unique())
+
+
 Rules = Classification | Balanced | Regression | MultiLabel | Language
 RULES: dict[Task, Rules] = {
     "classification": Classification(),
@@ -182,7 +193,7 @@ RULES: dict[Task, Rules] = {
     "autoencoding": Regression(),
     "language": Language(),
 }
-ALTERNATIVES: dict[Task, tuple[Rules, ...]] = {"classification": (ByLogLoss(), ByCalibration())}
+ALTERNATIVES: dict[Task, tuple[Rules, ...]] = {"classification": (ByLogLoss(), ByCalibration(), ByBalancedAccuracy())}
 """Other metrics that a task can be judged by."""
 COSTS = frozenset(rules.metric for rules in (Language(), ByLogLoss(), ByCalibration()))
 """Metrics of which less is better."""
@@ -192,6 +203,15 @@ def rules_of(dataset: Dataset) -> Rules:
     """The rules of the data set's task and metric."""
     known = {rules.metric: rules for rules in (RULES[dataset.task], *ALTERNATIVES.get(dataset.task, ()))}
     return known[dataset.metric] if dataset.metric else RULES[dataset.task]
+
+
+def loss_of(dataset: Dataset, y: Tensor) -> nn.Module:
+    """The loss of a network that is trained on examples of the data set with targets y, its classes weighted."""
+    if not dataset.class_weights:
+        return rules_of(dataset).loss(y)
+    if dataset.class_weights == "balanced":
+        return BalancedCrossEntropy(balanced_weights(y, len(dataset.classes)))
+    return BalancedCrossEntropy(torch.tensor(dataset.class_weights, dtype=torch.float32))
 
 
 def judged_by(dataset: Dataset, metric: str) -> Dataset:
@@ -216,6 +236,11 @@ def _negative_entropy(y: Tensor) -> float:
     share = torch.bincount(y).double() / len(y)
     share = share[share > 0]
     return float((share * share.log()).sum())
+
+
+def _balanced_accuracy(outputs: Tensor, targets: Tensor) -> float:
+    found = _right(outputs, targets)
+    return float(torch.stack([found[targets == c].mean() for c in targets.unique()]).mean())
 
 
 def _right(outputs: Tensor, targets: Tensor) -> Tensor:

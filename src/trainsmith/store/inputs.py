@@ -40,6 +40,8 @@ def put_data(dataset: Dataset, folder: Path) -> None:
     if dataset.origin is not None:
         about["origin"] = dict(dataset.origin)
     about |= {"metric": dataset.metric, "labels": dataset.labels}
+    if dataset.class_weights:
+        about["class_weights"] = dataset.class_weights
     if dataset.unlabelled is not None:
         np.save(folder / DATA / UNLABELLED, dataset.unlabelled.numpy(), allow_pickle=False)
     (folder / DATA / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
@@ -62,6 +64,8 @@ def _development(folder: Path) -> tuple[dict[str, Any], torch.Tensor, torch.Tens
     try:
         about = json.loads((folder / DATA / ABOUT).read_text(encoding="utf-8"))
         about["classes"] = tuple(about["classes"])
+        weights = about.get("class_weights", "")
+        about["class_weights"] = weights if isinstance(weights, str) else tuple(map(float, weights))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"'{folder / DATA}' is damaged: {error}.") from error
     if (folder / DATA / UNLABELLED).is_file():
