@@ -2,8 +2,8 @@
 
 python results/protocol/kills.py [--kills 100]
 
-A process trains a small study into a folder and gets SIGKILL at a moment drawn uniformly from the time the study takes;
-another process is given the same command. What it says is compared, number by number, with an uninterrupted study's; the
+A process trains a small study into a folder and gets SIGKILL at a moment drawn uniformly from the processor time the study
+takes, which other work on the machine does not stretch; another process is given the same command. What it says is compared, number by number, with an uninterrupted study's; the
 rows of finished jobs, with the time at which each was finished, must be those that were there before. The processes are
 forked from one that has imported everything, so that moments fall into the study and not into imports.
 """
@@ -56,8 +56,18 @@ def begun(folder):
 
 
 def ended(child):
-    """How the process ended: 0, or minus the signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """How the process ended, 0 or minus the signal, and the seconds of processor time it took."""
+    _, status, used = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+
+
+def wait_until(child, seconds):
+    """Until the process has had so many seconds of processor time, or is over."""
+    while True:
+        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        if fields[0] == "Z" or (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") >= seconds:
+            return
+        time.sleep(0.002)
 
 
 def kept(folder):
@@ -74,18 +84,18 @@ def main():
     place, luck = Path(tempfile.mkdtemp()), np.random.default_rng(3)
     began, lengths = time.perf_counter(), []
     for i in range(3):
-        started = time.perf_counter()
-        if ended(begun(place / f"whole-{i}")):
+        status, seconds = ended(begun(place / f"whole-{i}"))
+        if status:
             raise SystemExit("the uninterrupted study failed")
-        lengths.append(time.perf_counter() - started)
+        lengths.append(seconds)
     whole = (place / "whole-0.json").read_text()
     done, counts, before = 0, Counter(), Counter()
     while done < options.kills:
         folder = place / f"killed-{done}"
         child = begun(folder)
-        time.sleep(luck.uniform(0, np.median(lengths)))
+        wait_until(child, luck.uniform(0, np.median(lengths)))
         os.kill(child, signal.SIGKILL)
-        if ended(child) != -signal.SIGKILL:
+        if ended(child)[0] != -signal.SIGKILL:
             counts["over before the kill, drawn again"] += 1
             shutil.rmtree(folder)
             continue
@@ -93,7 +103,7 @@ def main():
         there = (folder / DATABASE).is_file()
         rows = kept(folder) if there else []
         before["before its folder was there" if not there else f"{len(rows)} jobs finished"] += 1
-        if ended(begun(folder)):
+        if ended(begun(folder))[0]:
             counts["did not go on"] += 1
             continue
         try:
@@ -110,7 +120,7 @@ def main():
         "runs of the study": RUNS,
         "outcomes": dict(counts),
         "the study when it was killed": dict(sorted(before.items())),
-        "seconds of an uninterrupted study": lengths,
+        "seconds of processor time of an uninterrupted study": lengths,
         "seconds": round(time.perf_counter() - began),
         "environment": {
             **describe_environment(),
