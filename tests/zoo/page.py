@@ -24,7 +24,7 @@ planted fault, as saturation does from weights too large, are left out
 ([consequences.py](../tests/zoo/consequences.py)). `not finite` needs no calibration.
 
 {wrong}
-{seconds} s on {cpu}, torch {torch}, Python {python}, two processes.
+{seconds} s on {cpu}, torch {torch}, Python {python}.
 """
 
 
