@@ -91,7 +91,7 @@ def test_a_network_that_only_remembers_is_no_proof_against_the_labels(outputs):
         y, truth = (t[:, :1] + t[:, 1:2] for t in (x, held))
     assert "labels carry no signal" not in found(Memory(outputs), (x, y), validation=(held, truth))
     finding = found(Memory(outputs), (x, y.roll(3, 0)), validation=(held, truth))["labels carry no signal"]
-    assert "trees grown on the same examples by" in str(finding)
+    assert "Trees grown on the same examples agree by" in str(finding)
 
 
 def test_agreement_is_in_standard_errors_of_random_pairing():

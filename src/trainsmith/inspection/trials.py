@@ -189,12 +189,13 @@ def of_labels(
     if not fitted > 2 * AGREEMENT or agreement > AGREEMENT:
         return
     others = _agreement(trees(few, targets, held), truth)
-    if others > AGREEMENT:  # the network cannot make use of a signal that is there
+    if others > 2 * AGREEMENT:  # the network cannot make use of a signal that is there
         return
     words = (
         f"labels carry no signal: the network learns {count(few)} examples (it agrees with their targets by "
         f"{fitted:.1f} standard errors more than by chance), but of {count(held)} held back only by "
-        f"{agreement:.1f}, and trees grown on the same examples by {others:.1f}; less than {AGREEMENT:g} is chance."
+        f"{agreement:.1f}; less than {AGREEMENT:g} is chance. Trees grown on the same examples agree by {others:.1f}, "
+        f"where {2 * AGREEMENT:g} would speak against it."
     )
     yield finding("labels carry no signal", "targets", "agreement, standard errors", agreement, AGREEMENT, words)
 
