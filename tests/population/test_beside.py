@@ -128,7 +128,7 @@ def test_a_mixing_acts_in_training():
         ([Mixup(0.2), Mixup(0.3)], "sgd", "two mixings cannot act together"),
         ([MeanTeacher(), WeightEMA()], "sgd", "a teacher and an average of the weights cannot act together"),
         ([MeanTeacher()], "schedule-free-sgd", "a teacher and an optimizer that averages the weights cannot act"),
-        (["l2"], "sgd", "made by classes of trainsmith.regularization .* got str"),
+        ([3.0], "sgd", "made by classes of trainsmith.regularization .* got float"),
         ([SoftThreshold(0.1)], "schedule-free-sgd", "soft-threshold cannot be used: ScheduleFreeSGD evaluates"),
     ],
     ids=lambda v: type(v).__name__ if not isinstance(v, str) else v[:12],

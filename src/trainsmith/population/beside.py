@@ -10,6 +10,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.objective import Objective
+from trainsmith.population.several import named
 from trainsmith.regularization import Averaging
 
 HOMES = {"penalty": "penalties", "augmentation": "augmentations", "perturbation": "perturbations",
@@ -22,7 +23,7 @@ ELSEWHERE = {
     "pooling": "it is a layer: put it into the network",
     "branch": "it is a layer: put it into the network",
     "pair": "it is a layer: put it into the network",
-    "ensemble": "it is several networks: train several members, and give them to Ensemble",
+    "ensemble": "it is made of the population's own networks: give its name",
     "nothing": "it does nothing: leave it out",
 }
 
@@ -38,13 +39,13 @@ def for_each(given: Any, members: int) -> list[list[Any]]:
         )
     lists = [isinstance(g, (list, tuple)) for g in given]
     if not any(lists):
-        return [list(given) for _ in range(members)]
+        return [named(given) for _ in range(members)]
     if not all(lists) or len(given) != members:
         raise InvalidInput(
             f"regularizers must be one list for all members or one list for each of {members}; got "
             f"{sum(lists)} lists among {len(given)} entries."
         )
-    return [list(g) for g in given]
+    return [named(g) for g in given]
 
 
 def objective_with(network: nn.Module, loss: nn.Module, regularizers: Sequence[Any]) -> Objective:

@@ -72,13 +72,16 @@ class Learner:
         return averaged and bool(with_statistics(self.objective.network))
 
     def checked(self) -> Self:
-        """The same. Raises InvalidInput where several of its parts would each be what is scored and exported."""
+        """The same. Raises InvalidInput for parts that cannot act together, as two that would each be scored."""
         scored = {
             "a teacher": self.objective.scores_others,
             "snapshots": isinstance(self.objective.network, SnapshotEnsemble),
             "an average of the weights": self.average is not None,
             "an optimizer that averages the weights": self.rule.evaluated is not None,
         }
+        if self.networks > 1 and self.objective.passes is not None:
+            name = type(self.objective.passes).__name__
+            raise InvalidInput(f"{name} and an ensemble cannot act together: it would take several networks for one.")
         if len(found := [name for name, there in scored.items() if there]) > 1:
             raise InvalidInput(
                 f"{' and '.join(found)} cannot act together: each would be what is scored; choose one of them."
@@ -171,7 +174,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
         if technique.role == "clipping":
             member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
     member.average = _average(run, clashes)
-    member.pace = _pace(member)
+    member.pace = own_pace(member)
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, train)
     return member.checked()
@@ -248,7 +251,7 @@ def _average(run: Run, clashes: Mapping[str, str]) -> Averaging | None:
     return at_most_one(run, "average", [t.make(**run.trial.of(t)) for t in found])
 
 
-def _pace(member: Learner) -> Pace | None:
+def own_pace(member: Learner) -> Pace | None:
     """The pace of its average or ensemble."""
     snapshots = isinstance(member.objective.network, SnapshotEnsemble)
     return SnapshotEnsemble.pace if snapshots else pace_of(member.average)

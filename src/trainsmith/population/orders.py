@@ -7,6 +7,7 @@ import numpy as np
 
 from trainsmith.errors import InvalidInput
 from trainsmith.population.luck import batches
+from trainsmith.population.several import Kind, networks_in, own_batches
 
 
 def examples_of(
@@ -17,11 +18,13 @@ def examples_of(
     examples: Sequence[Any] | None,
     unlabelled: Sequence[int],
     further: Sequence[int],
+    ensemble: Kind | None = None,
 ) -> tuple[list[np.ndarray], int]:
     """Each member's examples at each of the steps (steps, batch), and how many of a batch have targets.
 
     examples: for each member those it may see out of n. unlabelled: how many it takes without targets, behind the
-    others, for each with one; they are of its own and of `further`. Members with the same luck share one array.
+    others, for each with one; they are of its own and of `further`. ensemble: of
+    which each member is one, if any; its networks' batches lie side by side. Members with the same luck share an array.
     """
     if len(steps) < 1:
         raise InvalidInput(f"steps must be at least 1; got {len(steps)}.")
@@ -38,14 +41,13 @@ def examples_of(
             raise InvalidInput(f"batch_size must lie between 2 and the {len(own)} examples; got {size}.")
         key = (seed, own.tobytes(), unlabelled[k])
         if key not in made:
-            whole, start = batch_size is None, steps.start
-            made[key] = np.tile(own, (len(steps), 1)) if whole else batches(seed, own, size, len(steps), start)
+            made[key] = own_batches(ensemble, seed, own, batch_size, steps)
             if unlabelled[k]:
                 pool = np.concatenate([own, np.asarray(further, np.int64)])
-                others = batches(seed, pool, unlabelled[k] * size, len(steps), start, words=("unlabelled",))
+                others = batches(seed, pool, unlabelled[k] * size, len(steps), steps.start, words=("unlabelled",))
                 made[key] = np.hstack([made[key], others])
         orders.append(made[key])
         sizes.add(size)
     if len(sizes) > 1:
         raise InvalidInput("with batch_size=None all members must have the same number of examples.")
-    return orders, sizes.pop()
+    return orders, networks_in(ensemble) * sizes.pop()

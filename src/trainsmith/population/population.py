@@ -19,6 +19,7 @@ from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.orders import examples_of
 from trainsmith.population.rates import Rates
 from trainsmith.population.recruits import Loss, Networks, recruit
+from trainsmith.population.several import for_each_network, networks_in
 from trainsmith.population.verify import TOLERANCE, Batch, compared
 
 LOOKED_AT_EVERY = 25
@@ -55,7 +56,8 @@ class Population:
     networks. members: how many; needless where a list says it. optimizer: one of trainsmith's, by name or class.
     loss: a function of outputs and targets, "cross-entropy" or "mse"; by default what suits the targets.
     regularizers: penalties, constraints, augmentations and the like of trainsmith.regularization, such as
-    [L2(1e-4), MaxNorm(3.0)], for all members; or a list of such lists, one a member. Layers belong into the network.
+    [L2(1e-4), MaxNorm(3.0)], or their names, for all members; or a list of such lists, one a member. With the name of
+    an ensemble each member is one, of several networks. Layers belong into the network.
     seeds: one a member (default 0, 1, 2 ...), or one for all; a seed draws a member's weights, batches and noise.
     device: where to train. threads: how many chunks of members train at once (default one a core; 1 on a GPU).
     Further arguments are hyper-parameters of the optimizer or arguments of the factory: one value, or one a member.
@@ -115,10 +117,10 @@ class Population:
         regularizers learn from unlabelled examples, x may have such behind those that y is of.
         rate: a factor on every learning rate, for a schedule.
         """
-        x, y = self._given(x, y, each)
+        x, y = (for_each_network(self._recruits.ensemble, t, int(each)) for t in self._given(x, y, each))
         crew = self._ready(x[0] if each else x, y[0] if each else y, steps=1)
         self.steps += 1
-        return crew.step(self.steps, rate, x, y, each)
+        return crew.step(self.steps, rate, x, y, each) / networks_in(self._recruits.ensemble)
 
     def fit(
         self,
@@ -146,7 +148,14 @@ class Population:
         further = range(len(x), len(x) + (0 if unlabelled is None else len(unlabelled)))
         counts = [self._unlabelled(k) for k in range(len(self))]
         orders, n = examples_of(
-            self.seeds, len(x), batch_size, range(self.steps, self.steps + steps), examples, counts, further
+            self.seeds,
+            len(x),
+            batch_size,
+            range(self.steps, self.steps + steps),
+            examples,
+            counts,
+            further,
+            self._recruits.ensemble,
         )
         x = x if unlabelled is None else torch.cat([x, unlabelled.to(x)])
         crew = self._ready(x[orders[0][0][:n]], y[orders[0][0][:n]], steps)
@@ -161,6 +170,7 @@ class Population:
         for k in witnesses:
             course = [(r, x[o], y[o[:n]]) for r, o in zip(early[k], orders[k], strict=False)]
             self._verify(fit, k, course)
+        fit.losses /= networks_in(self._recruits.ensemble)
         if fit.deviation > fit.tolerance:
             warnings.warn(
                 f"members trained alone deviate by {fit.deviation:.1e} from the same members in the population, more "
@@ -233,7 +243,8 @@ class Population:
             learners = self._recruits.learners(y)
             for learner in learners:
                 learner.objective.to(self.device)
-            _try(learners[0], x[:2], y[:2])
+            few = 2 * learners[0].networks
+            _try(learners[0], x[:few], y[:few])
             self._learners = learners
             self._crew = hire(learners, x, y, steps, self.threads)
         return self._crew

@@ -1,9 +1,10 @@
 """From what a user gives, a factory or modules and values for each member, to learners."""
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import luck
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
-from trainsmith.population.member import Learner, pace_of
+from trainsmith.population.member import Learner, own_pace
 from trainsmith.population.objective import CrossEntropy
+from trainsmith.population.several import Kind, averages, joined, without_ensemble
 
 Networks = Callable[..., nn.Module] | Sequence[nn.Module]
 Loss = str | Callable[[Tensor, Tensor], Tensor] | None
@@ -43,7 +45,10 @@ class MeanSquare(nn.Module):
 
 @dataclass(frozen=True)
 class Recruits:
-    """The members of a population to be: their networks, seeds, and the optimizer's numbers of each."""
+    """The members of a population to be: their networks, seeds, and the optimizer's numbers of each.
+
+    ensemble: of which each network is one, if any.
+    """
 
     networks: list[nn.Module]
     seeds: list[int]
@@ -51,15 +56,23 @@ class Recruits:
     numbers: list[dict[str, float]]
     loss: Loss
     regularizers: list[list[Any]]
+    ensemble: Kind | None = None
 
     def only(self, k: int) -> "Recruits":
         """Member k by itself."""
-        return Recruits(
-            [self.networks[k]], [self.seeds[k]], self.rule, [self.numbers[k]], self.loss, [self.regularizers[k]]
+        return replace(
+            self,
+            networks=[self.networks[k]],
+            seeds=[self.seeds[k]],
+            numbers=[self.numbers[k]],
+            regularizers=[self.regularizers[k]],
         )
 
     def learners(self, y: Tensor) -> list[Learner]:
         """One learner a member, on copies of the networks, with the loss that suits targets like y."""
+        if self.ensemble is not None:
+            for network in self.networks:
+                network.kind = averages(self.loss, y)  # type: ignore[assignment]
         return [
             self.learner(copy.deepcopy(network), seed, numbers, own, y)
             for network, seed, numbers, own in zip(
@@ -76,7 +89,9 @@ class Recruits:
         objective = objective_with(network, _loss(self.loss, y), regularizers)
         average = average_among(self.rule, regularizers)
         numbers = {**numbers, **added}
-        return Learner(seed, objective, rule, numbers, average=average, pace=pace_of(average)).checked()
+        learner = Learner(seed, objective, rule, numbers, average=average).checked()
+        learner.pace = own_pace(learner)
+        return learner
 
 
 def recruit(
@@ -117,15 +132,18 @@ def recruit(
     rest = [{n: v for n, v in o.items() if n not in known} for o in own]
     if modules is None:
         _check_arguments(network, rest[0], technique)  # type: ignore[arg-type]
-        modules = [_build(network, seed, arguments) for seed, arguments in zip(drawn, rest, strict=True)]  # type: ignore[arg-type]
+        builds = [functools.partial(_build, network, seed, own) for seed, own in zip(drawn, rest, strict=True)]  # type: ignore[arg-type]
     elif rest[0]:
         raise InvalidInput(
             f"{technique.name} has no hyper-parameter {', '.join(rest[0])}; it has {', '.join(sorted(known))}."
         )
-    beside = for_each(regularizers, count)
-    recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside)  # type: ignore[arg-type]
+    else:
+        builds = [functools.partial(_given, module) for module in modules]
+    ensemble, beside = without_ensemble(for_each(regularizers, count))
+    modules = [build() if ensemble is None else joined(ensemble, build) for build in builds]
+    recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside, ensemble)  # type: ignore[arg-type]
     for own in beside:
-        recruits.learner(nn.Identity(), 0, {}, own, torch.zeros(2))  # what does not fit together is told now
+        recruits.learner(modules[0], 0, {}, own, torch.zeros(2))  # what does not fit together is told now
     return recruits
 
 
@@ -175,9 +193,16 @@ def _check_arguments(network: Callable[..., nn.Module], arguments: Mapping[str, 
             )
 
 
-def _build(network: Callable[..., nn.Module], seed: int, arguments: Mapping[str, Any]) -> nn.Module:
+def _given(module: nn.Module, *words: str | int) -> nn.Module:
+    if words:
+        raise InvalidInput("an ensemble draws several networks a member: pass a function that makes one, not a list.")
+    return module
+
+
+def _build(network: Callable[..., nn.Module], seed: int, arguments: Mapping[str, Any], *words: str | int) -> nn.Module:
+    """A fresh network from the seed; words: what sets its luck apart from that of the seed's others."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(luck.key(seed, "construction"))
+        torch.manual_seed(luck.key(seed, *words, "construction"))
         module = network(**arguments)
     if not isinstance(module, nn.Module):
         raise InvalidInput(f"the network's factory must return an nn.Module; it returned {type(module).__name__}.")
