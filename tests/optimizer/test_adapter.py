@@ -222,3 +222,20 @@ def test_a_parameter_that_is_moved_in_pieces_moves_as_a_whole(rule):
             optimizer.step()
     torch.testing.assert_close(whole.detach(), pieces.detach(), rtol=0, atol=0)
     assert (pieces != start).all()
+
+
+def test_large_parameters_that_the_single_pass_kernel_cannot_take_are_not_joined():
+    """Gradients with gaps between their numbers; all the same it is the rule's own step."""
+    shapes = [(4, 3), (JOINED // 2, 4), (2, JOINED), (5,)]
+    parameters = [torch.nn.Parameter(torch.ones(s, dtype=torch.float64)) for s in shapes]
+    twins = [torch.nn.Parameter(p.detach().clone()) for p in parameters]
+    optimizer, plain = Adam(parameters, lr=0.1), Adam(twins, lr=0.1)
+    for step in range(3):
+        for p, twin in zip(parameters, twins, strict=True):
+            wide = torch.randn(*p.shape, 2, generator=torch.Generator().manual_seed(step), dtype=p.dtype)
+            p.grad, twin.grad = wide[..., 0], wide[..., 0].contiguous()
+        optimizer.step()
+        plain.step()
+    assert [sum(t.numel() for t in flat) for flat, _ in optimizer._flat.values()] == [2 * 17]
+    for p, twin in zip(parameters, twins, strict=True):
+        torch.testing.assert_close(p, twin, rtol=1e-9, atol=1e-12)

@@ -96,8 +96,9 @@ class Optimizer(torch.optim.Optimizer):
                     gradients = [p.grad for p in parameters]
                     kept = zip(*map(self._tensors, parameters), strict=True)
                     self.fused(t, parameters, gradients, *map(list, kept), **{n: group[n] for n in self._numbers})
-                else:
-                    self._move(parameters, self._coefficients(group, t))
+                    continue
+                for some in _small_and_large(parameters) if self.fused is not None else [parameters]:
+                    self._move(some, self._coefficients(group, t))
         return loss
 
     def _batches(self, group: dict[str, Any]) -> list[tuple[int, list[Tensor]]]:
@@ -199,6 +200,12 @@ class Optimizer(torch.optim.Optimizer):
             yield
         finally:
             self.train()
+
+
+def _small_and_large(parameters: list[Tensor]) -> list[list[Tensor]]:
+    """The small ones together, and the large ones one by one: joined, they would be copied there and back."""
+    small = [p for p in parameters if p.numel() <= JOINED]
+    return [small] * bool(small) + [[p] for p in parameters if p.numel() > JOINED]
 
 
 def _plain(parameters: Sequence[Tensor], group: dict[str, Any]) -> bool:
