@@ -89,7 +89,8 @@ def test_vat_is_the_divergence_of_a_move_of_eps_in_units_of_the_spread():
     spread = torch.tensor([1.0, 10.0, 0.0])
     technique = VAT(eps=0.25, weight=2.0).double().fit(torch.stack([-spread, spread]).double())
     value, logits, seen = term_of(technique)
-    before, moved = seen[-2], seen[-1]
+    assert len(seen) == 4, "labelled, unlabelled, a step of the search, moved"
+    before, moved = seen[1], seen[-1]
     steps = (moved - before)[:, :2] / spread[:2]
     np.testing.assert_allclose(steps.norm(dim=1), 0.25 * 3**0.5, rtol=1e-6)
     assert torch.equal(moved[:, 2], before[:, 2])

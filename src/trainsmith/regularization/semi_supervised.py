@@ -95,16 +95,18 @@ def adversarial_direction(
     xi: float = 1e-2,
     rounds: int = 1,
     reach: float | Tensor = 1.0,
+    before: Logits | None = None,
 ) -> Float[Tensor, "n *axes"]:
     """For each example the unit direction in which the prediction changes most, by power iteration.
 
     u <- unit(grad_u KL(p(x), p(x + xi reach u))), from a random u: it tends to the leading eigenvector of the
     divergence's Hessian. Miyato, Maeda, Koyama & Ishii 2018, Virtual adversarial training, section 3.3 and Algorithm 1;
     xi is 1e-6 in their code, which in float32 leaves nothing but rounding. reach: the units of u, for each number of an
-    example or for all.
+    example or for all. before: the logarithms of p(x), where they are known already.
     """
-    with torch.no_grad():
-        before = network(x).log_softmax(-1)
+    if before is None:
+        with torch.no_grad():
+            before = network(x).log_softmax(-1)
     u = _unit(normal_like(x))
     for _ in range(rounds):
         u = _unit(grad(lambda v: divergence(before, network(x + xi * reach * v).log_softmax(-1)))(u))
@@ -124,9 +126,9 @@ def virtual_adversarial(
     Miyato et al. 2018, equations 5 and 8. epsilon is in units of the inputs times reach. Batch normalization must keep
     its statistics still in these passes: give a network that does, such as `passes.still(network)`.
     """
-    u = adversarial_direction(network, x, xi, rounds, reach)
     with torch.no_grad():
         before = network(x).log_softmax(-1)
+    u = adversarial_direction(network, x, xi, rounds, reach, before)
     return divergence(before, network(x + epsilon * reach * u).log_softmax(-1))
 
 

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.regularization.draws import one_each
 
 
 @technique("regularization", "pooling", name="stochastic-pooling", aliases=("stochasticpooling",))
@@ -97,7 +98,7 @@ class DropBranch(nn.Module):
         if not self.training:
             return x
         rate = self.rate * self.share
-        kept = torch.rand_like(x.flatten(1)[:, 0]) >= rate
+        kept = one_each(x) >= rate
         return x * kept.view(-1, *(1,) * (x.ndim - 1)) / (1 - rate)
 
 
