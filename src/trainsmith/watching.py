@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from html import escape
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import pandas as pd
 import torch
@@ -16,9 +16,14 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
+from trainsmith.errors import InvalidInput
+from trainsmith.inspection import Finding
+from trainsmith.inspection.members_watch import MembersWatch
+from trainsmith.inspection.record import ordinal
 from trainsmith.inspection.watch import Watch as Measuring
+from trainsmith.population import Population
 from trainsmith.report.board import Board
-from trainsmith.report.course_frame import layers_frame
+from trainsmith.report.course_frame import layers_frame, parameters_frame
 from trainsmith.report.terminal import Printable
 
 _COLUMNS = {
@@ -37,7 +42,7 @@ class Watch(Measuring):
 
     def parameters_frame(self) -> pd.DataFrame:
         """One row per measured step and parameter."""
-        return pd.DataFrame([{"step": m.step, **vars(p)} for m in self.measurements for p in m.parameters])
+        return parameters_frame(self.measurements)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as values that JSON knows: NaN and infinity are None."""
@@ -93,7 +98,82 @@ class Watch(Measuring):
         return step + last.to_html(index=False, float_format=lambda v: f"{v:.3g}", na_rep="") + findings
 
 
+class PopulationWatch(MembersWatch):
+    """A population under watch: see `trainsmith.watch`."""
+
+    @property
+    def findings(self) -> dict[int, tuple[Finding, ...]]:
+        """All findings so far of the members that have some."""
+        return {k: log.findings for k, log in enumerate(self.logs) if log.findings}
+
+    def frame(self) -> pd.DataFrame:
+        """One row per member, measured step and layer, in the order of the data's way."""
+        return _by_member(layers_frame(self.measurements(k)) for k in range(len(self.logs)))
+
+    def parameters_frame(self) -> pd.DataFrame:
+        """One row per member, measured step and parameter."""
+        return _by_member(parameters_frame(self.measurements(k)) for k in range(len(self.logs)))
+
+    def findings_frame(self) -> pd.DataFrame:
+        """One row per member and finding."""
+        columns = ["member", *Finding.__dataclass_fields__]
+        return pd.DataFrame(
+            [{"member": k, **vars(f)} for k, own in self.findings.items() for f in own], columns=columns
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as values that JSON knows: NaN and infinity are None."""
+        return {
+            "every": self.every,
+            "unseen": list(self.unseen),
+            "members": [
+                {"measurements": _plain([asdict(m) for m in self.measurements(k)]),
+                 "findings": _plain([asdict(f) for f in log.findings])}
+                for k, log in enumerate(self.logs)
+            ],
+        }  # fmt: skip
+
+    def json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def table(self) -> Printable:
+        """What was found of each member, and since which step; print it."""
+        table = Table(title=f"{len(self.logs)} members, every {ordinal(self.every)} step")
+        for title, side in (("member", "right"), ("measured until step", "right"), ("findings", "left")):
+            table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
+        for k, log in enumerate(self.logs):
+            last = str(log.measurements[-1].step) if log.measurements else ""
+            table.add_row(str(k), last, Text("; ".join(f"step {f.step}: {f.words}" for f in log.findings)))
+        return Printable(Group(table, *(Text(reason) for reason in self.unseen)))
+
+    def _repr_html_(self) -> str:
+        found = self.findings_frame()[["member", "step", "layer", "short", "words"]]
+        unseen = "".join(f"<p>{escape(reason)}</p>" for reason in self.unseen)
+        return f"<p>{len(self.logs)} members</p>{unseen}" + (
+            found.to_html(index=False) if len(found) else "<p>No findings.</p>"
+        )
+
+
+def _by_member(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The members' frames one below the other, with a first column that says whose they are."""
+    own = [f.assign(member=k)[["member", *f]] for k, f in enumerate(frames) if len(f)]
+    return pd.concat(own, ignore_index=True) if own else pd.DataFrame()
+
+
+@overload
 def watch(model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 16, warn: bool = True) -> Watch:
+    """A network in a loop of your own."""
+
+
+@overload
+def watch(model: Population, optimizer: None = None, every: int = 16) -> PopulationWatch:
+    """Every member of a population."""
+
+
+def watch(
+    model: nn.Module | Population, optimizer: torch.optim.Optimizer | None = None, every: int = 16, warn: bool = True
+) -> Watch | PopulationWatch:
     """Measure every layer and parameter of `model` at every `every`-th step of `optimizer`, from the first on.
 
         with trainsmith.watch(model, optimizer) as w:
@@ -105,9 +185,23 @@ def watch(model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 16, w
 
     A finding is told once, as a `FindingWarning` while the network trains; warn=False keeps it for `.findings`.
     Between measured steps no hook hangs on the network. The training's numbers stay the same, bit for bit.
+
+    A trainsmith.Population brings its own optimizer, and has every member measured, without warnings:
+
+        with trainsmith.watch(population, every=16) as w:
+            population.fit(x, y, steps=200)
+        w.frame(), w.findings_frame()
+
     Raises InvalidInput for what is no network or optimizer, or an optimizer of another network.
     """
-    return Watch(model, optimizer, every, warn)
+    if not isinstance(model, Population):
+        return Watch(model, optimizer, every, warn)  # type: ignore[arg-type]
+    if optimizer is not None:
+        raise InvalidInput(
+            f"a population has an optimizer of its own: say watch(population, every=16); got "
+            f"{type(optimizer).__name__} second."
+        )
+    return PopulationWatch(model, every)
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -62,9 +62,10 @@ class LiveLayer:
         self.sample: Tensor | None = None
         self.gradient: Tensor | None = None
         self.numbers: dict[str, Tensor] = {}
-        self._edges = _flat_edges(layer)
+        self.edges = _flat_edges(layer)
+        """Where an activation function turns flat, and where it ends to be so, in turns."""
         self._entered: Tensor | None = None
-        self.enters = (self._edges is not None and len(self._edges) > 0) or isinstance(layer, _BatchNorm)
+        self.enters = (self.edges is not None and len(self.edges) > 0) or isinstance(layer, _BatchNorm)
         """Whether something must be kept of what enters the layer."""
         self.shape: tuple[int, ...] = ()
         self.silent = self.on = np.zeros(0)
@@ -76,10 +77,27 @@ class LiveLayer:
         self.numbers = {}
         if entered is None or not entered.is_floating_point() or not entered.numel():
             return
-        if self._edges is not None:
+        if self.edges is not None:
             self._entered = sample(entered)
-        elif closely and isinstance(self.layer, _BatchNorm) and self.layer.training:
-            self.numbers |= _shift(self.layer, entered.detach().float())
+        elif closely and (kept := self.averages()) is not None:
+            mean, variance, eps = kept
+            self.numbers["running_shift"] = running_shift(entered.detach(), mean, variance, eps)
+
+    def averages(self) -> tuple[Tensor, Tensor, float] | None:
+        """Running mean and variance and eps of a batch normalization in training, if it keeps them."""
+        layer = self.layer
+        if not isinstance(layer, _BatchNorm) or not layer.training or layer.running_mean is None:
+            return None
+        assert layer.running_var is not None
+        return layer.running_mean, layer.running_var, layer.eps
+
+    def twin(self, name: str) -> "LiveLayer":
+        """The same layer in another network, or called once more, where nothing was seen yet."""
+        other = copy.copy(self)
+        other.name = name
+        other.numbers, other.seen, other.silent, other.on = {}, 0, np.zeros(0), np.zeros(0)
+        other._seldom = dict(self._seldom)
+        return other
 
     def leave(self, left: Tensor, channels: int, closely: bool) -> None:
         """After the layer ran. channels: the axis of its units."""
@@ -88,15 +106,15 @@ class LiveLayer:
             self.numbers = {}
         self.shape, self.examples, self.gradient = x.shape[1:], x.shape[0], None
         self.sample = sample(x)
-        others = _all_but(channels, x.ndim)
+        others = all_but(channels, x.ndim)
         self.numbers["low"], self.numbers["high"] = x.amin(others), x.amax(others)
-        if self._edges is not None and self._entered is not None and self._entered.shape == self.sample.shape:
-            self._edges = self._edges.to(x.device)
-            self.numbers["saturated"] = (torch.bucketize(self._entered, self._edges) & 1).float().mean()
+        if self.edges is not None and self._entered is not None and self._entered.shape == self.sample.shape:
+            self.edges = self.edges.to(x.device)
+            self.numbers["saturated"] = (torch.bucketize(self._entered, self.edges) & 1).float().mean()
         self._entered = None
         if closely and x.ndim > 1 and len(x) > 1:
             with torch.autocast(x.device.type, enabled=False):
-                self.numbers["effective_rank"] = _effective_rank(sample(x, RANK_VALUES))
+                self.numbers["effective_rank"] = rank_of(sample(x, RANK_VALUES))
 
     def back(self, gradient: Tensor) -> None:
         """The loss's gradient for what left the layer."""
@@ -125,13 +143,7 @@ class LiveLayer:
         variance, spread = between + within, math.nan if gradient is None else math.sqrt(gradient[1] + gradient[2])
         dead, always_on, finite = units
         if histograms is not None:
-            self._seldom = {
-                "histogram": histograms[0],
-                "gradient_histogram": histograms[1],
-                "closely": step,
-                "twins": 0.0,
-            }
-            self._seldom |= {n: float(numbers[n]) for n in SELDOM if n in numbers}
+            self.looked(step, *histograms, numbers)
         return WatchedLayer(
             name=self.name,
             kind=self.kind,
@@ -156,10 +168,15 @@ class LiveLayer:
             **self._seldom,
         )
 
+    def looked(self, step: int, outputs: Histogram, gradient: Histogram | None, numbers: dict[str, np.ndarray]) -> None:
+        """Remember what a close look at this step saw."""
+        self._seldom = {"histogram": outputs, "gradient_histogram": gradient, "closely": step, "twins": 0.0}
+        self._seldom |= {n: float(numbers[n]) for n in SELDOM if n in numbers}
+
     def _share_saturated(self, numbers: dict[str, np.ndarray]) -> float | None:
         if "saturated" in numbers:
             return float(numbers["saturated"])
-        return 0.0 if self._edges is not None and not len(self._edges) else None
+        return 0.0 if self.edges is not None and not len(self.edges) else None
 
 
 def unit_axis(layer: nn.Module, ndim: int) -> int:
@@ -169,7 +186,8 @@ def unit_axis(layer: nn.Module, ndim: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _all_but(axis: int, ndim: int) -> list[int]:
+def all_but(axis: int, ndim: int) -> list[int]:
+    """The axes over which a layer's outputs are looked at for each unit."""
     return [i for i in range(ndim) if i != axis] if ndim > 1 else [0]
 
 
@@ -196,24 +214,22 @@ def _flat_edges(layer: nn.Module) -> Tensor | None:
     return torch.cat([torch.full((1,), -math.inf), edges]) if flat[0] else edges
 
 
-def _shift(layer: _BatchNorm, entered: Tensor) -> dict[str, Tensor]:
-    """How far a batch normalization's running mean is from the batch's, if it keeps one."""
-    if layer.running_mean is None or layer.running_var is None:
-        return {}
-    mean = entered.mean([i for i in range(entered.ndim) if i != 1])
-    distance = (mean - layer.running_mean).square() / (layer.running_var + layer.eps)
-    return {"running_shift": distance.mean().sqrt()}
+def running_shift(entered: Tensor, running_mean: Tensor, running_var: Tensor, eps: float) -> Tensor:
+    """How far a batch normalization's running mean is from that of the batch that enters it, in spreads."""
+    mean = entered.float().mean([i for i in range(entered.ndim) if i != 1])
+    return ((mean - running_mean).square() / (running_var + eps)).mean().sqrt()
 
 
-def _effective_rank(rows: Tensor) -> Tensor:
-    """tr(C)^2 / tr(C^2) of rows, which are written over.
+def rank_of(rows: Tensor) -> Tensor:
+    """tr(C)^2 / tr(C^2) of rows (..., rows, columns), which are written over.
 
     From the examples' inner products, which have the covariance's eigenvalues.
     """
-    rows -= rows.mean(0)
-    products = rows @ rows.T
-    products /= products.amax().clamp_min(torch.finfo(rows.dtype).tiny)  # its square may not underflow
-    return products.diagonal().sum().square() / products.square().sum()
+    rows -= rows.mean(-2, keepdim=True)
+    products = rows @ rows.mT
+    largest = products.amax((-2, -1), keepdim=True)
+    products /= largest.clamp_min(torch.finfo(rows.dtype).tiny)  # its square may not underflow
+    return products.diagonal(dim1=-2, dim2=-1).sum(-1).square() / products.square().sum((-2, -1))
 
 
 def _ratio(value: float, reference: float) -> float:

@@ -1,9 +1,10 @@
 """What a training under watch has shown so far: the measured steps, thinned out, and the findings, told once."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 from trainsmith.inspection.fault import Finding
-from trainsmith.inspection.measurement import Measurement, findings_of
 
 MOST_KEPT = 128
 """So many measured steps are kept; when there are more, every second one is, from the first on."""
@@ -16,11 +17,22 @@ CLOSELY = ("symmetric units",)
 """Findings that take a close look, and two of these in a row."""
 
 
-class Log:
+class Kept(Protocol):
+    """A measured step, or what it can be made of."""
+
+    @property
+    def step(self) -> int:
+        """Its number from 0."""
+
+
+M = TypeVar("M", bound=Kept)
+
+
+class Log(Generic[M]):
     """The measurements of one training, and its findings, each with the step at which it was first seen."""
 
     def __init__(self) -> None:
-        self.measurements: list[Measurement] = []
+        self.measurements: list[M] = []
         self.findings: tuple[Finding, ...] = ()
         self._stride, self._count, self._last_close = 1, 0, 0
         self._before: dict[tuple[str, str], int] = {}  # since which step each finding has been seen
@@ -29,8 +41,8 @@ class Log:
         """Whether this step is one to be looked at closely, if it is measured."""
         return self._count < 2 or step - self._last_close >= CLOSELY_EVERY
 
-    def add(self, measured: Measurement, closely: bool) -> tuple[Finding, ...]:
-        """Keep what was measured; the findings that it is the first to be sure of."""
+    def keep(self, measured: M, closely: bool) -> None:
+        """Keep one more measured step, and thin out the others where they are too many."""
         if closely:
             self._last_close = measured.step
         if (self._count - 1) % self._stride:
@@ -39,13 +51,11 @@ class Log:
         if len(self.measurements) > MOST_KEPT:
             self.measurements, self._stride = [*self.measurements[:-1:2], measured], 2 * self._stride
         self._count += 1
-        new = self._sure(measured, closely)
-        self.findings += new
-        return new
 
-    def _sure(self, measured: Measurement, closely: bool) -> tuple[Finding, ...]:
-        found = [f for f in findings_of(measured) if closely or f.short not in CLOSELY]
-        now = {key: self._before.get(key, measured.step) for key in ((f.short, f.layer) for f in found)}
+    def tell(self, step: int, found: Sequence[Finding], closely: bool) -> tuple[Finding, ...]:
+        """What is sure now, given what this step shows."""
+        found = [f for f in found if closely or f.short not in CLOSELY]
+        now = {key: self._before.get(key, step) for key in ((f.short, f.layer) for f in found)}
         if not closely:
             now |= {key: step for key, step in self._before.items() if key[0] in CLOSELY}  # of the last close look
         told = {(f.short, f.layer) for f in self.findings}
@@ -56,4 +66,5 @@ class Log:
                 told.add(key)
                 new.append(dataclasses.replace(f, step=now[key]))
         self._before = now
+        self.findings += tuple(new)
         return tuple(new)

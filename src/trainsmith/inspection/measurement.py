@@ -77,12 +77,13 @@ def collect(
     for places, block in blocks if closely else ():
         drawn.update(zip(places, side_by_side(next(host), block.widths), strict=True))
     inside = math.nan if given is None else float(moments[-2, 1] + moments[-2, 2])
-    layers = _layers(step, called, numbers, _units(called, numbers, room), moments, backward, drawn, inside)
+    layers = layers_of(step, called, numbers, _units(called, numbers, room), moments, backward, drawn, inside)
     place = (math.nan, math.nan) if given is None else (float(moments[-2, 0]), math.sqrt(inside))
     return Measurement(step, place, layers, parameters)
 
 
 def _units(called: Sequence[LiveLayer], numbers: list[dict[str, np.ndarray]], room: Room) -> list[list[float]]:
+    """Of each layer the shares of its units that are dead, always on, and finite."""
     if not called:
         return []
     lowest, highest = ([found[name].reshape(-1) for found in numbers] for name in ("low", "high"))
@@ -90,7 +91,7 @@ def _units(called: Sequence[LiveLayer], numbers: list[dict[str, np.ndarray]], ro
     return room.units.count(lowest, highest)
 
 
-def _layers(
+def layers_of(
     step: int,
     called: Sequence[LiveLayer],
     numbers: list[dict[str, np.ndarray]],

@@ -159,9 +159,12 @@ def alike(layer: nn.Module) -> Tensor | None:
     Where there is none, no units are equal, and `twin_share` need not look at all of their weights.
     """
     weight = of_units(layer, layer._parameters.get("weight"), MOST_UNITS)
-    if weight is None:
-        return None
-    rows = weight.detach().flatten(1)
+    return None if weight is None else alike_rows(weight.detach())
+
+
+def alike_rows(weight: Tensor) -> Tensor:
+    """`alike` of a weight (units, ...)."""
+    rows = weight.flatten(1)
     rows = rows[:, :: -(-rows.shape[1] // 64)].float()
     return _near(rows, 1e-6, _projection(rows.shape[1], rows.device))[1].sum()
 
@@ -173,9 +176,12 @@ def twin_share(layer: nn.Module) -> float:
     Two fixed projections of the units are compared instead of every pair: equal units have equal ones.
     """
     weight = layer._parameters["weight"]
-    if weight is None or weight.grad is None:
-        return 0.0
-    rows, gradients = (t.detach().flatten(1).float() for t in (weight, weight.grad))
+    return 0.0 if weight is None or weight.grad is None else twin_rows(weight.detach(), weight.grad)
+
+
+def twin_rows(weight: Tensor, gradient: Tensor) -> float:
+    """`twin_share` of a weight and its gradient (units, ...)."""
+    rows, gradients = (t.flatten(1).float() for t in (weight, gradient))
     onto = _projection(rows.shape[1], rows.device)
     order, same = _near(rows, 1e-6, onto)
     same &= _near(gradients, 1e-3, onto, order)[1]

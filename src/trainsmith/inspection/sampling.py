@@ -21,7 +21,7 @@ def sample(x: Tensor, values: int = VALUES) -> Tensor:
     factor with the number of values an example has, so that no channel and no unit is left out by it.
     """
     x = in_memory_order(x.detach())
-    rows, row_step, columns, column_step = _grid(x.shape, values)
+    rows, row_step, columns, column_step = grid(x.shape, values)
     if x.stride(-1) == 1 or x.ndim == 1:
         x = x.as_strided((rows, columns), (row_step * x.stride(0), column_step), x.storage_offset())
     else:
@@ -38,8 +38,8 @@ def in_memory_order(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1024)
-def _grid(shape: tuple[int, ...], values: int) -> tuple[int, int, int, int]:
-    """How many rows and columns, and their steps."""
+def grid(shape: tuple[int, ...], values: int) -> tuple[int, int, int, int]:
+    """Of a sample of so many values of x (n, ...): how many rows and columns, and their steps."""
     each, row_step = math.prod(shape[1:]), math.ceil(shape[0] / ROWS)
     rows = math.ceil(shape[0] / row_step)
     step = coprime(math.ceil(each * rows / values), each)

@@ -12,7 +12,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
 from trainsmith.inspection.log import Log
-from trainsmith.inspection.measurement import Measurement, Room, collect
+from trainsmith.inspection.measurement import Measurement, Room, collect, findings_of
 from trainsmith.inspection.moved import Moved, WatchedParameter
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
 from trainsmith.inspection.sampling import sample
@@ -43,7 +43,7 @@ class Watch:
             )
         self.model, self.optimizer, self.every, self.warn = model, optimizer, every, warn
         self.steps = 0
-        self.log = Log()
+        self.log = Log[Measurement]()
         self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
         self._closely = True
         self._live: dict[str, LiveLayer] = {}
@@ -116,7 +116,9 @@ class Watch:
         label = name if times == 1 else f"{name} ({ordinal(times)} call)"
         live = self._live.get(label)
         if live is None or live.layer is not layer:
-            live = self._live[label] = LiveLayer(label, layer)
+            first = self._live.get(name)
+            known = first is not None and first.layer is layer  # the network runs: no layer is tried out now
+            live = self._live[label] = first.twin(label) if known and first is not None else LiveLayer(label, layer)
         return live
 
     def _measuring(self) -> bool:
@@ -178,7 +180,8 @@ class Watch:
 
     def _collect(self) -> None:
         measured = collect(self.steps, self._called, self._input, self._moved, self._closely, self._room)
-        new = self.log.add(measured, self._closely)
+        self.log.keep(measured, self._closely)
+        new = self.log.tell(measured.step, findings_of(measured), self._closely)
         for f in new if self.warn else ():
             # the line that called step()
             warnings.warn(f"step {measured.step}: {f.words}", FindingWarning, stacklevel=5)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.program import first_names
 from trainsmith.population.update import Rate
 from trainsmith.regularization import Averaging, SnapshotEnsemble
+
+if TYPE_CHECKING:
+    from trainsmith.population.observer import Observer
 
 
 class Alone:
@@ -30,6 +34,7 @@ class Alone:
         self.optimizer = member.rule(self.trained, **member.numbers)
         self.average: Averaging | None = None
         self.refreshed: dict[str, Tensor] = {}
+        self.observer: Observer | None = None
 
     def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """One step on x (1, n, ...), y (1, n), as a population's; the loss (1,) before it."""
@@ -41,6 +46,8 @@ class Alone:
         if self.average is not None:
             self.average.steps = member.length  # which a second call of fit changes
         self.refreshed = {}
+        if self.observer is not None:
+            self.observer.before_alone(self, number)
         with self._luck(number, x[0], y[0]):
             loss = self.module(x[0], y[0])
         self.optimizer.zero_grad()

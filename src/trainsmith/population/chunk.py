@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from trainsmith.population.member import Learner
 from trainsmith.population.objective import Objective, in_training
 from trainsmith.population.program import Program, Unbatchable, stack
 from trainsmith.population.update import Beside, Numbers, Rate, Update, select
+
+if TYPE_CHECKING:
+    from trainsmith.population.observer import Observer
 
 COMPACT_BELOW = 0.75
 """Members that ended are taken out of the tensors once the share still training falls to this."""
@@ -35,6 +38,7 @@ class Chunk:
         self.program = program or Program(first.objective)
         few = 2 * first.networks
         self.places = self.program.places(x[:few], first.targets(y[:few]))
+        self.observer: Observer | None = None
         self._rows = list(range(len(self.members)))
         self._seeds = [m.seed for m in self.members]
         self._refreshed: list[Tensor] | None = None
@@ -57,8 +61,10 @@ class Chunk:
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Make the program for batches like x (K, n, ...), y (K, n, ...); nothing is trained."""
-        x, y = self._filled(x, y)
-        self.program.prepare(self.parameters, self.buffers, self._keys(0, x), x, y, self.gradients)
+        (x, y), keys = self._filled(x, y), self._keys(0, x)
+        self.program.prepare(self.parameters, self.buffers, keys, x, y, self.gradients)
+        if self.observer is not None:
+            self.observer.prepare(self, keys, x, y)
 
     def _filled(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """x, y of the active members with something in the rows of those that ended."""
@@ -91,6 +97,16 @@ class Chunk:
             part._compact()
         return first, second
 
+    @property
+    def rows(self) -> list[int]:
+        """Where in the stacked tensors each member's are."""
+        return self._rows
+
+    @property
+    def kept(self) -> list[list[Tensor]]:
+        """What the rule keeps of each parameter, stacked likewise."""
+        return self._update.kept
+
     def _numbers(self) -> Numbers:
         return {n: [m.numbers[n] for m in self.members] for n in self.members[0].numbers}
 
@@ -110,6 +126,7 @@ class Chunk:
         x, y = self._filled(x, y)
         keys = self._keys(number, x)
         self._refreshed = self._to_score = None
+        after = None if self.observer is None else self.observer.before(self, number, keys, x, y)
         before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
         with torch.no_grad():
             try:
@@ -120,6 +137,8 @@ class Chunk:
                 raise
             self._update(number, self._rates(rate), self.members[0].length)
             self._take_snapshot(number)
+        if after is not None:
+            after()
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
 
     def _take_snapshot(self, number: int) -> None:

@@ -13,6 +13,7 @@ from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import EVALUATED_AT_ONCE, STATISTICS_ON, gathered
 from trainsmith.population.member import Learner
 from trainsmith.population.memory import keep_freed_memory
+from trainsmith.population.observer import Observer
 from trainsmith.population.pool import processes_available
 from trainsmith.population.program import Program
 from trainsmith.population.rates import Rates
@@ -53,6 +54,8 @@ class Part:
             stop = start + len(trainer.members)
             if isinstance(trainer, Chunk):
                 trainer.prepare(x[start:stop], y[start:stop])
+            elif trainer.observer is not None:
+                trainer.observer.prepare_alone(trainer)
             start = stop
 
     def outputs(self, x: Tensor) -> Tensor:
@@ -114,6 +117,11 @@ class Crew:
     def active(self) -> list[int]:
         """The members still training."""
         return sorted(i for part in self.parts for i in part.members)
+
+    def observe(self, observer: Observer | None) -> None:
+        """Have every step told to this one, or to nobody."""
+        for trainer in (t for part in self.parts for t in part.trainers):
+            trainer.observer = observer
 
     def step(self, number: int, rate: float, x: Tensor, y: Tensor, each: bool) -> Tensor:
         """One step of every active member on x, y for all, or (members, n, ...) one batch each; losses (members,)."""

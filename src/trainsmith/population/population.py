@@ -15,9 +15,11 @@ from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer, Plateau, Schedule
 from trainsmith.population.crew import Crew, hire
 from trainsmith.population.member import Learner
-from trainsmith.population.objective import in_training, predictions
+from trainsmith.population.objective import predictions
+from trainsmith.population.observer import Observer
 from trainsmith.population.orders import examples_of
 from trainsmith.population.rates import Rates
+from trainsmith.population.reasons import fits
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.several import for_each_network, networks_in
 from trainsmith.population.verify import TOLERANCE, Batch, compared
@@ -95,7 +97,8 @@ class Population:
         self.threads = threads
         self.steps = 0
         self._crew: Crew | None = None
-        self._learners: list[Learner] = []
+        self.learners: list[Learner] = []
+        self._observer: Observer | None = None
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -109,6 +112,12 @@ class Population:
     def active(self) -> list[int]:
         """The members still training."""
         return self._crew.active if self._crew is not None else list(range(len(self)))
+
+    def observe(self, observer: Observer | None) -> None:
+        """Have this one told of every step, in place of who was before."""
+        self._observer = observer
+        if self._crew is not None:
+            self._crew.observe(observer)
 
     def step(self, x: Tensor, y: Tensor, *, each: bool = False, rate: float = 1.0) -> Tensor:
         """One optimizer step of every member; each one's loss before it (members,), nan where it was taken out.
@@ -181,16 +190,16 @@ class Population:
 
     def _rates(self, schedule: str | Callable[[int], float] | Plateau | None, first: int, steps: int) -> Rates:
         """The factors on the learning rates at each of `steps` steps after the first `first`."""
-        for learner in self._learners:
+        for learner in self.learners:
             learner.length = first + steps
         looks = range(LOOKED_AT_EVERY, steps + 1, LOOKED_AT_EVERY)
         if isinstance(schedule, str):
             named = Schedule(schedule, steps)
             plateau = named.plateau() if named.watches else None
-            return Rates(named, steps, self._learners, plateau, looks if named.watches else (), first)
+            return Rates(named, steps, self.learners, plateau, looks if named.watches else (), first)
         if isinstance(schedule, Plateau):
-            return Rates(lambda step: 1.0, steps, self._learners, schedule, looks, first)
-        return Rates(lambda step: schedule(first + step) if schedule else 1.0, steps, self._learners, first=first)
+            return Rates(lambda step: 1.0, steps, self.learners, schedule, looks, first)
+        return Rates(lambda step: schedule(first + step) if schedule else 1.0, steps, self.learners, first=first)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""
@@ -244,9 +253,10 @@ class Population:
             for learner in learners:
                 learner.objective.to(self.device)
             few = 2 * learners[0].networks
-            _try(learners[0], x[:few], y[:few])
-            self._learners = learners
+            fits(learners[0].objective, x[:few], y[:few])
+            self.learners = learners
             self._crew = hire(learners, x, y, steps, self.threads)
+            self._crew.observe(self._observer)
         return self._crew
 
     def _witnesses(self) -> list[int]:
@@ -264,31 +274,8 @@ class Population:
         """Member k as it was at the start."""
         (learner,) = self._recruits.only(k).learners(y)
         learner.objective.to(self.device)
-        learner.length = self._learners[k].length
+        learner.length = self.learners[k].length
         return learner
-
-
-def _try(learner: Learner, x: Tensor, y: Tensor) -> None:
-    """Say in a sentence what is wrong when a network or its loss cannot take the data at all."""
-    objective = in_training(copy.deepcopy(learner.objective))
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            outputs = predictions(objective.network(x))
-    except InvalidInput:
-        raise
-    except Exception as error:
-        raise InvalidInput(f"the network cannot take x of shape {tuple(x.shape)}: {error}") from error
-    try:
-        with torch.no_grad():
-            value = objective.loss(outputs, y)
-    except Exception as error:
-        raise InvalidInput(
-            f"the loss cannot compare outputs {tuple(outputs.shape)} with targets {tuple(y.shape)}: {error}"
-        ) from error
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        raise InvalidInput(
-            f"the loss must be one number for a batch, its mean; got {tuple(getattr(value, 'shape', ()))}."
-        )
 
 
 @torch.no_grad()

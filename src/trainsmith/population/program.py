@@ -73,13 +73,14 @@ class Program:
         with torch.enable_grad():
             if self.way == "together":
                 with WrittenOut():
-                    losses = vmap(self._loss, randomness="error")(parameters, buffers, keys, x, y)
+                    losses = vmap(self.loss, randomness="error")(parameters, buffers, keys, x, y)
             else:
-                losses = self._loss(parameters, buffers, keys, x, y)
+                losses = self.loss(parameters, buffers, keys, x, y)
             gradients = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
         return losses.detach(), list(gradients)
 
-    def _loss(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    def loss(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """One member's loss, for its own tensors; its buffers move in place."""
         state = dict(zip(self.parameter_names + self.buffer_names, [*parameters, *buffers], strict=True))
         if keys.shape[0] == 0:
             return functional_call(self.base, state, (x, y))
@@ -174,6 +175,11 @@ class Program:
         except Exception:
             return step
         return unlocked(line, untouched) if tensors[0].device.type == "cpu" else line
+
+    @property
+    def lines(self) -> object:
+        """The straight lines, which twins have in common."""
+        return self._lines
 
     @property
     def straight(self) -> bool:

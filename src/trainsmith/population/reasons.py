@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from trainsmith.errors import InvalidInput
 from trainsmith.network.host import seeded_host
 from trainsmith.network.signature import structure
 from trainsmith.population.luck import counting
+from trainsmith.population.objective import Objective, in_training, predictions
 
 SENTENCES = (
     ("aten::lstm", "is recurrent, which torch cannot batch over weights"),
@@ -141,3 +143,26 @@ class _Foreign(TorchDispatchMode):
                 elif isinstance(t, nn.Parameter):
                     self.found.append("")
         return func(*args, **(kwargs or {}))
+
+
+def fits(objective: Objective, x: Tensor, y: Tensor) -> None:
+    """Say in a sentence what is wrong when a network or its loss cannot take the data at all: raises InvalidInput."""
+    objective = in_training(copy.deepcopy(objective))
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            outputs = predictions(objective.network(x))
+    except InvalidInput:
+        raise
+    except Exception as error:
+        raise InvalidInput(f"the network cannot take x of shape {tuple(x.shape)}: {error}") from error
+    try:
+        with torch.no_grad():
+            value = objective.loss(outputs, y)
+    except Exception as error:
+        raise InvalidInput(
+            f"the loss cannot compare outputs {tuple(outputs.shape)} with targets {tuple(y.shape)}: {error}"
+        ) from error
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise InvalidInput(
+            f"the loss must be one number for a batch, its mean; got {tuple(getattr(value, 'shape', ()))}."
+        )

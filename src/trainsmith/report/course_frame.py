@@ -20,3 +20,8 @@ def layers_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
             for layer in m.layers
         ]
     )
+
+
+def parameters_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
+    """One row per measured step and parameter."""
+    return pd.DataFrame([{"step": m.step, **vars(p)} for m in measurements for p in m.parameters])
