@@ -10,6 +10,7 @@ import torch
 
 from trainsmith.catalogue import Recipe, Run
 from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.rows import fresh_scores
 from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_difference, t_interval, verdict
 from trainsmith.comparison.study import Cost, EqualCost, Estimate
 from trainsmith.comparison.trainings import Trainings, shortened
@@ -65,7 +66,8 @@ def at_equal_cost(
         chosen = [i for i, s in shares.items() if s == share]
         found = iter(trainer(STAGE, [run for i in chosen for run in fresh[i]], share=share))
         results |= {i: [next(found) for _ in fresh[i]] for i in chosen}
-    scores = {i: np.array([constant if math.isnan(r.score) else r.score for r in results[i]]) for i in sorted(results)}
+    costly = sorted(results)
+    scores = dict(zip(costly, fresh_scores([results[i] for i in costly], constant), strict=True))
     judged: dict[int, EqualCost] = {}
     for family in dict.fromkeys(candidates[i].family for i in scores):
         members = [i for i in scores if candidates[i].family == family]
@@ -79,12 +81,12 @@ def at_equal_cost(
 def _judged(
     scores: Floats, baseline: Floats, p: float, delta: float, steps: int, results: Sequence[Result]
 ) -> EqualCost:
-    paired, interval = paired_difference(scores, baseline), t_interval(scores)
+    paired = paired_difference(scores, baseline)
     said = verdict(paired, p, delta)
     return EqualCost(
         steps=steps,
-        score=Estimate(interval.mean, interval.low, interval.high),
-        difference=Estimate(paired.mean, paired.low, paired.high),
+        score=Estimate.of(t_interval(scores)),
+        difference=Estimate.of(paired),
         p=p,
         verdict=said.kind,
         words=said.words,

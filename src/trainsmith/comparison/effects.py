@@ -158,6 +158,6 @@ def _judged(
         judged = verdict(paired, float(p), delta)
         words = judged.words if len(group) == 1 else INTERACTION.get(judged.kind, judged.words)
         families, names = (tuple(part) for part in zip(*group, strict=True))
-        estimate = Estimate(paired.mean, paired.low, paired.high)
+        estimate = Estimate.of(paired)
         found.append(Effect(families, names, estimate, float(p), judged.kind, words, recipes))
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trainsmith.comparison.statistics import Interval, Paired
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -13,6 +15,11 @@ class Estimate:
     mean: float
     low: float
     high: float
+
+    @staticmethod
+    def of(found: Interval | Paired) -> Estimate:
+        """The mean of scores, or of their paired differences, with its interval."""
+        return Estimate(found.mean, found.low, found.high)
 
 
 @dataclass(frozen=True)

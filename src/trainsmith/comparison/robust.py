@@ -49,9 +49,9 @@ def robustness(
     return tuple(
         Robustness(
             candidate.name,
-            _estimate(clean),
-            _estimate(attacked),
-            _difference(attacked, base) if i else None,
+            Estimate.of(t_interval(clean)),
+            Estimate.of(t_interval(attacked)),
+            Estimate.of(paired_difference(attacked, base)) if i else None,
             eps,
             STEPS,
         )
@@ -82,13 +82,3 @@ def under_attack(run: Run, result: Result, network: str | Factory, dataset: Data
     with torch.no_grad():
         clean, attacked = (module(z).argmax(-1) == y for z in (x, moved))
     return float(clean.double().mean()), float((clean & attacked).double().mean())
-
-
-def _estimate(values: np.ndarray) -> Estimate:
-    interval = t_interval(values)
-    return Estimate(interval.mean, interval.low, interval.high)
-
-
-def _difference(values: np.ndarray, baseline: np.ndarray) -> Estimate:
-    paired = paired_difference(values, baseline)
-    return Estimate(paired.mean, paired.low, paired.high)

@@ -125,9 +125,8 @@ def _row(
     if baseline is not None:
         paired = paired_difference(scores, baseline)
         judged = verdict(paired, p, delta)
-        difference = Estimate(paired.mean, paired.low, paired.high)
+        difference = Estimate.of(paired)
         correlation, kind, words = paired.correlation, judged.kind, judged.words
-    interval = t_interval(scores)
     return Row(
         family=family,
         technique=name,
@@ -136,7 +135,7 @@ def _row(
         values={n: tried[best].values[n] for n, _ in candidate.tuned()},
         edges=edges(candidate, tried, best),
         scores=tuple(map(float, scores)),
-        score=Estimate(interval.mean, interval.low, interval.high),
+        score=Estimate.of(t_interval(scores)),
         diverged=sum(r.status == "diverged" for r in results),
         difference=difference,
         p=p,

@@ -49,8 +49,7 @@ def score_on_test(
             scores.append(score)
             if accuracy:
                 right[run.seed] = (outputs.argmax(-1) == y).numpy()
-        interval = t_interval(np.array(scores))
-        return Estimate(interval.mean, interval.low, interval.high), right
+        return Estimate.of(t_interval(np.array(scores))), right
 
     won, right = scored(best)
     base, base_right = scored(0) if best else (won, right)

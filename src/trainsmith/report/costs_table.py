@@ -13,7 +13,7 @@ def costs_tables(study: Study) -> list[RenderableType]:
     """Nothing where every technique costs a gradient a step and all have a verdict."""
     tables: list[RenderableType] = []
     costly = [(row, row.equal_cost) for row in study.rows if row.equal_cost is not None]
-    unit = "points" if study.metric == "accuracy" else study.metric
+    unit = words.unit(study)
     if costly:
         table = Table(title="at equal cost", title_justify="left", title_style="bold", pad_edge=False)
         for name in ("technique", "steps", f"difference, {unit}", "verdict"):

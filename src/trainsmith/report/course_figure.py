@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trainsmith.inspection import Course
 from trainsmith.report.course_table import update_ratios
-from trainsmith.report.study_figure import svg
+from trainsmith.report.drawing import svg
 
 Lines = Mapping[str, Sequence[float]]
 """A layer's values at each measured step, layers in the order of the data's way."""

@@ -68,9 +68,4 @@ def places(figure: Figure, ax: Axes, xy: Iterable[tuple[float, float]]) -> list[
     return found
 
 
-def plain(text: str) -> str:
-    """Text that matplotlib does not take for mathematics."""
-    return text.replace("$", r"\$")
-
-
-__all__ = ["PALETTE", "figure_of", "places", "plain", "svg"]
+__all__ = ["PALETTE", "POINTS_AN_INCH", "figure_of", "places", "svg"]

@@ -35,7 +35,7 @@ def effects_tables(study: Study) -> list[RenderableType]:
 
 
 def _effects(study: Study, title: str, effects: Sequence[Effect]) -> Table:
-    unit = "points" if study.metric == "accuracy" else study.metric
+    unit = words.unit(study)
     table = _table(title, "technique", f"difference, {unit}", "recipes", "verdict")
     for effect in effects:
         table.add_row(

@@ -19,7 +19,6 @@ STUDY_FILE = "study.toml"
 def report_html(study: Study, question: str = "") -> str:
     """The page as text. Everything that came from the user is escaped. question: the text of its study.toml, if any."""
     script = files("trainsmith.report").joinpath("page.js").read_text(encoding="utf-8")
-    accuracy = study.metric == "accuracy"
     return (
         environment()
         .get_template("study.html")
@@ -34,8 +33,8 @@ def report_html(study: Study, question: str = "") -> str:
             number=activation_figure.number,
             drawn=study_figure.MOST_DRAWN,
             baseline_values=Trial(study.baseline).values,
-            unit="points" if accuracy else study.metric,
-            delta=f"{100 * study.delta:.1f} points" if accuracy else f"{study.delta:.2g}",
+            unit=words.unit(study),
+            delta=words.delta(study),
             question=_asked(question) if question else "",
             script=Markup(script),
             policy=policy(script),

@@ -59,8 +59,8 @@ def interval(study: Study, scale: Scale, difference: Estimate | None, verdict: s
         colour = f"var({COLOURS.get(verdict, '--ink')})"
         body = f'<path d="M{scale.x(low)} {MIDDLE}H{scale.x(high)}" stroke="{colour}" stroke-width="2.5"/>'
         body += _mark(scale.x(mean), colour, verdict) if scale.holds(mean) else ""
-        body += _arrow(scale.x(scale.low), -1, colour) if not scale.holds(low) and low < scale.low else ""
-        body += _arrow(scale.x(scale.high), 1, colour) if not scale.holds(high) and high > scale.high else ""
+        body += _arrow(scale.x(scale.low), -1, colour) if low < scale.low else ""
+        body += _arrow(scale.x(scale.high), 1, colour) if high > scale.high else ""
     return Markup(f'<svg class="interval" viewBox="0 0 {WIDTH} 20" aria-hidden="true">{band}{body}</svg>')
 
 

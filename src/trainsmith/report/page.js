@@ -72,7 +72,10 @@ function tells(figure) {
   const names = Object.fromEntries(
     [...figure.closest("section").querySelectorAll(".legend li[data-series]")].map((item) => [item.dataset.series, item.textContent.trim()]));
   const points = JSON.parse(figure.dataset.points);  // [series, x, y, words] in the picture's own units
-  const seen = () => points.filter(([series]) => !svg.querySelector(`.series.off[data-series="${series}"]`));
+  const seen = () => {
+    const off = new Set([...svg.querySelectorAll(".series.off")].map((part) => part.dataset.series));
+    return points.filter(([series]) => !off.has(String(series)));
+  };
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.setAttribute("role", "status");

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from trainsmith.comparison import Row, Study
-from trainsmith.report.drawing import INK, PALETTE, figure_of, places, svg
+from trainsmith.report.drawing import INK, PALETTE, POINTS_AN_INCH, figure_of, places, svg
 
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "12 3", "4 4", "8 2 2 2 2 2", "1 3")
 """Of strokes; with the colours they make 64 lines that differ, also in grey."""
@@ -169,7 +169,7 @@ def _told(figure: Figure, ax: Axes, title: str, told: Iterable[tuple[int, float,
     seen = [
         (n, x, y, text)
         for (n, _, _, text), (x, y) in zip(inside, points, strict=True)
-        if 0 <= x <= 72 * WIDTH and 0 <= y <= 72 * HEIGHT
+        if 0 <= x <= POINTS_AN_INCH * WIDTH and 0 <= y <= POINTS_AN_INCH * HEIGHT
     ]
     return Drawn(Markup(picture), json.dumps(seen, separators=(",", ":"), ensure_ascii=False))
 

@@ -16,7 +16,7 @@ COLOURS = {"better": "bold green", "worse": "red", "baseline": "dim"}
 def family_tables(study: Study) -> list[RenderableType]:
     """One table per family: technique, setting, score and difference with intervals, verdict."""
     tables: list[RenderableType] = []
-    unit = "points" if study.metric == "accuracy" else study.metric
+    unit = words.unit(study)
     for family in study.families():
         rows = study.family(family)
         table = Table(title=family, title_justify="left", title_style="bold", pad_edge=False)

@@ -8,6 +8,16 @@ from trainsmith.comparison import Row, Study
 from trainsmith.comparison.study import Cut, Estimate
 
 
+def unit(study: Study) -> str:
+    """In what a difference is said: percentage points, or the metric."""
+    return "points" if study.metric == "accuracy" else study.metric
+
+
+def delta(study: Study) -> str:
+    """The smallest difference worth having."""
+    return f"{100 * study.delta:.1f} points" if study.metric == "accuracy" else f"{study.delta:.2g}"
+
+
 def score(study: Study, estimate: Estimate) -> str:
     """A score with its interval: accuracy in per cent, others as they are; none is above 1, no cost below 0."""
     if study.metric == "accuracy":
@@ -130,18 +140,17 @@ def share(estimate: Estimate) -> str:
 def answer(study: Study) -> str:
     """The answer in two sentences."""
     best, test = study.best(), study.test
-    delta = f"{100 * study.delta:.1f} points" if study.metric == "accuracy" else f"{study.delta:.2g}"
-    unit = " points" if study.metric == "accuracy" else ""
+    points = " points" if study.metric == "accuracy" else ""
     tested = f"On the {test.examples:,} locked test examples it scores {score(study, test.score)} {study.metric}"
     if best.is_baseline:
         unsure = sum(r.words.startswith("cannot tell") for r in study.rows)
         more = f"; for {unsure} of them more seeds could tell" if unsure else ""
         return (
             f"No technique was shown to be better than the baseline ({best.recipe}) on {study.data}{more}. {tested}, "
-            f"where a difference under {delta} is not worth having."
+            f"where a difference under {delta(study)} is not worth having."
         )
     return (
-        f"Best on {study.data}: {best.technique} ({best.title}), {difference(study, best.difference)}{unit} over the "
+        f"Best on {study.data}: {best.technique} ({best.title}), {difference(study, best.difference)}{points} over the "
         f"baseline ({study.baseline}). {tested}; the baseline scores {score(study, test.baseline)}."
     )
 
