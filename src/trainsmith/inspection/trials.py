@@ -156,6 +156,8 @@ LEARNED = 0.02
 """Share of the first loss at which a batch counts as learned, and the fitting ends."""
 AGREEMENT = 3.0
 """Standard errors by which predictions for held-back examples must agree with their targets better than by chance."""
+SECOND = 4.0
+"""From so many on trees say that there is a signal, though the network found none: chance does so once in 30,000."""
 HELD_EXAMPLES = 30
 """Fewer held-back examples than these say nothing."""
 
@@ -189,13 +191,13 @@ def of_labels(
     if not fitted > 2 * AGREEMENT or agreement > AGREEMENT:
         return
     others = _agreement(trees(few, targets, held), truth)
-    if others > 2 * AGREEMENT:  # the network cannot make use of a signal that is there
+    if others > SECOND:  # the network cannot make use of a signal that is there
         return
     words = (
         f"labels carry no signal: the network learns {count(few)} examples (it agrees with their targets by "
         f"{fitted:.1f} standard errors more than by chance), but of {count(held)} held back only by "
         f"{agreement:.1f}; less than {AGREEMENT:g} is chance. Trees grown on the same examples agree by {others:.1f}, "
-        f"where {2 * AGREEMENT:g} would speak against it."
+        f"where {SECOND:g} would speak against it."
     )
     yield finding("labels carry no signal", "targets", "agreement, standard errors", agreement, AGREEMENT, words)
 
