@@ -24,7 +24,7 @@ planted fault, as saturation does from weights too large, are left out
 ([consequences.py](../tests/zoo/consequences.py)). `not finite` needs no calibration.
 
 {wrong}
-{seconds} s on {cpu}, torch {torch}, Python {python}.
+{seconds} s for all cases, one after the other, on {cpu}, torch {torch}, Python {python}.
 """
 
 
@@ -51,8 +51,8 @@ def page(whole: dict[str, Any]) -> str:
     told = "None was missed or falsely alarmed.\n"
     if wrong:
         told = "Missed, or falsely alarmed:\n\n" + "\n".join(wrong) + "\n"
-    keys = ("seconds", "cpu", "torch", "python")
-    return head + "".join(rows) + FOOT.format(wrong=told, **{key: whole[key] for key in keys})
+    keys = ("seconds of all cases", "cpu", "torch", "python")
+    return head + "".join(rows) + FOOT.format(wrong=told, **{key.split()[0]: whole[key] for key in keys})
 
 
 def _count(share: dict[str, Any]) -> str:
