@@ -7,7 +7,7 @@ from torch import nn
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.trials import _agreement, train
+from trainsmith.inspection.trials import _agreement, train, trees
 
 CLASSES = 4
 
@@ -92,6 +92,25 @@ def test_a_network_that_only_remembers_is_no_proof_against_the_labels(outputs):
     assert "labels carry no signal" not in found(Memory(outputs), (x, y), validation=(held, truth))
     finding = found(Memory(outputs), (x, y.roll(3, 0)), validation=(held, truth))["labels carry no signal"]
     assert "Trees grown on the same examples agree by" in str(finding)
+
+
+def test_several_numbers_an_example_carry_a_signal_or_none():
+    (x, _), (held, _) = examples(), examples(200, seed=2)
+    y, truth = (torch.stack([t[:, 0] + t[:, 1], t[:, 2] - t[:, 3]], 1) for t in (x, held))
+    module = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 2))
+    assert "labels carry no signal" not in found(module, (x, y), validation=(held, truth))
+    assert "labels carry no signal" in found(module, (x, y.roll(3, 0)), validation=(held, truth))
+
+
+def test_what_trees_say_is_said_of_the_classes_as_they_are_numbered():
+    x = draws(120, 3)
+    y = torch.where(x[:, 0] > 0, 3, 1)  # nothing of classes 0 and 2
+    said = trees({"a": x[:, :1], "b": x[:, 1:]}, y, {"a": x[:, :1], "b": x[:, 1:]})
+    assert said.shape == (120, 4)
+    assert torch.equal(said.argmax(1), y)
+    numbers = x[:, :2] * 3
+    assert trees(x, numbers, x).shape == (120, 2)
+    assert torch.allclose(trees(x, numbers[:, :1], x).float(), numbers[:, :1], atol=1e-5)
 
 
 def test_agreement_is_in_standard_errors_of_random_pairing():

@@ -213,7 +213,8 @@ def trees(x: Any, y: Tensor, held: Any) -> Tensor:
     a, b = (torch.cat([t.detach().cpu().flatten(1).float() for t in tensors(v)], 1).nan_to_num() for v in (x, held))
     known = y.detach().cpu().numpy()
     if y.is_floating_point():
-        grown = ExtraTreesRegressor(random_state=0).fit(a, known.reshape(len(known), -1).squeeze(-1)).predict(b)
+        wanted = known if y[0].numel() > 1 else known.reshape(-1)  # a single column is asked for as a plain list
+        grown = ExtraTreesRegressor(random_state=0).fit(a, wanted).predict(b)
         return torch.from_numpy(grown).reshape(len(b), *y.shape[1:])
     forest = ExtraTreesClassifier(random_state=0).fit(a, known)
     shares = torch.zeros(len(b), int(known.max()) + 1)
