@@ -47,8 +47,8 @@ def _shrunk(cells: Sequence[tuple[int, int]], scores: Sequence[Sequence[float]])
     if not cells or len({len(s) for s in scores}) != 1:
         return as_they_are
     seeds = len(scores[0])
-    candidates, positions = ({cell[i]: n for n, cell in enumerate(cells)} for i in (0, 1))
-    columns = [[c == k for c, _ in cells] for k in candidates] + [[q == k for _, q in cells] for k in positions]
+    levels = [(i, level) for i in (0, 1) for level in sorted({cell[i] for cell in cells})]
+    columns = [[cell[i] == level for cell in cells] for i, level in levels]  # of candidates, then of positions
     design = np.array(columns, dtype=float).T
     fitted, _, rank_of_design, _ = np.linalg.lstsq(design, means, rcond=None)
     common = design @ fitted
