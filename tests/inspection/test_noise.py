@@ -1,6 +1,7 @@
 """The gradient noise scale against a linear model where tr(S) and |G|^2 are known."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import inspect
-from trainsmith.inspection.noise import NoiseScale, noise_scale, of_gradients, of_noise
+from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise, of_products
 
 D, NOISE = 5, 0.7
 
@@ -23,6 +24,12 @@ def known(w, truth):
     e2 = float(((w - truth) ** 2).sum())
     squared = 4 * e2
     return 4 * ((D + 2) * e2 + NOISE**2 * D) - squared, squared
+
+
+def of_gradients(parts, size):
+    """That of gradients (parts, numbers), which the network's own never lie side by side."""
+    parts = parts.double()
+    return of_products((parts**2).sum(1).tolist(), (parts @ parts.sum(0)).tolist(), size)
 
 
 @pytest.mark.parametrize("size", [1, 4, 25])
@@ -63,6 +70,50 @@ def test_it_is_the_networks_own_gradient():
     error = 2 * (15 / 16 * ((np.array(jack) - np.mean(jack)) ** 2).sum()) ** 0.5
     assert got.low == pytest.approx(trace / (squared + error))
     assert got.high == pytest.approx(trace / (squared - error) if squared > error else math.inf)
+
+
+def test_the_parts_pass_twice_with_the_same_noise_from_the_same_buffers():
+    """Else the sum's length would not be what the parts are along it, and the interval that of other gradients."""
+
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(D, 1, bias=False)
+            self.register_buffer("calls", torch.ones(()))
+
+        def forward(self, x):
+            self.calls *= 1.5
+            return self.linear(nn.functional.dropout(x, 0.5) * self.calls)
+
+    x, y = draws(160, D), draws(160, 1, seed=3)
+    module = Counts()
+    torch.manual_seed(4)
+    got = noise_scale(module, x, y, None)
+    torch.manual_seed(4)
+    module.calls.fill_(1.0)
+    parts = []
+    for i in range(16):
+        rows = slice(10 * i, 10 * (i + 1))
+        module.zero_grad()
+        nn.functional.mse_loss(module(x[rows]), y[rows]).backward()
+        parts.append(module.linear.weight.grad[0].clone())
+    expected = of_gradients(torch.stack(parts), 10)
+    assert [got.value, got.low, got.high] == pytest.approx([expected.value, expected.low, expected.high], rel=1e-4)
+
+
+def test_it_holds_one_parts_gradient_and_the_sum(monkeypatch):
+    given, alive, whole = [], [], torch.autograd.grad
+
+    def noted(*args, **kwargs):
+        alive.append(sum(g() is not None for g in given))
+        found = whole(*args, **kwargs)
+        given.extend(weakref.ref(g) for g in found)
+        return found
+
+    monkeypatch.setattr(torch.autograd, "grad", noted)
+    assert noise_scale(nn.Linear(D, 1), draws(160, D), draws(160, 1, seed=2), None) is not None
+    assert len(given) == 2 * 2 * 16
+    assert max(alive) <= 2, "a weight's and a bias's of the part before"
 
 
 def test_pure_noise_has_no_upper_end_and_few_examples_no_answer():

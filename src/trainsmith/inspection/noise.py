@@ -9,11 +9,13 @@ and from squared lengths n1, n2 of gradients of b1 and of b2 examples, each aver
     |G|^2 = (b2 n2 - b1 n1) / (b2 - b1)        tr(S) = (n1 - n2) / (1 / b1 - 1 / b2).
 """
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,7 +67,8 @@ def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseSc
     """B at the weights as they are, from 8 to 16 parts of the examples; None for fewer, without gradients, or
     where the network refuses so few at once.
 
-    Call it under `untouched`: the network runs in training, with its noise.
+    Call it under `untouched`: the network runs in training, with its noise. The parts pass twice, with the same noise
+    and from the same buffers, so that no more than one part's gradient and the sum are held at a time.
     """
     part = max(1, count(x) // MOST_PARTS)
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -73,51 +76,84 @@ def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseSc
         return None
     parts = min(MOST_PARTS, count(x) // part)
     module.train()
-    gradients: Tensor | None = None
-    for i in range(parts):
-        rows = slice(i * part, (i + 1) * part)
-        try:
-            with torch.enable_grad():
-                value = loss_value(called(module, over(x, lambda t, r=rows: t[r].clone())), y[rows], loss)  # type: ignore[misc]
-        except (RuntimeError, ValueError, TypeError, IndexError):  # as batch normalization refuses one example
-            return None
-        if not value.requires_grad:
-            return None
-        found = torch.autograd.grad(value, trained, allow_unused=True)
-        flat = [g.detach().flatten() for g in found if g is not None]
-        numbers = sum(map(len, flat))
-        if gradients is None and flat:
-            gradients = flat[0].new_empty(parts, numbers)
-        if gradients is None or numbers != gradients.shape[1]:
-            return None
-        torch.cat(flat, out=gradients[i])
-    if gradients is None or not gradients.isfinite().all():
+
+    def gradients() -> Iterator[list[Tensor | None]]:
+        for i in range(parts):
+            rows = slice(i * part, (i + 1) * part)
+            try:
+                with torch.enable_grad():
+                    value = loss_value(called(module, over(x, lambda t, r=rows: t[r].clone())), y[rows], loss)  # type: ignore[misc]
+            except (RuntimeError, ValueError, TypeError, IndexError) as reason:  # as batch normalization one example
+                raise _NoAnswer from reason
+            if not value.requires_grad:
+                raise _NoAnswer
+            yield [*torch.autograd.grad(value, trained, allow_unused=True)]
+
+    with contextlib.suppress(_NoAnswer):
+        with _again(module):
+            total, squared = _sum(gradients())
+        if all(map(math.isfinite, squared)):
+            return of_products(squared, [_dot(own, total) for own in gradients()], part)
+    return None
+
+
+class _NoAnswer(Exception):
+    """The network refuses a part, or its gradient cannot be added to those of the others."""
+
+
+@contextlib.contextmanager
+def _again(module: nn.Module) -> Iterator[None]:
+    """Afterwards torch's random numbers and the buffers are as before."""
+    buffers = [(b, b.clone()) for b in module.buffers()]
+    devices = sorted({p.device.index for p in module.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        yield
+    for b, before in buffers:
+        b.copy_(before)
+
+
+def _sum(gradients: Iterator[list[Tensor | None]]) -> tuple[list[Tensor | None], list[float]]:
+    """The sum of all parts' gradients, and the squared length of each. Raises _NoAnswer where not every part gives
+    gradients to the same parameters."""
+    total = [None if g is None else g.clone() for g in next(gradients)]
+    squared = [_dot(total, total)]
+    for own in gradients:
+        squared.append(_dot(own, own))
+        for all_parts, g in zip(total, own, strict=True):
+            if (all_parts is None) != (g is None):
+                raise _NoAnswer
+            if all_parts is not None and g is not None:
+                all_parts += g
+    return total, squared
+
+
+def _dot(a: list[Tensor | None], b: list[Tensor | None]) -> float:
+    """The inner product of two gradients."""
+    pairs = [(p, q) for p, q in zip(a, b, strict=True) if p is not None and q is not None]
+    found = [torch.dot(p.flatten(), q.flatten()).double() for p, q in pairs]
+    return float(torch.stack([f.to(found[0].device) for f in found]).sum()) if found else 0.0
+
+
+def of_products(squared: Sequence[float], along: Sequence[float], size: int) -> NoiseScale | None:
+    """B from gradients of `size` examples each; None where all of them are 0.
+
+    squared: the squared length of each part's. along: its inner product with the sum of all.
+    """
+    own, with_sum, parts = np.array(squared), np.array(along), len(squared)
+    if not own.max() > 0:
         return None
-    return of_gradients(gradients, part)
+    value, trace = _estimates(own.mean(), with_sum.sum() / parts**2, size, parts)
+    others, of_others = (own.sum() - own) / (parts - 1), (with_sum.sum() - 2 * with_sum + own) / (parts - 1) ** 2
+    without = _estimates(others, of_others, size, parts - 1)[0]
+    error = STANDARD_ERRORS * math.sqrt((parts - 1) / parts * ((without - without.mean()) ** 2).sum())
+    floor = 1e-9 * own.max()
+    scale, low, high = (trace / s if s > floor else math.inf for s in (value, max(value, floor) + error, value - error))
+    return NoiseScale(max(0.0, scale), max(0.0, low), max(0.0, high), float(trace), float(value), size, size * parts)
 
 
-def of_gradients(gradients: Tensor, size: int) -> NoiseScale | None:
-    """B from gradients (parts, numbers) of `size` examples each; None where all of them are 0."""
-    products = (gradients @ gradients.T).double()
-    parts = len(products)
-    largest = float(products.diagonal().max())
-    if not largest > 0:
-        return None
-    squared, trace = _estimates(products, size)
-    without = [_estimates(products[kept][:, kept], size)[0] for kept in ~torch.eye(parts, dtype=torch.bool)]
-    spread = torch.tensor(without, dtype=torch.float64)
-    error = float(((parts - 1) / parts * (spread - spread.mean()).square().sum()).sqrt()) * STANDARD_ERRORS
-    floor = 1e-9 * largest
-    value, low, high = (
-        trace / s if s > floor else math.inf for s in (squared, max(squared, floor) + error, squared - error)
-    )
-    return NoiseScale(max(0.0, value), max(0.0, low), max(0.0, high), trace, squared, size, size * parts)
-
-
-def _estimates(products: Tensor, size: int) -> tuple[float, float]:
-    """|G|^2 and tr(S) from the parts' inner products: n1 is their mean square, n2 that of their mean."""
-    b1, b2 = size, size * len(products)
-    n1, n2 = float(products.diagonal().mean()), float(products.mean())
+def _estimates(n1: Any, n2: Any, size: int, parts: int) -> tuple[Any, Any]:
+    """|G|^2 and tr(S) from the mean square n1 of the parts' lengths, and the square n2 of their mean."""
+    b1, b2 = size, size * parts
     return (b2 * n2 - b1 * n1) / (b2 - b1), (n1 - n2) / (1 / b1 - 1 / b2)
 
 
