@@ -22,20 +22,27 @@ LATER = ("start", "ramp")
 """Numbers that say when a technique begins to act: here it acts at once."""
 
 
-def network_of(norm=True):
+def network_of():
     torch.manual_seed(3)
-    middle = [nn.BatchNorm1d(8)] if norm else []
-    return nn.Sequential(nn.Linear(4, 8), *middle, nn.Tanh(), nn.Linear(8, 3)).double()
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)).double()
 
 
-def batch():
+def batch(technique):
     draws = torch.Generator().manual_seed(1)
-    return torch.rand(6, 4, generator=draws).double(), torch.randint(0, 3, (6,), generator=draws)
+    shape = (4,) if "table" in getattr(technique.make, "kinds", ("table",)) else (1, 2, 2)
+    return torch.rand(6, *shape, generator=draws).double(), torch.randint(0, 3, (6,), generator=draws)
+
+
+def data_of(technique):
+    """Tables, or images of as many numbers for a technique that is for images alone."""
+    table = blobs(features=16)
+    images = from_arrays(table.x.numpy().reshape(-1, 1, 4, 4), table.y.numpy(), "images")
+    return table if "table" in getattr(technique.make, "kinds", ("table",)) else images
 
 
 @each_pass
 def test_without_strength_it_is_the_ordinary_loss_and_gradient(technique):
-    x, y = batch()
+    x, y = batch(technique)
     network = network_of()
     weak = {h.name: h.domain.low for h in technique.hyperparameters if h.name != "alpha" or h.tuned}
     torch.manual_seed(0)
@@ -48,18 +55,18 @@ def test_without_strength_it_is_the_ordinary_loss_and_gradient(technique):
 
 @each_pass
 def test_running_statistics_move_once_and_nothing_else_does(technique):
-    x, y = batch()
+    x, y = batch(technique)
     network = network_of()
     before = {n: p.detach().clone() for n, p in network.named_parameters()}
     technique.make().double()(network, functional.cross_entropy, x, y)
-    moved = int(network[1].num_batches_tracked)
+    moved = int(network[2].num_batches_tracked)
     assert moved == (2 if technique.name in ("fgsm-training", "trades") else 1), "clean and moved examples, or one"
     assert all(torch.equal(before[n], p) and p.grad is None for n, p in network.named_parameters())
 
 
 @each_pass
 def test_members_with_other_numbers_get_together_what_they_get_alone(technique):
-    data = blobs()
+    data = data_of(technique)
     recipe = Recipe(normalization="batch", optimizer="sgd", regularization=(technique.name, "dropout"))
     numbers = [{n: v for n, v in given.items() if n not in LATER} for given in settings(technique)]
     now = {n: 0.0 for n in technique.defaults if n in LATER}
@@ -77,7 +84,7 @@ def test_members_with_other_numbers_get_together_what_they_get_alone(technique):
 
 @each_pass
 def test_the_network_stays_as_it_was_for_who_trains_it(technique):
-    network, (x, y) = network_of(), batch()
+    network, (x, y) = network_of(), batch(technique)
     twin = copy.deepcopy(network)
     technique.make().double()(network, functional.cross_entropy, x, y)
     assert list(network.state_dict()) == list(twin.state_dict())

@@ -287,7 +287,7 @@ def test_members_are_not_changed_by_being_measured():
 def test_channels_last_is_not_used_where_torchs_kernels_are_less_exact_so():
     def ways(network):
         population = trainsmith.Population(network, 4)
-        return {packing.way for packing in calibrate._likely(population._recruits.learners(LABELS), IMAGES, 1)}
+        return {packing.way for packing in calibrate._likely(population._recruits.learners(IMAGES, LABELS), IMAGES, 1)}
 
     def bare():
         return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))

@@ -19,7 +19,10 @@ TORCH = {
 """By the names of the catalogue; any other rule is exported with its own source."""
 
 
-def of_torch(name: str, numbers: Mapping[str, str]) -> str | None:
-    """The call that makes torch's optimizer of this name, numbers as text; None where torch has none that is equal."""
+def of_torch(name: str, trained: str, numbers: Mapping[str, str]) -> str | None:
+    """The call that makes torch's optimizer of this name; None where torch has none that is equal.
+
+    trained: what makes the parameters, numbers: the hyper-parameters, as text.
+    """
     call = TORCH.get(name)
-    return None if call is None else "torch.optim." + call.format(params="network.parameters()", **numbers)
+    return None if call is None else "torch.optim." + call.format(params=trained, **numbers)

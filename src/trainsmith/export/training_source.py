@@ -108,6 +108,8 @@ class Script:
             "output": self.output,
             "pooled": member.objective.unlabelled,
             "teacher": member.objective.scores_others,
+            "headed": self._headed,
+            "trained": self._trained,
             "labels": self.dataset.labels,
             "further": self.dataset.unlabelled is not None,
             "first": FIRST_LOSSES,
@@ -140,11 +142,11 @@ class Script:
     def _optimizer(self) -> str:
         optimizer = self.run.trial.recipe.one("optimizer")
         numbers = {n: repr(v) for n, v in self.run.trial.of(optimizer).items()} | {"lr": "LEARNING_RATE"}
-        call = of_torch(optimizer.name, numbers)
+        call = of_torch(optimizer.name, self._trained, numbers)
         if call is not None:
             return call
         name = self._imported(optimizer.make)
-        return f"{name}(network.parameters(), {', '.join(f'{n}={v}' for n, v in numbers.items())})"
+        return f"{name}({self._trained}, {', '.join(f'{n}={v}' for n, v in numbers.items())})"
 
     def _factor(self) -> str:
         """The schedule's factor at a step, as a call."""
@@ -160,6 +162,16 @@ class Script:
         if isinstance(self.member.objective.network, SnapshotEnsemble) and rule.scheduled:
             factor = "network.pace(step, STEPS, 1.0)"
         return f"{factor} * plateau.factor" if self._watches else factor
+
+    @property
+    def _headed(self) -> str:
+        """The variable of the technique that has weights of its own beside the network's, if one has."""
+        return next((_variable(t) for t in self._techniques("pass") if hasattr(t.make, "with_head")), "")
+
+    @property
+    def _trained(self) -> str:
+        """What makes the parameters that are trained."""
+        return f"[*network.parameters(), *{self._headed}.parameters()]" if self._headed else "network.parameters()"
 
     @property
     def _watches(self) -> bool:

@@ -154,7 +154,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     x, y = dataset.x[train], dataset.y[train]
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
-    unfit = _unfit(run, dataset)
+    unfit = _unfit(run, dataset, network, x)
     member = Member(
         run.seed,
         _objective(network, run, dataset, x, y, unfit),
@@ -196,13 +196,16 @@ def _standard(dataset: Dataset, train: np.ndarray) -> tuple[float | Tensor, floa
     return y.mean(0).float(), torch.where(scale > 0, scale, 1).float()
 
 
-def _unfit(run: Run, dataset: Dataset) -> dict[str, str]:
-    """The recipe's augmentations that are for another kind of data, with the reason."""
-    return {
-        t.name: f"it is for {' and '.join(f'{k}s' for k in kinds)}, and these data are {dataset.kind}s"
-        for t in run.trial.recipe.techniques()
-        if dataset.kind not in (kinds := getattr(t.make, "kinds", (dataset.kind,)))
-    }
+def _unfit(run: Run, dataset: Dataset, network: nn.Module, x: Tensor) -> dict[str, str]:
+    """The recipe's techniques that are for another kind of data, or cannot act beside this network, with the reason."""
+    found = {}
+    for t in run.trial.recipe.techniques():
+        kinds, unmet = getattr(t.make, "kinds", (dataset.kind,)), getattr(t.make, "unmet", None)
+        if dataset.kind not in kinds:
+            found[t.name] = f"it is for {' and '.join(f'{k}s' for k in kinds)}, and these data are {dataset.kind}s"
+        elif unmet is not None and (reason := unmet(network, x)):
+            found[t.name] = reason
+    return found
 
 
 def _objective(
@@ -214,6 +217,7 @@ def _objective(
         return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
 
     loss, mixing, passes = (at_most_one(run, role, made(role)) for role in ONE)
+    give_head(passes, network, x, run.seed)
     _alone(run, unfit)
     if loss is not None and dataset.class_weights:
         raise InvalidInput(
@@ -229,6 +233,12 @@ def _objective(
         made("gradient"),
         passes,
     )
+
+
+def give_head(passes: Any, network: nn.Module, x: Tensor, seed: int) -> None:
+    """Give a second task, if that is what has the passes, its head for the network: its weights are the seed's."""
+    if hasattr(passes, "with_head"):
+        passes.with_head(network, x, luck.torch_generator(seed, "second task"))
 
 
 def _alone(run: Run, unfit: Mapping[str, str]) -> None:

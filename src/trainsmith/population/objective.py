@@ -91,9 +91,9 @@ class Objective(nn.Module):
     In training, in this order: augmentations change x; a mixing mixes examples, and the loss by the same share;
     perturbations change the weights for this pass; what activations cost is added; gradients, terms of the loss that
     are 0, change the gradients of all parameters. What has passes of its own gets network and loss and gives the value;
-    it stands alone, without mixing and perturbations. If it learns from unlabelled examples, x has them behind those
-    that y is of. networks: how many an ensemble trains side by side, each on its own part of x; the value is the sum of
-    their losses.
+    it stands alone, without mixing and perturbations; parameters of its own are trained and penalized as the network's
+    are. If it learns from unlabelled examples, x has them behind those that y is of. networks: how many an ensemble
+    trains side by side, each on its own part of x; the value is the sum of their losses.
     """
 
     def __init__(
@@ -137,11 +137,12 @@ class Objective(nn.Module):
             value = value + cost
         if not self.penalized:
             return value
-        weights = list(self._weights().values())
+        own = [] if self.passes is None else list(self.passes.parameters())
+        weights = [*self._weights().values(), *(p for p in own if p.ndim >= 2)]
         for penalty in self.penalties:
             value = value + penalty(weights)
         for noise in self.gradients:
-            value = value + noise(list(self.network.parameters()))
+            value = value + noise([*self.network.parameters(), *own])
         return value
 
     @property

@@ -249,7 +249,7 @@ class Population:
 
     def _ready(self, x: Tensor, y: Tensor, steps: int) -> Crew:
         if self._crew is None:
-            learners = self._recruits.learners(y)
+            learners = self._recruits.learners(x, y)
             for learner in learners:
                 learner.objective.to(self.device)
             few = 2 * learners[0].networks
@@ -266,13 +266,13 @@ class Population:
     def _verify(self, fit: Fit, k: int, course: list[Batch]) -> None:
         """Replay a member alone, and put its deviation into the receipt if it is the worst so far."""
         losses = fit.losses[: len(course), k].tolist()
-        found, limit = compared(lambda: self._learner(k, course[0][2]), lambda learner: course, losses)
+        found, limit = compared(lambda: self._learner(k, *course[0][1:]), lambda learner: course, losses)
         if math.isnan(fit.deviation) or found / limit > fit.deviation / fit.tolerance:
             fit.deviation, fit.tolerance = found, limit
 
-    def _learner(self, k: int, y: Tensor) -> Learner:
+    def _learner(self, k: int, x: Tensor, y: Tensor) -> Learner:
         """Member k as it was at the start."""
-        (learner,) = self._recruits.only(k).learners(y)
+        (learner,) = self._recruits.only(k).learners(x, y)
         learner.objective.to(self.device)
         learner.length = self.learners[k].length
         return learner

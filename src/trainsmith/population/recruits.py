@@ -17,7 +17,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import luck
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
-from trainsmith.population.member import Learner, own_pace
+from trainsmith.population.member import Learner, give_head, own_pace
 from trainsmith.population.objective import CrossEntropy
 from trainsmith.population.several import Kind, averages, joined, without_ensemble
 
@@ -68,23 +68,35 @@ class Recruits:
             regularizers=[self.regularizers[k]],
         )
 
-    def learners(self, y: Tensor) -> list[Learner]:
-        """One learner a member, on copies of the networks, with the loss that suits targets like y."""
+    def learners(self, x: Tensor | None, y: Tensor) -> list[Learner]:
+        """One learner a member, on copies of the networks, with the loss that suits targets like y.
+
+        x: inputs like those to come, for regularizers that have weights of their own.
+        """
         if self.ensemble is not None:
             for network in self.networks:
                 network.kind = averages(self.loss, y)  # type: ignore[assignment]
         return [
-            self.learner(copy.deepcopy(network), seed, numbers, own, y)
+            self.learner(copy.deepcopy(network), seed, numbers, own, x, y)
             for network, seed, numbers, own in zip(
                 self.networks, self.seeds, self.numbers, self.regularizers, strict=True
             )
         ]
 
     def learner(
-        self, network: nn.Module, seed: int, numbers: dict[str, float], regularizers: list[Any], y: Tensor
+        self,
+        network: nn.Module,
+        seed: int,
+        numbers: dict[str, float],
+        regularizers: list[Any],
+        x: Tensor | None,
+        y: Tensor,
     ) -> Learner:
         """The learner of this network, with copies of these regularizers."""
         regularizers = copy.deepcopy(regularizers)
+        if x is not None:
+            for own in regularizers:
+                give_head(own, network, x.cpu(), seed)
         rule, added = rule_with(self.rule, regularizers)
         objective = objective_with(network, _loss(self.loss, y), regularizers)
         average = average_among(self.rule, regularizers)
@@ -143,7 +155,7 @@ def recruit(
     modules = [build() if ensemble is None else joined(ensemble, build) for build in builds]
     recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside, ensemble)  # type: ignore[arg-type]
     for own in beside:
-        recruits.learner(modules[0], 0, {}, own, torch.zeros(2))  # what does not fit together is told now
+        recruits.learner(modules[0], 0, {}, own, None, torch.zeros(2))  # what does not fit together is told now
     return recruits
 
 

@@ -1,6 +1,6 @@
 """Regularizers: penalties, constraints, noise, augmentation, sparsity, averages, ensembles, changes of the loss.
 
-Multitask learning and sharing are here as parts to be used alone.
+Several heads with their own targets, and sharing, are here as parts to be used alone.
 """
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
@@ -38,6 +38,12 @@ from trainsmith.regularization.orthogonality import Orthogonality
 from trainsmith.regularization.own import OwnAugmentation, augmentation
 from trainsmith.regularization.penalty import L2
 from trainsmith.regularization.random_augment import RandAugment
+from trainsmith.regularization.second_tasks import (
+    AuxiliaryReconstruction,
+    AuxiliaryRotation,
+    UncertainReconstruction,
+    UncertainRotation,
+)
 from trainsmith.regularization.self_training import EntropyMinimization, PseudoLabel
 from trainsmith.regularization.semi_supervised import (
     Teacher,
@@ -76,6 +82,8 @@ __all__ = [
     "ActivityL1",
     "ActivityPenalty",
     "AlphaDropout",
+    "AuxiliaryReconstruction",
+    "AuxiliaryRotation",
     "Averaging",
     "Bagging",
     "ConfidencePenalty",
@@ -129,6 +137,8 @@ __all__ = [
     "SwapNoise",
     "Teacher",
     "TiedAutoencoder",
+    "UncertainReconstruction",
+    "UncertainRotation",
     "UncertaintyWeights",
     "WeightDecay",
     "WeightEMA",
