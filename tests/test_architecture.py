@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "trainsmith"
 LAYERS = [
-    {"errors"},
+    {"errors", "rows"},
     {"catalogue"},
     {"initialization", "normalization", "activation", "optimizer", "regularization"},
     {"network", "data"},

@@ -18,6 +18,7 @@ from trainsmith.population.objective import Predicting
 from trainsmith.population.task import RULES
 from trainsmith.regularization import pgd
 from trainsmith.regularization.adversarial_training import InRange
+from trainsmith.rows import Rows, fit
 
 STEPS = 20
 EXAMPLES = 500
@@ -77,7 +78,7 @@ def under_attack(run: Run, result: Result, network: str | Factory, dataset: Data
     x, y = dataset.x[chosen], dataset.y[chosen]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(run.seed, "attack"))
-        within = InRange(eps, "inf").fit(dataset.x[member.train])
+        within = fit(InRange(eps, "inf"), Rows(dataset.x, member.train))
         moved = within.moved(module, x, lambda net, u: pgd(net, u, y, eps, steps=STEPS))
     with torch.no_grad():
         clean, attacked = (module(z).argmax(-1) == y for z in (x, moved))

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from trainsmith.catalogue import Run
@@ -18,7 +17,7 @@ from trainsmith.comparison.statistics import mcnemar_p, t_interval
 from trainsmith.comparison.study import TestScore
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.population import Result, rules_of, trained_member
-from trainsmith.population.objective import predictions
+from trainsmith.population.objective import outputs_by_pieces
 
 Right = dict[int, np.ndarray]
 """By seed, which test examples the trained network has right (bool)."""
@@ -89,9 +88,8 @@ def mcnemar(seed: int, winner: Right, baseline: Right) -> McNemar:
     return McNemar(seed, ahead, behind, mcnemar_p(ahead, behind))
 
 
-@torch.no_grad()
 def _on_test(trainer: Trainings, run: Run, result: Result, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
     """Score and outputs of a run's network, an ordinary module."""
     member = trained_member(run, trainer.network, trainer.dataset, result.state or {})
-    outputs = predictions(member.objective.network.eval()(x))
+    outputs = outputs_by_pieces(member.objective.network, x)
     return member.rules.score(outputs, member.targets(y))[1], outputs

@@ -1,13 +1,15 @@
 """Inputs made into float32 tensors of the usual layout, or refused in one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trainsmith.data.mapped import stays_on_disk, written
 from trainsmith.errors import InvalidInput, shown
+from trainsmith.rows import PIECE
 
 CHANNELS = (1, 3, 4)
 """How many channels an image may have for its layout to be recognized: grey, colour, colour with alpha."""
@@ -51,8 +53,9 @@ def examples(x: np.ndarray, name: str, features: Sequence[str] | None = None) ->
 
     Images without channels, (n, h, w), get one; (n, h, w, c) with c of 1, 3 or 4 becomes (n, c, h, w) unless
     the second axis could be the channels too. uint8 images are divided by 255; nothing else is scaled.
-    features: names of the columns, for the errors. Raises InvalidInput for other shapes and for values that
-    are not finite in float32.
+    features: names of the columns, for the errors. A large memory map is read by pieces and written, as float32, to a
+    file that the tensor is a map of. Raises InvalidInput for other shapes and for values that are not finite in 32
+    bits.
     """
     if x.ndim not in (2, 3, 4) or 0 in x.shape[1:]:
         raise InvalidInput(
@@ -63,27 +66,51 @@ def examples(x: np.ndarray, name: str, features: Sequence[str] | None = None) ->
         x = x[:, None]
     elif x.ndim == 4 and x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS:
         x = x.transpose(0, 3, 1, 2)
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+    if not stays_on_disk(x):
+        single = _single(x)
+        _check_finite(_bad(single), single.shape, name, features)
+        return torch.from_numpy(single)
+    bad = np.zeros(int(np.prod(x.shape[1:])), np.int64)
+
+    def checked() -> Iterator[np.ndarray]:
+        for begin in range(0, len(x), each):
+            part = _single(x[begin : begin + each])
+            bad[:] += _bad(part)
+            yield part
+
+    each = max(1, PIECE // len(bad))
+    found = written(checked(), x.shape)
+    _check_finite(bad, x.shape, name, features)
+    return found
+
+
+def _single(x: np.ndarray) -> np.ndarray:
+    """In float32; bytes of images from 0 to 1."""
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
         single = np.array(x, dtype=np.float32, order="C")
     if x.ndim == 4 and x.dtype == np.uint8:
         single /= np.float32(255)
-    _check_finite(single, name, features)
-    return torch.from_numpy(single)
+    return single
 
 
-def _check_finite(x: np.ndarray, name: str, features: Sequence[str] | None) -> None:
-    finite = np.isfinite(x)
-    if finite.all():
+def _bad(x: np.ndarray) -> np.ndarray:
+    """How many of each feature's numbers are not finite, (features,)."""
+    finite = np.isfinite(x).reshape(len(x), -1)
+    return np.zeros(finite.shape[1], np.int64) if finite.all() else (~finite).sum(0)
+
+
+def _check_finite(bad: np.ndarray, shape: tuple[int, ...], name: str, features: Sequence[str] | None) -> None:
+    """Refuse examples of this shape if any of their numbers are bad (features,)."""
+    if not bad.any():
         return
-    bad = (~finite).reshape(len(x), -1)
-    first = int(bad.any(axis=0).argmax())
-    if x.ndim == 4:
-        where = f"at (channel, row, column) {tuple(map(int, np.unravel_index(first, x.shape[1:])))}"
+    first = int((bad > 0).argmax())
+    if len(shape) == 4:
+        where = f"at (channel, row, column) {tuple(map(int, np.unravel_index(first, shape[1:])))}"
     else:
         where = f"in column '{shown(features[first])}'" if features else f"in feature {first}"
-    others = int(bad.any(axis=0).sum()) - 1
+    others = int((bad > 0).sum()) - 1
     more = f", and there are more in {others} other feature{'s' if others > 1 else ''}" if others else ""
     raise InvalidInput(
-        f"{name}: x must be finite; {int(bad[:, first].sum())} of {len(x)} values {where} are NaN or infinite "
+        f"{name}: x must be finite; {int(bad[first])} of {shape[0]} values {where} are NaN or infinite "
         f"in 32 bits{more}. Remove or fill them."
     )

@@ -11,11 +11,15 @@ from trainsmith.data.arrays import assemble
 from trainsmith.data.csv_table import read_table
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.folder import read_folder
+from trainsmith.data.mapped import member_of, opened
 from trainsmith.data.parquet import read_parquet
 from trainsmith.data.text import read_text
 from trainsmith.errors import InvalidInput, shown
 
-SUFFIXES = (".npz", ".csv", ".parquet", ".txt")
+SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".txt")
+
+
+ARRAYS = ("x", "y", "x_test", "y_test", "x_unlabelled")
 
 
 def read_file(
@@ -35,11 +39,13 @@ def read_file(
     suffix = path.suffix.lower()
     if not path.is_dir() and suffix not in SUFFIXES:
         raise InvalidInput(
-            f"the data must be an .npz, .csv, .parquet or .txt file, or a folder of pictures; got '{path}'. Save "
-            "arrays x and y with numpy.savez, a table as .csv, a text as .txt."
+            f"the data must be an .npz, .csv, .parquet or .txt file, or a folder of pictures or of x.npy and y.npy; "
+            f"got '{path}'. Save arrays x and y with numpy.savez, a table as .csv, a text as .txt."
         )
     _check_fits(path, suffix, target, task, image_size, context)
     try:
+        if arrays_in(path):
+            return read_npy(path, target, task)
         if path.is_dir():
             return read_folder(path, target, task, image_size)
         if path.stat().st_size == 0:
@@ -53,12 +59,17 @@ def read_file(
         raise InvalidInput(f"'{path}' cannot be read: {error.strerror or error}.") from error
 
 
+def arrays_in(path: Path) -> bool:
+    """Whether the data are in .npy files: a folder of them, or one of such a folder's."""
+    return path.suffix.lower() == ".npy" if not path.is_dir() else (path / "x.npy").is_file()
+
+
 def _check_fits(
     path: Path, suffix: str, target: str | None, task: str | None, image_size: int | None, context: int | None
 ) -> None:
     """Refuse what is said of another kind of data."""
     text = suffix == ".txt" and not path.is_dir()
-    if image_size is not None and (text or suffix in (".npz", ".csv")):
+    if image_size is not None and (text or suffix in (".npz", ".csv") or arrays_in(path)):
         held = "text" if text else "arrays"
         raise InvalidInput(
             f"an image size is for encoded pictures only; '{path}' holds {held}. Leave --image-size out."
@@ -75,14 +86,39 @@ def _check_fits(
 def read_npz(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
     """The arrays x and y, and x_test and y_test where the file has them, in any case.
 
-    x: a table or images as in from_arrays. x_test and y_test become the locked test part; without them a
-    fifth of the data does. x_unlabelled, where there is one: inputs of further examples, without targets.
+    x: a table or images as in from_arrays; a large one is not held in memory. x_test and y_test become the locked test
+    part; without them a fifth of the data does. x_unlabelled, where there is one: inputs of further examples, without
+    targets.
     """
     if target is not None:
         raise InvalidInput(f"a target is named for .csv files only; '{path}' takes it from its array y.")
     if not zipfile.is_zipfile(path):
         raise InvalidInput(f"'{path}' is not an .npz file; write one with numpy.savez(path, x=x, y=y).")
-    arrays = _arrays(path)
+    return _assembled(_arrays(path), path, path.stem, task)
+
+
+def read_npy(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
+    """The arrays in a folder's x.npy and y.npy, with x_test.npy, y_test.npy and x_unlabelled.npy as in an .npz file.
+
+    They are mapped, so that they may be larger than memory. path: the folder, or one of the files.
+    """
+    if target is not None:
+        raise InvalidInput(f"a target is named for .csv files only; '{path}' takes it from y.npy.")
+    folder = path if path.is_dir() else path.parent
+    found: dict[str, Any] = {}
+    for name in ARRAYS:
+        file = folder / f"{name}.npy"
+        if file.is_file():
+            found[name] = opened(file)
+    if not {"x", "y"} <= found.keys():
+        raise InvalidInput(
+            f"arrays in files of their own must be called x.npy and y.npy, in one folder; '{folder}' has "
+            f"{' and '.join(f'{name}.npy' for name in found) or 'neither'}."
+        )
+    return _assembled(found, folder, folder.resolve().name, task)
+
+
+def _assembled(arrays: dict[str, Any], path: Path, name: str, task: str | None) -> Dataset:
     if not {"x", "y"} <= arrays.keys():
         named = ", ".join(sorted(arrays)) or "none"
         raise InvalidInput(
@@ -92,7 +128,7 @@ def read_npz(path: Path, target: str | None = None, task: str | None = None) -> 
         raise InvalidInput(f"'{path}' must hold both x_test and y_test or neither; one is missing.")
     test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
     further = arrays.get("x_unlabelled")
-    return assemble(arrays["x"], arrays["y"], path.stem, source=str(path), task=task, test=test, unlabelled=further)
+    return assemble(arrays["x"], arrays["y"], name, source=str(path), task=task, test=test, unlabelled=further)
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -105,10 +141,10 @@ def _arrays(path: Path) -> dict[str, Any]:
             np.load(file, allow_pickle=False) as stored,
         ):
             for name in stored.files:
-                if name.lower() in ("x", "y", "x_test", "y_test", "x_unlabelled"):
+                if name.lower() in ARRAYS:
                     if name.lower() in arrays:
                         raise InvalidInput(f"'{path}' holds two arrays named {name.lower()}; leave one out.")
-                    array = stored[name]
+                    array = member_of(stored, name)
                     # numpy hands out the bytes of what is no array, and any number of values without a byte
                     if not isinstance(array, np.ndarray) or not array.dtype.itemsize:
                         raise InvalidInput(f"'{path}': {name} is not a numpy array. Write the file anew.")

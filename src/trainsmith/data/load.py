@@ -23,7 +23,8 @@ def load(
 ) -> Dataset:
     """A Dataset by name, one of NAMES, or from a file or a folder.
 
-    Files are .npz, .csv, .parquet and .txt; folders hold pictures in a folder for each class, or Parquet files.
+    Files are .npz, .csv, .parquet and .txt; folders hold pictures in a folder for each class, Parquet files, or x.npy
+    and y.npy.
     data_dir: where the files of MNIST, CIFAR-10 and tinyshakespeare are. target: the column to predict, of a table.
     task: see from_arrays, where a file's targets would be taken for another; a set with a name may be asked for
     autoencoding, or for balanced instead

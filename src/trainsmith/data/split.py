@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainsmith.data.dataset import Dataset, LockedTest, Task
+from trainsmith.data.mapped import rows_of
 from trainsmith.errors import InvalidInput
 
 SHARE = 0.2
@@ -31,10 +32,11 @@ def lock(
 ) -> tuple[Tensor, Tensor, LockedTest]:
     """The development part (x, y) and the locked test part, ceil(share · n) examples: always the same ones.
 
-    Classes keep their proportions within one example, and both parts the order of the data.
+    Classes keep their proportions within one example, and both parts the order of the data. Of a large memory map
+    both are maps.
     """
     rest, locked = _draw(y, task, share, 0, "test", name)
-    return x[rest], y[rest], LockedTest(x[locked], y[locked])
+    return rows_of(x, rest), y[rest], LockedTest(rows_of(x, locked), y[locked])
 
 
 def _draw(

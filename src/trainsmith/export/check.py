@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.data import Dataset
+from trainsmith.data.mapped import map_of
 from trainsmith.errors import InvalidInput, shown
 from trainsmith.population import FIRST_LOSSES, Alone, Member, Training
 from trainsmith.population.luck import Luck, noise_keys
+from trainsmith.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def _replayed(
     files: Mapping[str, str], member: Member, dataset: Dataset, first: Mapping[str, Tensor], training: Training
 ) -> Replay:
     draws = "initial.safetensors" not in files["train.py"]
-    x, y = dataset.x[member.train], member.targets(dataset.y[member.train])
+    fits = ".fit(x)" in files["train.py"] and not draws
+    x, y = _examples(dataset, member.train, fits), member.targets(dataset.y[member.train])
     watched = (dataset.x[member.watch], member.targets(dataset.y[member.watch]))
     steps = min(FIRST_LOSSES, training.steps)
     alone = Alone(member)
@@ -68,11 +72,17 @@ def _replayed(
             train.training_loss = _with_noise_of(alone, train.training_loss)
             _drop_as(alone, network)
         further = [*(watched if member.stopping is not None else ())]
-        further += [dataset.inputs[member.unlabelled]] * bool(member.objective.unlabelled)
+        if member.objective.unlabelled:
+            further.append(dataset.inputs[member.unlabelled])
         losses = train.train(network, x, y, *further, steps=steps)
     apart = [abs(a - b) / max(abs(b), 1e-12) for a, b in zip(losses, expected, strict=False)]
     worst = max(apart) if len(losses) == len(expected) or member.stopping is not None else math.inf
     return Replay(True, draws, worst if all(map(math.isfinite, apart)) else math.inf, alone.places > 0)
+
+
+def _examples(dataset: Dataset, chosen: np.ndarray, fits: bool) -> Any:
+    """x[chosen]; of a memory map no more than the script's first steps take, unless it fits something to all."""
+    return dataset.x[chosen] if fits or map_of(dataset.x) is None else Rows(dataset.x, chosen)
 
 
 def _starts_at(first: Mapping[str, Tensor], train: Any, x: Tensor, y: Tensor) -> bool:

@@ -12,6 +12,7 @@ import torch
 from trainsmith.data import Dataset
 from trainsmith.data.csv_table import read_table
 from trainsmith.data.examples import CHANNELS
+from trainsmith.data.mapped import map_of, put_file
 from trainsmith.data.mnist import data_folder
 from trainsmith.data.split import SHARE
 from trainsmith.data.table import TARGETS
@@ -30,6 +31,8 @@ def write_data(dataset: Dataset, folder: Path) -> str:
 
     The source is used only if reading it with data.py gives the same numbers, each and all.
     """
+    if map_of(dataset.x) is not None:
+        return _write_files(dataset, folder)
     if dataset.unlabelled is not None:
         np.savez_compressed(folder / FURTHER, x=dataset.unlabelled.numpy())
     either = (True, False) if dataset.task == "autoencoding" else (dataset.classifies,)
@@ -44,6 +47,18 @@ def write_data(dataset: Dataset, folder: Path) -> str:
     arrays = {"x": dataset.x, "y": dataset.y, "x_test": x, "y_test": y}
     np.savez_compressed(folder / ARRAYS, **{n: t.numpy() for n, t in arrays.items()})  # type: ignore[arg-type]
     return f"the arrays in {ARRAYS}"
+
+
+def _write_files(dataset: Dataset, folder: Path) -> str:
+    """Arrays too large for memory as files beside data.py, other names of the files that they are maps of if it can."""
+    if dataset.unlabelled is not None:
+        np.savez(folder / FURTHER, x=dataset.unlabelled.numpy())
+    x, y = dataset.test.open()
+    for name, tensor in (("x", dataset.x), ("y", dataset.y), ("x_test", x), ("y_test", y)):
+        (folder / f"{name}.npy").unlink(missing_ok=True)
+        put_file(tensor, folder / f"{name}.npy")
+    (folder / "data.py").write_text(_text(dataset, {"kind": "files"}), encoding="utf-8")
+    return "the arrays x.npy, y.npy, x_test.npy and y_test.npy"
 
 
 def _text(dataset: Dataset, found: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from trainsmith.catalogue import Run
 from trainsmith.comparison import Study
 from trainsmith.comparison.tested import median_seed
 from trainsmith.data import Dataset
+from trainsmith.data.mapped import map_of
 from trainsmith.errors import InvalidInput
 from trainsmith.export.check import Replay, replay
 from trainsmith.export.data_source import write_data
@@ -25,7 +25,7 @@ from trainsmith.export.template import filled
 from trainsmith.export.training_source import OWN, Script, output_of
 from trainsmith.network import Factory
 from trainsmith.population import FIRST_LOSSES, Member, Training, make_member, trained_member
-from trainsmith.population.objective import predictions
+from trainsmith.population.objective import outputs_by_pieces
 from trainsmith.regularization import ActivityPenalty
 
 INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
@@ -77,12 +77,13 @@ def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Tr
         return make_member(run, factory, dataset)
 
     member = fresh()
-    output = output_of(member.objective.network, dataset.x[:2])
-    source = factory.source(member.objective.network, dataset.x[:2], dataset, _costs(member))
+    some = dataset.x[:2].clone()
+    output = output_of(member.objective.network, some)
+    source = factory.source(member.objective.network, some, dataset, _costs(member))
     first = {name: t.detach().clone().contiguous() for name, t in source.network.state_dict().items()}
     from_model = ("activity_cost",) if _costs(member) else ()
     title = {"data": _quoted(dataset.name), "recipe": str(run.trial.recipe)}
-    for stored in (False, True):
+    for stored in (False, True) if map_of(dataset.x) is None else (True,):  # the script would fit to all at once
         script = Script(run, fresh(), training, dataset, output, stored)
         try:
             files = script.write(title, from_model)
@@ -120,10 +121,9 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     export = make_export(run, network, dataset, training)
     factory = recorder(network)
     member = trained_member(run, factory, dataset, study.states[seed])
-    plain = factory.source(member.objective.network, dataset.x[:2], dataset, costs=False).network
+    plain = factory.source(member.objective.network, dataset.x[:2].clone(), dataset, costs=False).network
     x, y = dataset.test.open()
-    with torch.no_grad():
-        score = member.rules.score(predictions(plain.eval()(x)), member.targets(y))[1]
+    score = member.rules.score(outputs_by_pieces(plain, x), member.targets(y))[1]
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in export.files.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -15,6 +15,7 @@ from trainsmith.network.places import put_in_their_places
 from trainsmith.network.rewriting import Edit, is_activation, rewrite
 from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
 from trainsmith.network.widths import Call, calls_of, widen
+from trainsmith.rows import Examples, fit
 
 EXAMPLES_TO_START_FROM = 512
 """Initializations and layers that start from data see so many examples, a batch."""
@@ -34,15 +35,15 @@ class Surgery:
 def apply(
     module: nn.Module,
     trial: Trial,
-    example: Tensor,
+    examples: Examples,
     draw: Draw,
     targets: Tensor | None = None,
     given: Mapping[str, str] | None = None,
 ) -> Surgery:
     """Put the trial's initialization, normalization, activation and layer regularizers into `module`, in place.
 
-    example: a few training inputs (n, *features); input normalization is fitted on them, and one forward
-    pass of them shows which weight layer feeds which activation. draw: see Draw; the order of the weight
+    examples: training inputs (n, *features); input normalization is fitted on them, and one forward
+    pass of a few shows which weight layer feeds which activation. draw: see Draw; the order of the weight
     layers, not their names, is the place of the luck, so that inserted layers do not shift it. targets: those of
     the examples (n,), for initializations that look at them. given: the families whose layers the network was made
     with and which are left as they are, each with "" or why it could not be made with the trial's technique.
@@ -57,6 +58,7 @@ def apply(
     its widths.
     """
     root = nn.Sequential(module) if type(module) is not nn.Sequential else module
+    example = examples[:EXAMPLES_TO_START_FROM]
     recipe, given = trial.recipe, given or {}
     skipped = {getattr(recipe, family): why for family, why in given.items() if why and family != "regularization"}
     unchanged = () if "activation" in given else call_modules(root, example)
@@ -95,9 +97,9 @@ def apply(
     if norm.role == "input" and not example.is_floating_point():
         skipped[norm.name] = "it is for inputs that are numbers, and these are characters"
     elif norm.role == "input":
-        root.insert(0, norm.make(**trial.of(norm)).fit(example))
+        root.insert(0, fit(norm.make(**trial.of(norm)), examples))
     try:
-        finish(root, example[:EXAMPLES_TO_START_FROM], targets)
+        finish(root, example, targets)
     except InvalidInput as reason:
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
@@ -127,7 +129,7 @@ def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
     waiting = [m for m in root.modules() if hasattr(m, "initialize")]
     hooks = {m: m.register_forward_pre_hook(first) for m in waiting}
     if hooks:
-        outputs_of(root, example[:EXAMPLES_TO_START_FROM])
+        outputs_of(root, example)
     for hook in hooks.values():
         hook.remove()
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
 from trainsmith.normalization import plain
+from trainsmith.rows import Summary
 
 
 @technique("normalization", "input", aliases=("input-standardization", "standardize"))
@@ -52,6 +53,12 @@ class Standardization(nn.Module):
         constant = wide.amax(axes) - wide.amin(axes) <= torch.finfo(x.dtype).eps * mean.abs()
         self.mean = mean.to(x.dtype)
         self.std = torch.where(constant, torch.inf, std).to(x.dtype)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "Standardization":
+        """The same from a summary of the training inputs, of each feature or of all."""
+        constant = s.high - s.low <= torch.finfo(dtype).eps * s.mean.abs()
+        self.mean, self.std = s.mean.to(dtype), torch.where(constant, torch.inf, s.std).to(dtype)
         return self
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:

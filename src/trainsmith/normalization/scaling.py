@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
 from trainsmith.normalization import plain
+from trainsmith.rows import Summary
 
 
 @technique("normalization", "input", name="min-max", aliases=("minmax", "input-min-max"))
@@ -48,6 +49,13 @@ class MinMax(nn.Module):
         low, extent = rows.amin(0), rows.amax(0) - rows.amin(0)
         self.low = low.view(shape).to(x.dtype)
         self.extent = _or_inf(extent, _is_constant(rows, x.dtype)).view(shape).to(x.dtype)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "MinMax":
+        """The same from a summary of the training inputs, of each feature or of all."""
+        extent = s.high - s.low
+        constant = extent <= torch.finfo(dtype).eps * s.mean.abs()
+        self.low, self.extent = s.low.to(dtype), _or_inf(extent, constant).to(dtype)
         return self
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:

@@ -37,13 +37,14 @@ class Chunk:
         self.rule = first.rule
         self.program = program or Program(first.objective)
         few = 2 * first.networks
-        self.places = self.program.places(x[:few], first.targets(y[:few]))
+        some = x[:few].clone()  # which a network may write to
+        self.places = self.program.places(some, first.targets(y[:few]))
         self.observer: Observer | None = None
         self._rows = list(range(len(self.members)))
         self._seeds = [m.seed for m in self.members]
         self._refreshed: list[Tensor] | None = None
         self._to_score: tuple[list[Tensor], list[Tensor]] | None = None
-        self._lay_out(x[:few], y[:few])
+        self._lay_out(some, y[:few])
 
     def _lay_out(self, x: Tensor, y: Tensor) -> None:
         """Stacked tensors (K, ...) for weights, gradients and what the rule keeps.
@@ -212,7 +213,7 @@ def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
     """Equal for members that may train as one population: structure, optimizer, its numbers' names."""
     if member.bucket is None:
         few = 2 * member.networks
-        inputs, targets = x[:few], member.targets(y[:few])
+        inputs, targets = x[:few].clone(), member.targets(y[:few])
         structure = signature(member.objective, lambda m: in_training(cast(Objective, m))(inputs, targets))
         member.bucket = (
             structure,

@@ -20,6 +20,7 @@ from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, loss_of, rules_of
 from trainsmith.regularization import Averaging, SnapshotEnsemble
+from trainsmith.rows import Examples, Rows, fit
 
 ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
 """Roles of which a recipe has at most one technique."""
@@ -151,7 +152,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     trial = run.trial
     given, validation = split(dataset, run.seed)
     train, watch, stopping = _hold_back(labelled(dataset, given, run.seed), run)
-    x, y = dataset.x[train], dataset.y[train]
+    x, y = Rows(dataset.x, train), dataset.y[train]
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
     unfit = _unfit(run, dataset, network, x)
@@ -209,12 +210,12 @@ def _unfit(run: Run, dataset: Dataset, network: nn.Module, x: Tensor) -> dict[st
 
 
 def _objective(
-    network: nn.Module, run: Run, dataset: Dataset, x: Tensor, y: Tensor, unfit: Mapping[str, str]
+    network: nn.Module, run: Run, dataset: Dataset, x: Examples, y: Tensor, unfit: Mapping[str, str]
 ) -> Objective:
     def made(role: Role) -> list[Any]:
         found = [t for t in run.trial.recipe.techniques() if t.role == role and t.name not in unfit]
         modules = [t.make(**run.trial.of(t)) for t in found]
-        return [m.fit(x) if hasattr(m, "fit") else m for m in modules]
+        return [fit(m, x) if hasattr(m, "fit") else m for m in modules]
 
     loss, mixing, passes = (at_most_one(run, role, made(role)) for role in ONE)
     give_head(passes, network, x, run.seed)

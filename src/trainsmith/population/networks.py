@@ -15,6 +15,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory, Surgery, apply, build_with, families_taken
 from trainsmith.population import luck
 from trainsmith.regularization.ensemble import COUNT
+from trainsmith.rows import Rows
 
 Sample = tuple[tuple[str | int, ...], np.ndarray]
 """The words that set a network's luck apart within a run, and the training examples that it sees."""
@@ -56,10 +57,10 @@ def _operated(
     run: Run, network: str | Factory, dataset: Dataset, train: np.ndarray, words: tuple[str | int, ...]
 ) -> Surgery:
     """One network with the trial's techniques in it; words: what sets its luck apart within the run's."""
-    trial, x, y = run.trial, dataset.x[train], dataset.y[train]
+    trial, x, y = run.trial, Rows(dataset.x, train), dataset.y[train]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(luck.key(run.seed, *words, "construction"))
-        module, refused = build_with(network, dataset.input_shape, dataset.outputs, trial, dataset.x[:2])
+        module, refused = build_with(network, dataset.input_shape, dataset.outputs, trial, dataset.x[:2].clone())
         given = {family: refused.get(family, "") for family in families_taken(network)}
         torch.manual_seed(luck.key(run.seed, *words, "surgery"))
         draw = functools.partial(luck.torch_generator, run.seed, *words, "weights")

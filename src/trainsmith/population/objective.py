@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization import DeepEnsemble, activity_cost, mixed_loss
+from trainsmith.rows import Examples, pieces
 
 
 class SquaredError(nn.Module):
@@ -71,6 +73,13 @@ def predictions(output: Any) -> Tensor:
             f"returned {type(output).__name__}. Wrap it in a module that returns its predictions."
         )
     return output
+
+
+@torch.no_grad()
+def outputs_by_pieces(network: nn.Module, x: Examples) -> Tensor:
+    """The network's predictions in evaluation mode for x (n, ...), of which no more than a piece is in memory."""
+    network.eval()
+    return torch.cat([predictions(network(part.clone())) for part in pieces(x)])
 
 
 class Predicting(nn.Module):

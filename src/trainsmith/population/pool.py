@@ -17,6 +17,7 @@ import torch
 
 from trainsmith.catalogue import Technique, enter, own_techniques
 from trainsmith.data import Dataset
+from trainsmith.data.mapped import as_tensor, map_of
 from trainsmith.population.job import Job, Record, work
 
 POLL_SECONDS = 0.2
@@ -40,11 +41,7 @@ def run_jobs(
             yield i, _work(i, job, dataset, advance, keep)
         return
     fields = {f.name: getattr(dataset, f.name) for f in dataclasses.fields(dataset)}
-    fields |= {
-        "x": dataset.x.numpy(),
-        "y": dataset.y.numpy(),
-        "test": None,
-    }  # workers never see the test part
+    fields |= {"x": _handed(dataset.x), "y": dataset.y.numpy(), "test": None}  # workers never see the test part
     with (
         tempfile.TemporaryDirectory() as folder,
         _Progress(Path(folder) / "done", len(jobs), advance) as done,
@@ -73,7 +70,7 @@ def _work_elsewhere(
         enter(technique)
     torch.set_num_threads(1)
     gc.freeze()  # what torch's import left behind need not be searched for garbage again and again
-    tensors = {n: torch.from_numpy(_writable(v)) for n, v in fields.items() if isinstance(v, np.ndarray)}
+    tensors = {n: as_tensor(v) for n, v in fields.items() if isinstance(v, np.ndarray)}
     done = np.memmap(progress, np.int64, "r+")
 
     def advance(member_steps: int) -> None:
@@ -90,9 +87,10 @@ def _work(position: int, job: Job, dataset: Dataset, advance: Callable[[int], No
     return record
 
 
-def _writable(array: np.ndarray) -> np.ndarray:
-    """joblib hands large arrays over as read-only maps, which torch warns of; nobody writes to these."""
-    return array if array.flags.writeable else np.array(array)
+def _handed(x: torch.Tensor) -> np.ndarray:
+    """What joblib hands over as a read-only map: the map that x is, else an array, which it writes to a file."""
+    found = map_of(x)
+    return x.numpy() if found is None else found
 
 
 class _Progress:

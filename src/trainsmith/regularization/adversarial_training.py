@@ -12,6 +12,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.regularization.adversarial import Norm, fgsm, pgd
 from trainsmith.regularization.passes import Loss, Run, still
 from trainsmith.regularization.semi_supervised import divergence
+from trainsmith.rows import Summary
 
 SIZE = "how far an example is moved, as a share of the inputs' range"
 
@@ -40,6 +41,12 @@ class InRange(nn.Module):
         """Take the range from training inputs (n, ...): of each column of a table, of all pixels of images together."""
         low, high = (x.amin(0), x.amax(0)) if x.ndim == 2 else (x.min(), x.max())
         self.low, self.high = low.clone(), torch.where(high > low, high, low + 1)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "InRange":
+        """The same from a summary of the training inputs."""
+        low, high = s.low.to(dtype), s.high.to(dtype)
+        self.low, self.high = low, torch.where(high > low, high, low + 1)
         return self
 
     def moved(self, network: nn.Module, x: Tensor, attack: Callable[[Run, Tensor], Tensor]) -> Tensor:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.rows import Summary
 
 
 @technique(
@@ -87,6 +88,11 @@ class FeatureDropout(nn.Module):
     def fit(self, x: Float[Tensor, "n columns"]) -> "FeatureDropout":
         """Take the means from the training examples."""
         self.centre = x.mean(0)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "FeatureDropout":
+        """The same from a summary of the training examples."""
+        self.centre = s.mean.to(dtype)
         return self
 
     def forward(self, x: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
 from trainsmith.regularization.draws import normal_like
+from trainsmith.rows import Summary
 
 
 @technique(
@@ -51,6 +52,11 @@ class InputNoise(nn.Module):
     def fit(self, x: Float[Tensor, "n ..."]) -> "InputNoise":
         """Take s from the training examples: of each column of a table, of all numbers of anything else."""
         self.spread = x.std(0, correction=0) if x.ndim == 2 else x.std(correction=0)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "InputNoise":
+        """The same from a summary of the training examples."""
+        self.spread = s.std.to(dtype)
         return self
 
     def forward(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:

@@ -10,6 +10,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import normal_like
 from trainsmith.regularization.images import Shift
 from trainsmith.regularization.passes import Loss
+from trainsmith.rows import Summary
 
 
 class Unlabelled(nn.Module):
@@ -40,6 +41,11 @@ class Unlabelled(nn.Module):
     def fit(self, x: Tensor) -> "Unlabelled":
         """Take the inputs' spread from labelled ones (n, ...): of each column of a table, of all pixels together."""
         self.scale = x.std(0, correction=0) if x.ndim == 2 else x.std(correction=0)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "Unlabelled":
+        """The same from a summary of the labelled inputs."""
+        self.scale = s.std.to(dtype)
         return self
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from trainsmith.data import Dataset, LockedTest
+from trainsmith.data.mapped import as_tensor, put_file
 from trainsmith.errors import InvalidInput, shown
 
 DATA, TEST = "data", "test"
@@ -33,7 +34,7 @@ def put_data(dataset: Dataset, folder: Path) -> None:
     """Write the data into the study's folder: data/ for workers, test/ which only the end of the study opens."""
     for place, x, y in ((DATA, dataset.x, dataset.y), (TEST, dataset.test._x, dataset.test._y)):
         (folder / place).mkdir(exist_ok=True)
-        np.save(folder / place / "x.npy", x.numpy(), allow_pickle=False)
+        put_file(x, folder / place / "x.npy")
         np.save(folder / place / "y.npy", y.numpy(), allow_pickle=False)
     about: dict[str, Any] = {"name": dataset.name, "kind": dataset.kind, "task": dataset.task}
     about["classes"] = list(dataset.classes)
@@ -79,9 +80,9 @@ def _part(place: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _read(place: Path, *names: str) -> list[torch.Tensor]:
-    try:  # "c" copies a page only if somebody wrote to it, and nobody does
+    try:  # "r": a map that could be written to would be counted as memory, and refused where it is larger
         with warnings.catch_warnings(action="ignore"):
-            return [torch.from_numpy(np.load(place / n, mmap_mode="c", allow_pickle=False)) for n in names]
+            return [as_tensor(np.load(place / n, mmap_mode="r", allow_pickle=False)) for n in names]
     except Exception as error:  # a damaged header makes numpy raise nearly anything
         raise InvalidInput(f"'{place}' is damaged: {shown(error, 200)}.") from error
 
