@@ -155,7 +155,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     x, y = Rows(dataset.x, train), dataset.y[train]
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
-    unfit = _unfit(run, dataset, network, x)
+    unfit = _unfit(run, dataset, network, x[:8])
     member = Member(
         run.seed,
         _objective(network, run, dataset, x, y, unfit),
@@ -218,7 +218,7 @@ def _objective(
         return [fit(m, x) if hasattr(m, "fit") else m for m in modules]
 
     loss, mixing, passes = (at_most_one(run, role, made(role)) for role in ONE)
-    give_head(passes, network, x, run.seed)
+    give_head(passes, network, x[:8], run.seed)
     _alone(run, unfit)
     if loss is not None and dataset.class_weights:
         raise InvalidInput(
