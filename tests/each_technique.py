@@ -66,7 +66,7 @@ def arguments(technique, dtype=torch.float32, seed=0, size=6):
     positions = (3, 3)[: max(0, getattr(technique.make, "least_axes", 2) - 2)]
     x = torch.randn(size, FEATURES, *positions, generator=draws).to(dtype)
     if technique.role == "penalty":
-        return ([x, x[:2].clone()],)
+        return ([x, x[:2].clone(), 0.5 * x.flip(0)],)
     if technique.role == "loss":
         return x, torch.randint(0, FEATURES, (size,), generator=draws)
     return (x,)

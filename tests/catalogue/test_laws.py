@@ -27,6 +27,7 @@ LAWFUL_ROLES = {
     "pooling": "test_laws_places.py",
     "branch": "test_laws_places.py",
     "pair": "test_laws_places.py",
+    "tying": "test_laws_places.py",
     "ensemble": "test_laws_ensembles.py",
     "average": "test_laws_averages.py",
     "penalty": "test_laws_modules.py",

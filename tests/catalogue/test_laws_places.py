@@ -14,6 +14,8 @@ Y = np.arange(60) % 3
 IMAGES = from_arrays(np.random.default_rng(0).normal(size=(60, 1, 6, 6)) + Y[:, None, None, None], Y, "images")
 TRAINING = Training(steps=4, batch_size=8, checks=2)
 each_place = each("pooling", "branch", "pair")
+each_tying = each("tying")
+TABLE = from_arrays(IMAGES.x.flatten(1)[:, :9].numpy(), IMAGES.y.numpy(), "table", "autoencoding")
 
 
 class Block(nn.Module):
@@ -94,3 +96,39 @@ def test_where_there_is_no_place_for_it_it_says_so(technique):
 
     run = Run(Trial(Recipe(regularization=(technique.name,))), 0)
     assert make_member(run, flat, IMAGES).skipped[technique.name]
+
+
+def autoencoder(shape, outputs):
+    layers = [nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, outputs)]
+    return nn.Sequential(*layers)
+
+
+def tied(technique, seeds=(3, 5)):
+    trial = Trial(Recipe(regularization=(technique.name,)), {"adam.lr": 1e-2})
+    made = [make_member(Run(trial, seed), autoencoder, TABLE) for seed in seeds]
+    for member in made:
+        assert not member.skipped
+        member.objective.double()
+        member.centre, member.scale = member.centre.double(), member.scale.double()
+    return made
+
+
+@each_tying
+def test_tied_members_get_together_what_they_get_alone_and_stay_tied(technique):
+    x, y = TABLE.x.double(), TABLE.y.double()
+    together = train(Chunk(tied(technique), x, y), x, y, TRAINING, keep_states=True)
+    alone = [train(Alone(m), x, y, TRAINING, keep_states=True)[0] for m in tied(technique)]
+    for here, there in zip(alone, together, strict=True):
+        np.testing.assert_allclose(there.first_losses, here.first_losses, rtol=1e-9)
+        for name, t in there.state.items():
+            np.testing.assert_allclose(t, here.state[name], rtol=1e-7, atol=1e-12)
+        np.testing.assert_array_equal(there.state["6.weight"], there.state["0.weight"])
+    free = make_member(Run(Trial(Recipe()), 3), autoencoder, TABLE).objective
+    (member, _) = tied(technique)
+    assert len(list(member.objective.parameters())) < len(list(free.parameters()))
+
+
+@each_tying
+def test_where_nothing_mirrors_itself_nothing_is_tied(technique):
+    run = Run(Trial(Recipe(regularization=(technique.name,))), 0)
+    assert make_member(run, "mlp", IMAGES).skipped[technique.name].startswith("it is for autoencoders")

@@ -27,6 +27,7 @@ DRAW = np.random.default_rng(0)
 Y = np.arange(120) % 3
 IMAGES = from_arrays(DRAW.normal(size=(120, 1, 6, 6)) + Y[:, None, None, None], Y, "images")
 TABLE = from_arrays(DRAW.normal(size=(120, 5)) * 3 + Y[:, None], Y, "table")
+SELF = from_arrays(TABLE.x.numpy(), TABLE.y.numpy(), "table", "autoencoding")
 TRAINING = Training(steps=10, batch_size=8)
 
 
@@ -44,12 +45,21 @@ def residual(shape, outputs):
     return build("residual", shape, outputs)
 
 
+PLACES = ((dense, TABLE), (dense, IMAGES), (convolutional, IMAGES), (residual, IMAGES), (dense, SELF))
+
+
 def exported(technique):
-    """The export of a recipe with the technique, on the first of these networks and data that it can be put into."""
+    """The export of a recipe with the technique, on the first of the networks and data that it can be put into."""
     numbers = {f"{technique.name}.{h.name}": h.at(0.35) for h in technique.hyperparameters}
     for activation in ("relu", "sigmoid"):
         trial = Trial(Recipe(activation=activation).having(technique), numbers)
-        for network, data in ((dense, TABLE), (dense, IMAGES), (convolutional, IMAGES), (residual, IMAGES)):
+        for network, data in (
+            (dense, TABLE),
+            (dense, IMAGES),
+            (convolutional, IMAGES),
+            (residual, IMAGES),
+            (dense, SELF),
+        ):
             run = Run(trial, 1003)
             if technique.name not in make_member(run, network, data).skipped:
                 return make_export(run, network, data, TRAINING)

@@ -125,6 +125,8 @@ def test_a_mixing_acts_in_training():
         ([Dropout(0.5)], "sgd", "dropout cannot be among the regularizers: it is a layer"),
         ([LabelSmoothing(0.1)], "sgd", "give it as loss="),
         ([EarlyStopping()], "sgd", "it says when to stop"),
+        (["none"], "sgd", "none cannot be among the regularizers: it does nothing"),
+        (["drop-connect-gaussian"], "sgd", "it is a layer: put it into the network"),
         ([Mixup(0.2), Mixup(0.3)], "sgd", "two mixings cannot act together"),
         ([MeanTeacher(), WeightEMA()], "sgd", "a teacher and an average of the weights cannot act together"),
         ([MeanTeacher()], "schedule-free-sgd", "a teacher and an optimizer that averages the weights cannot act"),

@@ -327,7 +327,7 @@ def test_a_network_with_tied_weights_comes_out_as_it_is_scored(regularizers):
     population = trainsmith.Population(Tied, 2, lr=0.05, regularizers=regularizers, threads=1)
     population.fit(x, y, steps=12, batch_size=8)
     torch.testing.assert_close(population.member(1).eval()(x), population.outputs(x)[1])
-    learner = population._learner(1, y)
+    learner = population._learner(1, x, y)
     alone, course = Alone(learner), torch.arange(8 * 6).view(6, 8) % 40
     for step, chosen in enumerate(course, 1):
         unlabelled = x[chosen] if regularizers else x[:0]

@@ -17,7 +17,14 @@ from trainsmith.initialization import outputs_of
 from trainsmith.network import Factory
 from trainsmith.network.functional import rewritten
 from trainsmith.network.plain import AtEachPosition, Residual
-from trainsmith.regularization import DeepEnsemble, MonteCarlo, SnapshotEnsemble, activity_cost
+from trainsmith.regularization import (
+    DeepEnsemble,
+    MonteCarlo,
+    SnapshotEnsemble,
+    Transposed,
+    activity_cost,
+    tied_weights,
+)
 
 AROUND = (Residual, AtEachPosition)
 """Classes that are made with the one module they hold."""
@@ -65,6 +72,9 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
             f"{type(network).__name__} around a network of your own cannot be written as source yet, only around one "
             "that is an nn.Sequential of known layers."
         )
+    ties = any(isinstance(m, Transposed) for m in network.modules())
+    if ties and isinstance(network, WHOLE):
+        raise InvalidInput("an ensemble of networks with tied weights cannot be written as source yet.")
     if origin is None and type(network) is not nn.Sequential and not isinstance(network, WHOLE):
         raise InvalidInput("only networks that are an nn.Sequential can be written as source without their factory.")
     writer = _Writer(network, example, origin)
@@ -74,11 +84,14 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     lines = []
     if origin is not None:
         lines = [f"network = {writer.harvest.add(origin.factory)}({origin.arguments})", *writer.changes(plain)]
+    made = writer.expression(plain)
+    if ties:
+        made = f"{writer.harvest.add(tied_weights)}({made})"
     body = [
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
         *(f"    {line}" for line in lines),
-        f"    return {writer.expression(plain)}",
+        f"    return {made}",
     ]
     imports = "from collections import OrderedDict\nfrom torch import nn\n"
     title = '"""The network that won the comparison, in plain PyTorch."""\n\n'
@@ -160,6 +173,9 @@ class _Writer:
             return f"nn.Sequential(OrderedDict({{{named}}}))"
         if isinstance(layer, WHOLE):
             return self._whole(layer)
+        if isinstance(layer, Transposed):  # before it is tied
+            units, inputs = layer.weight.shape
+            return f"nn.Linear({units}, {inputs}, bias={layer.bias is not None})"
         if type(layer) in AROUND:
             (child,) = layer.children()
             return f"{self.harvest.add(type(layer))}({self.expression(child)})"

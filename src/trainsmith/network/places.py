@@ -1,4 +1,4 @@
-"""Regularizers with places of their own in a network: pooling, residual branches, layers with their activations."""
+"""Regularizers with places of their own in a network: pooling, branches, layers with their activations, decoders."""
 
 import functools
 import itertools
@@ -13,6 +13,7 @@ from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.rewriting import is_activation
 from trainsmith.network.widths import calls_of
 from trainsmith.regularization import StochasticPool2d
+from trainsmith.regularization.tied import mirrored
 
 
 def put_in_their_places(root: nn.Module, trial: Trial, example: Tensor) -> dict[str, str]:
@@ -71,4 +72,11 @@ def _pair(
     return same
 
 
-PLACES: dict[str, Callable[..., str]] = {"pooling": _pooling, "branch": _branches, "pair": _pairs}
+def _tying(root: nn.Module, technique: Technique, trial: Trial, example: Tensor) -> str:
+    if not mirrored(root):
+        return "it is for autoencoders of linear layers, whose last weight has the shape of the first one's transposed"
+    technique.make(root)
+    return ""
+
+
+PLACES: dict[str, Callable[..., str]] = {"pooling": _pooling, "branch": _branches, "pair": _pairs, "tying": _tying}

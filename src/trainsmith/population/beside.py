@@ -23,6 +23,7 @@ ELSEWHERE = {
     "pooling": "it is a layer: put it into the network",
     "branch": "it is a layer: put it into the network",
     "pair": "it is a layer: put it into the network",
+    "tying": "it changes the network: call tied_weights in its factory",
     "ensemble": "it is made of the population's own networks: give its name",
     "nothing": "it does nothing: leave it out",
 }
@@ -90,7 +91,7 @@ def average_among(rule: type[Optimizer], regularizers: Sequence[Any]) -> Averagi
 def _known(regularizers: Sequence[Any]) -> list[Technique]:
     """The catalogue's entry of each. Raises InvalidInput for what is not in it, or belongs elsewhere."""
     entries = techniques("regularization")
-    found = [next((t for t in entries if t.make is type(r)), None) for r in regularizers]
+    found = [next((t for t in entries if t.make in (type(r), r)), None) for r in regularizers]
     for regularizer, entry in zip(regularizers, found, strict=True):
         if entry is None:
             raise InvalidInput(

@@ -18,13 +18,16 @@ Kind = type[Any]
 
 
 def named(given: Sequence[Any]) -> list[Any]:
-    """The regularizers with those given by name made at their defaults; an ensemble stays a class."""
+    """The regularizers with those given by name made at their defaults; an ensemble stays a class.
+
+    So does what is refused among regularizers and cannot be made without a network.
+    """
     return [_made(r) if isinstance(r, str) else r for r in given]
 
 
 def _made(name: str) -> Any:
     technique = find(name, "regularization")
-    return technique.make if technique.role in ("ensemble", "nothing") else technique.make()
+    return technique.make if technique.role in ("ensemble", "nothing", "pair", "tying") else technique.make()
 
 
 def without_ensemble(members: Sequence[Sequence[Any]]) -> tuple[Kind | None, list[list[Any]]]:

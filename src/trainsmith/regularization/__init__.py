@@ -66,6 +66,7 @@ from trainsmith.regularization.stochastic import (
     monte_carlo_dropout,
 )
 from trainsmith.regularization.structured_dropout import AlphaDropout, DropBlock, SpatialDropout
+from trainsmith.regularization.tied import SoftTying, Transposed, tied_weights
 from trainsmith.regularization.twice import GradientPenalty, RDrop
 from trainsmith.regularization.two_views import MeanTeacher, PiModel
 from trainsmith.regularization.weight_sharing import SoftWeightSharing
@@ -130,6 +131,7 @@ __all__ = [
     "Shift",
     "SnapshotEnsemble",
     "SoftThreshold",
+    "SoftTying",
     "SoftWeightSharing",
     "SpatialDropout",
     "StochasticDepth",
@@ -137,6 +139,7 @@ __all__ = [
     "SwapNoise",
     "Teacher",
     "TiedAutoencoder",
+    "Transposed",
     "UncertainReconstruction",
     "UncertainRotation",
     "UncertaintyWeights",
@@ -167,6 +170,7 @@ __all__ = [
     "rotated",
     "snapshot_rate",
     "soft_tying",
+    "tied_weights",
     "trades",
     "virtual_adversarial",
 ]

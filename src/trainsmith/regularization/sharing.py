@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def soft_tying(pairs: Iterable[tuple[Tensor, Tensor]], strength: float) -> Float[Tensor, ""]:
+def soft_tying(pairs: Iterable[tuple[Tensor, Tensor]], strength: float | Tensor) -> Float[Tensor, ""]:
     """strength * sum of |A - B|^2 over pairs of equally shaped weights, to be added to the loss.
 
     Lasserre, Bishop & Minka 2006, Principled hybrids of generative and discriminative models; Goodfellow et al. 2016,
