@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start, too
 
+import pytest
 import torch
 from jaxtyping import install_import_hook
 
@@ -11,3 +12,10 @@ FAMILY_ROOMS = ["initialization", "normalization", "activation", "optimizer", "r
 
 torch.set_num_threads(1)
 install_import_hook([f"trainsmith.{room}" for room in FAMILY_ROOMS], "shape_check.check")
+
+
+@pytest.fixture(params=["kernel", "formula"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs twice: with torch's kernels where a technique takes them, and with the formulas of populations."""
+    if request.param == "formula":
+        monkeypatch.setattr("trainsmith.catalogue.kernels.ordinary", lambda: False)

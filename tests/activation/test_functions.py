@@ -24,6 +24,8 @@ from trainsmith.activation import (
 )
 from trainsmith.errors import InvalidInput
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 GRID = torch.cat(
     [torch.linspace(-30, 30, 241, dtype=torch.float64), torch.tensor([-700.0, -1e-9, 1e-9, 700.0]).double()]
 )

@@ -10,6 +10,8 @@ from reference import activation as paper
 from trainsmith.activation import GEGLU, GLU, CReLU, Maxout, SwiGLU
 from trainsmith.errors import InvalidInput
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 SHAPES = [(5, 6), (3, 6, 4), (2, 6, 3, 2)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 GATED = [(GLU, paper.glu), (SwiGLU, paper.swiglu), (GEGLU, paper.geglu)]

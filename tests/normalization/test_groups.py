@@ -9,6 +9,8 @@ from reference import normalization as paper
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 SHAPES = [(3, 6), (3, 6, 5), (2, 6, 2, 3)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 EPS = pytest.mark.parametrize("eps", [2.0**-17, 0.5])

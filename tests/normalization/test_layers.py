@@ -10,6 +10,8 @@ from reference import normalization as paper
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization import BatchNorm, LayerNorm, NoNormalization
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 SHAPES = [(6, 4), (5, 3, 7), (4, 3, 2, 5)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 TORCHS_BATCH_NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}

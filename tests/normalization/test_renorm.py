@@ -9,6 +9,8 @@ from reference import normalization as paper
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization import BatchNorm, BatchRenorm, GhostBatchNorm
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 SHAPES = [(6, 3), (5, 3, 4), (4, 3, 2, 3)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from trainsmith.activation import plain
 from trainsmith.activation.parts import parts
-from trainsmith.catalogue import technique
+from trainsmith.catalogue import kernel_numbers, technique
 
 
 @technique("activation", "activation")
@@ -43,7 +43,7 @@ class GLU(nn.Module):
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """x with 2 m features along the axis to m. Raises InvalidInput for an odd number of them."""
         a, b = parts(x, 2, self.axis, "glu")
-        return a * b.sigmoid()
+        return functional.glu(x, self.axis) if kernel_numbers(x) is not None else a * b.sigmoid()
 
     def plain(self) -> nn.Module:
         """The same as a module of torch.nn."""

@@ -3,8 +3,9 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainsmith.catalogue import NON_NEGATIVE, REAL, Hyperparameter, number_in, technique
+from trainsmith.catalogue import NON_NEGATIVE, REAL, Hyperparameter, kernel_numbers, number_in, technique
 
 
 @technique("activation", "activation")
@@ -70,6 +71,8 @@ class LeakyReLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element."""
+        if (slope := kernel_numbers(x, self.slope)) is not None:
+            return functional.leaky_relu(x, slope[0])
         return x * (self.slope + (1 - self.slope) * (x > 0))  # a product: torch.where is ten times slower on CPUs
 
     def plain(self) -> nn.Module:
@@ -110,6 +113,8 @@ class ELU(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element. expm1 sees no positive number, so that nothing overflows."""
+        if (alpha := kernel_numbers(x, self.alpha)) is not None:
+            return functional.elu(x, alpha[0])
         return torch.relu(x) + self.alpha * torch.expm1(x.clamp(max=0))
 
     def plain(self) -> nn.Module:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.activation import plain
-from trainsmith.catalogue import POSITIVE, Hyperparameter, number_in, technique
+from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 
 
 @technique("activation", "activation", aliases=("logistic",))
@@ -103,6 +103,8 @@ class HardSigmoid(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element. torch's has the slope 1/6, so x is stretched to it."""
+        if (slope := kernel_numbers(x, self.slope)) and abs(6 * slope[0] - 1) < torch.finfo(x.dtype).eps:
+            return functional.hardsigmoid(x)
         return functional.hardsigmoid(x * (6 * self.slope))
 
     def plain(self) -> nn.Module:

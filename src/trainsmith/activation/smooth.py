@@ -6,7 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.activation import plain
-from trainsmith.catalogue import POSITIVE, REAL, Hyperparameter, number_in, technique
+from trainsmith.catalogue import POSITIVE, REAL, Hyperparameter, kernel_numbers, number_in, technique
+
+LINEAR_FROM = 40.0
+"""Above it ln(1 + e^x) is x to the last digit of float64 (torch changes to x at 20, which errs by 2e-9)."""
 
 
 @technique("activation", "activation", aliases=("gelu-exact",))
@@ -104,6 +107,8 @@ class SiLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element."""
+        if kernel_numbers(x, self.beta) == [1.0]:
+            return functional.silu(x)
         return x * torch.sigmoid(self.beta * x)
 
     def plain(self) -> nn.Module:
@@ -174,6 +179,8 @@ class Softplus(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element."""
+        if (beta := kernel_numbers(x, self.beta)) is not None:
+            return functional.softplus(x, beta[0], LINEAR_FROM)
         return functional.softplus(self.beta * x) / self.beta
 
     def plain(self) -> nn.Module:

@@ -10,6 +10,7 @@ from trainsmith.catalogue.hyperparameter import (
     Interval,
     number_in,
 )
+from trainsmith.catalogue.kernels import kernel_numbers
 from trainsmith.catalogue.page import Page
 from trainsmith.catalogue.recipe import Recipe, Run, Trial
 from trainsmith.catalogue.registry import (
@@ -42,6 +43,7 @@ __all__ = [
     "contradictions",
     "enter",
     "find",
+    "kernel_numbers",
     "number_in",
     "own_techniques",
     "technique",

@@ -5,8 +5,9 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, number_in, technique
+from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, kernel_numbers, number_in, technique
 from trainsmith.errors import InvalidInput
 
 
@@ -58,6 +59,11 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per feature over all other axes."""
+        if self.training and x.numel() // x.shape[1] < 2:
+            raise InvalidInput(f"batch normalization needs at least 2 values per feature; got shape {tuple(x.shape)}.")
+        if (numbers := kernel_numbers(x, self.momentum, self.eps, weight=self.weight)) is not None:
+            running = (self.running_mean, self.running_var)
+            return functional.batch_norm(x, *running, self.weight, self.bias, self.training, *numbers)
         shape = (1, -1, *(1,) * (x.ndim - 2))
         if self.training:
             mean, var = self._batch_statistics(x)
@@ -68,8 +74,6 @@ class BatchNorm(nn.Module):
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         count = x.numel() // x.shape[1]
-        if count < 2:
-            raise InvalidInput(f"batch normalization needs at least 2 values per feature; got shape {tuple(x.shape)}.")
         axes = [a for a in range(x.ndim) if a != 1]
         mean = x.mean(axes)
         var = (x - mean.view(1, -1, *(1,) * (x.ndim - 2))).square().mean(axes)

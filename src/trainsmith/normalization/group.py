@@ -5,8 +5,9 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainsmith.catalogue import POSITIVE, Hyperparameter, number_in, technique
+from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.errors import InvalidInput
 
 FEWEST_IN_A_GROUP, MOST_GROUPS = 16, 32
@@ -57,6 +58,8 @@ class GroupNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per example and group over all other axes."""
+        if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+            return functional.group_norm(x, self.groups, self.weight, self.bias, *eps)
         grouped = x.unflatten(1, (self.groups, -1))
         axes = list(range(2, grouped.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
@@ -118,6 +121,8 @@ class InstanceNorm(nn.Module):
                 "instance normalization needs at least 2 positions a channel, (n, channels, positions, ...); got shape "
                 f"{tuple(x.shape)}. Use layer or batch normalization for layers without positions."
             )
+        if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+            return functional.instance_norm(x, None, None, self.weight, self.bias, True, 0.0, *eps)
         axes = list(range(2, x.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
         centred = x - x.mean(axes, keepdim=True)

@@ -3,8 +3,9 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainsmith.catalogue import POSITIVE, Hyperparameter, number_in, technique
+from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.normalization import plain
 
 
@@ -45,6 +46,10 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per example over all other axes."""
+        if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+            if x.ndim == 2:
+                return functional.layer_norm(x, x.shape[1:], self.weight, self.bias, *eps)
+            return functional.group_norm(x, 1, self.weight, self.bias, *eps)
         axes = list(range(1, x.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
         centred = x - x.mean(axes, keepdim=True)
