@@ -1,6 +1,6 @@
 """Break the code on purpose, one wrong formula at a time, and see that the tests named for it notice.
 
-    python tests/mutants/run.py [--only NAME] [--jobs N]
+    python tests/mutants/run.py [--only NAME ...] [--jobs N]
 
 Each entry of the .toml files beside this one replaces one piece of text in a copy of src/ and runs its tests on
 that copy. A mutant is killed when a test fails; one that survives, and one whose tests cannot run, is a failure
@@ -8,20 +8,27 @@ of this command.
 """
 
 import argparse
-import concurrent.futures
+import importlib
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 LISTS = tuple(sorted(Path(__file__).parent.glob("*.toml")))
 SECONDS = 300
+PRELOADED = ("numpy", "scipy.stats", "torch", "torch.func", "torch.fx.experimental.proxy_tensor", "sklearn")
+"""What most tests import, other than trainsmith."""
 TESTS_FAILED = 1
 """pytest's exit status for failed tests; 2 to 5 mean that it could not run them."""
 
@@ -56,53 +63,87 @@ def apply(mutant: Mutant, source: Path) -> None:
     path.write_text(text.replace(mutant.old, mutant.new))
 
 
-def tested(source: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """pytest's result for `tests` on the package at `source`, which must be the one that is imported."""
-    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", "import trainsmith; print(trainsmith.__file__)"]
-    seen = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    if not Path(seen).is_relative_to(source):
-        raise ValueError(f"the tests would import {seen} instead of the copy")
-    paths = [f"tests/{t}" for t in tests]
-    command = [sys.executable, "-m", "pytest", *paths, "-x", "-q", "-p", "no:cacheprovider", "--tb=no"]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+def tested(source: Path, tests: tuple[str, ...]) -> int:
+    """pytest's exit status for `tests` on the package at `source`. To be called in a process of its own.
+
+    Raises ValueError where the tests imported another package.
+    """
+    os.chdir(ROOT)
+    os.environ.update(PYTHONPATH=str(source), PYTHONDONTWRITEBYTECODE="1")  # for the processes that tests start
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(source))
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    status = pytest.main([*(f"tests/{t}" for t in tests), "-x", "-q", "-p", "no:cacheprovider", "--tb=no"])
+    package = sys.modules.get("trainsmith")
+    if package is not None and not Path(str(package.__file__)).is_relative_to(source):
+        raise ValueError(f"the tests imported {package.__file__} instead of the copy")
+    return int(status)
 
 
-def judge(mutant: Mutant | None, tests: tuple[str, ...]) -> str:
-    """What became of a mutant: "killed", "SURVIVED", or why its tests could not run. None stands for sound code."""
+def judge(mutant: Mutant | None, tests: tuple[str, ...], answer: Connection) -> None:
+    """Send what became of a mutant: "killed", "SURVIVED", or why its tests could not run. None: sound code."""
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory).resolve() / "src"
         shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
         try:
             if mutant is not None:
                 apply(mutant, source)
-            result = tested(source, tests)
-        except (ValueError, subprocess.SubprocessError) as error:
-            return f"BROKEN: {error}"
-    if result.returncode not in (0, TESTS_FAILED):
-        return f"BROKEN: pytest ended with {result.returncode}: {result.stdout.strip().splitlines()[-1:]}"
-    return "killed" if result.returncode == TESTS_FAILED else "SURVIVED"
+            status = tested(source, tests)
+        except Exception as error:
+            answer.send(f"BROKEN: {error!r}")
+            return
+    fates = {0: "SURVIVED", TESTS_FAILED: "killed"}
+    answer.send(fates.get(status, f"BROKEN: pytest ended with {status}"))
+
+
+def judged(cases: list[tuple[Mutant | None, tuple[str, ...]]], jobs: int) -> Iterator[tuple[Mutant | None, str]]:
+    """Each case and what became of it, as they end. Each has a process of its own, forked from this one, which has
+    imported what the tests need, so that none waits for that again.
+    """
+    fork, waiting = multiprocessing.get_context("fork"), cases[::-1]
+    running: dict[Connection, tuple[Mutant | None, BaseProcess, float]] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant, tests = waiting.pop()
+            ours, theirs = fork.Pipe(duplex=False)
+            process = fork.Process(target=judge, args=(mutant, tests, theirs))
+            process.start()
+            theirs.close()
+            running[ours] = mutant, process, time.monotonic() + SECONDS
+        ready = wait(running, timeout=1)
+        for answer in [a for a in running if a in ready or running[a][2] < time.monotonic()]:
+            mutant, process, _ = running.pop(answer)
+            try:
+                fate = answer.recv() if answer in ready else f"BROKEN: longer than {SECONDS} s"
+            except EOFError:
+                fate = "BROKEN: its process died"
+            process.kill() if answer not in ready else process.join()
+            yield mutant, fate
 
 
 def main() -> int:
     """Run the mutants that are asked for, print a table; 1 unless every one was killed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="NAME", help="only mutants whose name contains NAME")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="mutants whose name contains a NAME")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at a time (2)")
     options = parser.parse_args()
-    chosen = [m for m in read() if options.only in m.name]
+    chosen = [m for m in read() if any(name in m.name for name in options.only)]
     if not chosen:
-        parser.error(f"no mutant's name contains {options.only!r}")
-    everything = tuple(sorted({t for m in chosen for t in m.tests}))
-    if (sound := judge(None, everything)) != "SURVIVED":
-        print(f"the tests fail on sound code: {sound}; {' '.join(everything)}")
-        return 1
+        parser.error(f"no mutant's name contains {' or '.join(map(repr, options.only))}")
+    for name in PRELOADED:
+        importlib.import_module(name)
     began, width = time.monotonic(), max(len(m.name) for m in chosen)
+    every = sorted({t for m in chosen for t in m.tests})
+    for (_, fate), tests in zip(judged([(None, (t,)) for t in every], 1), every, strict=True):
+        if fate != "SURVIVED":
+            print(f"the tests fail on sound code: {fate}; {tests}")
+            return 1
     fates = []
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, fate in zip(chosen, pool.map(lambda m: judge(m, m.tests), chosen), strict=True):
-            print(f"{mutant.name:<{width}}  {fate}", flush=True)
-            fates.append(fate)
+    for mutant, fate in judged([(m, m.tests) for m in chosen], options.jobs):
+        print(f"{mutant.name if mutant else '':<{width}}  {fate}", flush=True)
+        fates.append(fate)
     killed = fates.count("killed")
     print(f"{killed} of {len(fates)} killed in {time.monotonic() - began:.0f} s")
     return 0 if killed == len(fates) else 1
