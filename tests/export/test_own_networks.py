@@ -12,6 +12,7 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data.arrays import from_arrays
 from trainsmith.data.text import from_text
 from trainsmith.errors import InvalidInput
+from trainsmith.export.check import imported
 from trainsmith.export.winner import make_export
 from trainsmith.population import Training
 
@@ -222,3 +223,48 @@ def test_layers_that_lost_a_bias_or_changed_their_width_are_written_anew(recipe,
     export = make_export(Run(Trial(recipe), 0), Biased, IMAGES, TRAINING)
     assert changed in export.files["model.py"]
     assert export.replay.deviation < 1e-5
+
+
+def held_sequence(input_shape, outputs):
+    """Its first layer is pretrained and frozen, its dropout left out by evaluation mode, one bias fixed."""
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, outputs)
+    )
+    nn.init.constant_(network[1].requires_grad_(False).weight, 0.1)
+    nn.init.constant_(network[4].bias.requires_grad_(False), 0.0)
+    network[3].eval()
+    return network
+
+
+class Held(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = held_sequence(None, 3)
+
+    def forward(self, x):
+        return self.net(x)
+
+
+@pytest.mark.parametrize("recipe", [
+    Recipe(optimizer="adamw", regularization=("l2", "weight-noise")),
+    Recipe("lsuv", "weight-norm", "gelu", "lion"),
+    Recipe(regularization=("weight-ema", "early-stopping"), clipping="adaptive-clipping"),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("factory", [held_sequence, Held])
+def test_what_its_owner_froze_stays_frozen(factory, recipe):
+    export = make_export(Run(Trial(recipe), 0), factory, IMAGES, TRAINING)
+    assert export.replay.deviation < 1e-5
+    with imported(export.files) as train:
+        network = train.build()
+        network.load_state_dict(export.first)
+        before = {n: p.clone() for n, p in network.named_parameters()}
+        x, y = IMAGES.x, IMAGES.y
+        watched = (x[:20], y[:20]) if "early-stopping" in recipe.regularization else ()
+        train.train(network, x, y, *watched, steps=40)
+    trained = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
+    held = {n for n, p in network.named_parameters() if not p.requires_grad}
+    assert trained == before.keys() - held
+    first = next(n for n, p in network.named_parameters() if p.shape[-1] == 64)
+    assert first in held
+    assert (before[first] == 0.1).all()
+    assert [m.training for m in network.modules() if isinstance(m, nn.Dropout)] == [False]

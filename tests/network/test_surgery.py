@@ -367,3 +367,23 @@ def test_a_place_behind_a_widened_layer_gets_a_layer_of_the_new_width():
     assert not result.skipped
     assert [len(m.weight) for m in result.module if hasattr(m, "weight")] == [16, 16, 3]
     assert result.module(torch.randn(4, 5)).shape == (4, 3)
+
+
+def test_a_frozen_layer_keeps_its_weights_and_what_would_change_them_is_left_out():
+    def frozen():
+        network = nn.Sequential(nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 3))
+        network[0].requires_grad_(False)
+        return network
+
+    for recipe in (Recipe("lsuv"), Recipe("fixup"), Recipe(activation="glu"), Recipe(normalization="weight-norm")):
+        network = frozen()
+        was = network[0].weight.clone(), network[0].bias.clone()
+        made = apply(network, Trial(recipe), X, lambda place: torch.Generator().manual_seed(place))
+        linear = next(m for m in made.module.modules() if isinstance(m, nn.Linear))
+        assert torch.equal(linear.weight, was[0])
+        assert torch.equal(linear.bias, was[1])
+        assert made.unchanged[0] == "a frozen layer (requires_grad=False), whose weights stay as they are"
+        assert ("glu" in made.skipped, "weight-norm" in made.skipped) == (
+            recipe.activation == "glu",
+            recipe.normalization == "weight-norm",
+        )

@@ -107,5 +107,7 @@ def test_robust_accuracy_counts_what_is_right_twice():
         network.weight.copy_(torch.tensor([[-1.0], [1.0]]))
         network.bias.zero_()
     x, y = torch.tensor([[2.0], [0.5], [-0.5], [-2.0]]), torch.tensor([1, 1, 1, 0])
-    assert robust_accuracy(network.train(), x, y, lambda n, x, y: x - torch.sign(x)) == 0.5
-    assert network.training
+    network = nn.Sequential(network, nn.Dropout(0.9), nn.Identity()).train()
+    network[1].eval()
+    assert robust_accuracy(network, x, y, lambda n, x, y: x - torch.sign(x)) == 0.5
+    assert [m.training for m in network] == [True, False, True], "what its owner froze stays frozen"

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,11 +91,40 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
         *(f"    {line}" for line in lines),
-        f"    return {made}",
     ]
+    if held := frozen(plain):
+        body += [f"    network = {made}", *(f"    {line}" for line in held), "    return network"]
+    else:
+        body.append(f"    return {made}")
     imports = "from collections import OrderedDict\nfrom torch import nn\n"
     title = '"""The network that won the comparison, in plain PyTorch."""\n\n'
     return Source(readable("\n".join([title, imports, writer.harvest.text, *body, ""])), plain)
+
+
+def frozen(network: nn.Module) -> list[str]:
+    """The statements that freeze what the owner of `network` froze, the outermost modules that are frozen whole.
+
+    By requires_grad=False, and in a network in training by evaluation mode.
+    """
+    lines: list[str] = []
+    still: list[str] = []
+    held: list[str] = []
+    for path, module in network.named_modules():
+        if network.training and not module.training and not _inside(path, still):
+            still.append(path)
+            lines.append(f'network.get_submodule("{path}").eval()')
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own) and not _inside(path, held):
+            held.append(path)
+            lines.append(f'network.get_submodule("{path}").requires_grad_(False)')
+    for path, p in network.named_parameters():
+        if not p.requires_grad and not _inside(path, held):
+            lines.append(f'network.get_parameter("{path}").requires_grad_(False)')
+    return lines
+
+
+def _inside(path: str, others: Sequence[str]) -> bool:
+    return any(path == other or path.startswith(f"{other}." if other else "") for other in others)
 
 
 class _Writer:

@@ -110,6 +110,8 @@ class Script:
             "teacher": member.objective.scores_others,
             "headed": self._headed,
             "trained": self._trained,
+            "held": self._held,
+            "still": self._still,
             "labels": self.dataset.labels,
             "further": self.dataset.unlabelled is not None,
             "first": FIRST_LOSSES,
@@ -171,7 +173,19 @@ class Script:
     @property
     def _trained(self) -> str:
         """What makes the parameters that are trained."""
-        return f"[*network.parameters(), *{self._headed}.parameters()]" if self._headed else "network.parameters()"
+        network = "[p for p in network.parameters() if p.requires_grad]" if self._held else "network.parameters()"
+        return f"[*{network}, *{self._headed}.parameters()]" if self._headed else network
+
+    @property
+    def _held(self) -> bool:
+        """Whether the network's owner froze weights."""
+        return any(not p.requires_grad for p in self.member.objective.network.parameters())
+
+    @property
+    def _still(self) -> bool:
+        """Whether its owner left layers in evaluation mode."""
+        network = self.member.objective.network
+        return network.training and not all(m.training for m in network.modules())
 
     @property
     def _watches(self) -> bool:

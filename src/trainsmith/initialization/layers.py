@@ -14,8 +14,14 @@ Draw = Callable[[int], torch.Generator]
 
 
 def weight_layers(module: nn.Module) -> list[nn.Module]:
-    """Every linear and convolution layer, in the module's own order."""
-    return [m for m in module.modules() if isinstance(m, WEIGHT_LAYERS)]
+    """Every linear and convolution layer, in the module's own order, but those whose weight its owner froze."""
+    return [m for m in module.modules() if isinstance(m, WEIGHT_LAYERS) and not is_frozen(m)]
+
+
+def is_frozen(layer: nn.Module) -> bool:
+    """Whether its owner froze its weight, by requires_grad=False: it is not to be drawn anew."""
+    weight = layer._parameters.get("weight")
+    return weight is not None and not weight.requires_grad
 
 
 class NetworkInitialization:

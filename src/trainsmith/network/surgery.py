@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import Technique, Trial
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization import WEIGHT_LAYERS, Draw, outputs_of, weight_layers
+from trainsmith.initialization import WEIGHT_LAYERS, Draw, is_frozen, outputs_of, weight_layers
 from trainsmith.network.functional import call_modules
 from trainsmith.network.places import put_in_their_places
 from trainsmith.network.rewriting import Edit, is_activation, rewrite
@@ -61,9 +61,9 @@ def apply(
     example = examples[:EXAMPLES_TO_START_FROM]
     recipe, given = trial.recipe, given or {}
     skipped = {getattr(recipe, family): why for family, why in given.items() if why and family != "regularization"}
-    unchanged = () if "activation" in given else call_modules(root, example)
+    unchanged = (*_frozen(root), *(() if "activation" in given else call_modules(root, example)))
     if not weight_layers(root):
-        skipped[recipe.initialization] = "the network has no linear or convolution layer"
+        skipped[recipe.initialization] = "the network has no linear or convolution layer to train"
     norm = recipe.one("normalization")
     layered = norm.role == "layer" and "normalization" not in given
     own = layered and any(is_normalization(m) for m in root.modules())
@@ -72,6 +72,8 @@ def apply(
     calls = calls_of(root, example)
     around = layered or norm.role == "parametrization"
     before = feeding_activations(calls) if around and not own else {}
+    if norm.role == "parametrization":  # it would train what stands for a weight
+        before = {m: place for m, place in before.items() if not is_frozen(m)}
     layers = [] if "regularization" in given else _layers(trial)
     if given.get("regularization"):
         skipped |= dict.fromkeys([t.name for t in _layers(trial)], given["regularization"])
@@ -104,6 +106,13 @@ def apply(
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
     return Surgery(root, skipped, unchanged)
+
+
+def _frozen(module: nn.Module) -> list[str]:
+    """In words, how many layers keep the weights that their owner gave them."""
+    n = sum(isinstance(m, WEIGHT_LAYERS) and is_frozen(m) for m in module.modules())
+    layers = f"{n} frozen layers (requires_grad=False)" if n > 1 else "a frozen layer (requires_grad=False)"
+    return [f"{layers}, whose weights stay as they are"] if n else []
 
 
 def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainsmith.initialization import WEIGHT_LAYERS, outputs_of
+from trainsmith.initialization import WEIGHT_LAYERS, is_frozen, outputs_of
 
 Make = Callable[[nn.Module, int], nn.Module]
 """The new activation function in place of a module, with its features along an axis."""
@@ -57,6 +57,8 @@ def widen(
         layer, axis = feeding[0], -1 if isinstance(feeding[0], nn.Linear) else 1
         if axes.setdefault(call.module, axis) != axis or layer in layers:
             return f"the layer '{names[layer]}' or its activation module is used in several places"
+        if is_frozen(layer):
+            return f"the layer '{names[layer]}' is frozen (requires_grad=False) and keeps its weights and their width"
         if len(layer.weight) * factor % 1:
             return f"the {len(layer.weight)} outputs of layer '{names[layer]}' cannot be halved"
         layers.append(layer)

@@ -82,13 +82,14 @@ def adversarial_loss(
 @torch.no_grad()
 def robust_accuracy(network: nn.Module, x: Float[Tensor, "n ..."], y: Tensor, attack: Callable[..., Tensor]) -> float:
     """The share of examples that are right both clean and under attack(network, x, y), in evaluation mode."""
-    mode = network.training
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         right = network(x).argmax(-1) == y
         return float((right & (network(attack(network, x, y)).argmax(-1) == y)).double().mean())
     finally:
-        network.train(mode)
+        for module, mode in modes:  # not network.train(): what its owner froze stays frozen
+            module.training = mode
 
 
 def _gradient(network: Run | nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
