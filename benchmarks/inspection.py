@@ -1,13 +1,15 @@
 """What a training step costs under watch, beside the plain loop and beside what others measure.
 
-    python benchmarks/inspection.py [mlp cnn transformer memory] [--blocks 8] [--json results/inspection.json]
+    python benchmarks/inspection.py [mlp cnn transformer population memory] [--blocks 8] [--json FILE]
 
 Trainings of equal networks take their steps in turn, in random order, so that the machine's noise meets them alike. A
 block is 64 steps of each, which holds one step that watch looks at closely; its ratio is the time of one training over
 that of the plain one. Reported: median and quartiles of the blocks. hooks: mean, spread, share near 0 and histogram of
 every layer, as tutorials write them. tensorboard: a histogram of every parameter and its gradient with torch's
-SummaryWriter, at every step (left out where tensorboard is not installed). memory: bytes that Python and numpy hold,
-and those of every tensor there is, after some watched steps and after many more, over those before the first.
+SummaryWriter, at every step (left out where tensorboard is not installed). population: 64 members, each an MLP
+64-64-64-10 on batches of 64, in one thread; here a block is one call of fit for 64 steps. memory: bytes that Python and
+numpy hold, and those of every tensor there is, after some watched steps and after many more, over those before the
+first.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from trainsmith.comparison.environment import describe_environment
 from trainsmith.inspection.log import MOST_KEPT
 
 BLOCK = 64
+MEMBERS = 64
 STEPS_HELD = (10, 128, 1000, 8000, 10_000)
 COCKPIT = (
     "not measured here: 1.04 to 1.25 at every 16th step in its economy setting, 1.5 to 2 at every step, as published "
@@ -140,14 +143,41 @@ def ratios(make: Make, others: list[str], blocks: int) -> dict[str, object]:
             spent[how].append(now[how])
     for _, end in steps.values():
         end()
+    return compared(spent, blocks)
+
+
+def compared(spent: dict[str, list[float]], blocks: int) -> dict[str, object]:
+    """Of the seconds that each took for each block: the plain one's, and the ratios of the others to it."""
     record: dict[str, object] = {
         "blocks": blocks,
         "plain_ms_per_step": 1000 * statistics.median(spent["plain"]) / BLOCK,
     }
-    for how in others:
+    for how in [how for how in spent if how != "plain"]:
         low, middle, high = statistics.quantiles([a / b for a, b in zip(spent[how], spent["plain"], strict=True)], n=4)
         record[how] = {"ratio": round(middle, 4), "quartiles": [round(low, 4), round(high, 4)]}
     return record
+
+
+def population(blocks: int) -> dict[str, object]:
+    """Milliseconds of a step of all members, and the ratios of watched populations to it."""
+    x, y = torch.randn(1024, 64, generator=torch.Generator().manual_seed(0)), torch.arange(1024) % 10
+    ways, order = ["plain", "plain again", "watch every 1", "watch every 16"], random.Random(0)
+    spent: dict[str, list[float]] = {how: [] for how in ways}
+    with contextlib.ExitStack() as ending:
+        all_of = {how: trainsmith.Population(small, MEMBERS, threads=1) for how in ways}
+        for how in ways[2:]:
+            ending.enter_context(trainsmith.watch(all_of[how], every=int(how.split()[-1])))
+        for block in range(blocks + 1):  # the first warms up
+            for how in order.sample(ways, len(ways)):
+                start = time.perf_counter()
+                all_of[how].fit(x, y, BLOCK, 64)
+                if block:
+                    spent[how].append(time.perf_counter() - start)
+    return {"members": MEMBERS, **compared(spent, blocks)}
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def memory() -> dict[str, object]:
@@ -176,7 +206,7 @@ def held() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["mlp", "cnn", "transformer", "memory"])
+    parser.add_argument("parts", nargs="*", default=["mlp", "cnn", "transformer", "population", "memory"])
     parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--json", type=Path, default=Path("results/inspection.json"))
     options = parser.parse_args()
@@ -185,7 +215,11 @@ def main() -> None:
     record |= {"command": "python benchmarks/inspection.py", "steps_per_block": BLOCK, "threads": 1, "seed": 0}
     for part in options.parts:
         makes = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
-        record[part] = found = measure(makes[part], options.blocks) if part in makes else memory()
+        if part in makes:
+            found = measure(makes[part], options.blocks)
+        else:
+            found = population(options.blocks) if part == "population" else memory()
+        record[part] = found
         print(part, json.dumps(found))
     record |= {"cockpit": COCKPIT, "environment": {**describe_environment(), "command": ""}}
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -185,7 +185,9 @@ def test_table_page_and_frame_show_the_course():
     frame = found.course_frame()
     assert sorted(set(frame.step)) == [0, 3, 6, 9]
     assert {"std", "gradient_ratio", "dead"} <= set(frame.columns)
-    numbers = frame.drop(columns=["name", "kind", "shape", "saturated", "variance_ratio", "running_shift"])
+    assert list(frame.dead.isna()) == list(frame.parameters > 0)  # nothing switches the units of these off
+    unmeasured = ["dead", "always_on", "saturated", "variance_ratio", "running_shift"]
+    numbers = frame.drop(columns=["name", "kind", "shape", *unmeasured])
     assert numbers.map(lambda v: isinstance(v, (int, float)) and not math.isnan(v)).all(axis=None)
     assert not {"histogram", "gradient_histogram"} & set(found.frame())
     assert found.to_dict()["course"]["losses"] == list(found.measured.course.losses)

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -26,6 +27,10 @@ def dense():
 
 def plain():
     return nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 3))
+
+
+def deep():
+    return nn.Sequential(*(m for _ in range(4) for m in (nn.Linear(12, 12), nn.Tanh())), nn.Linear(12, 3))
 
 
 def pictures():
@@ -153,25 +158,39 @@ def test_dead_units_are_those_of_the_member_that_has_them():
     assert "NaN" not in w.json()
 
 
-def test_who_is_calm_has_no_finding_and_the_others_are_looked_at(monkeypatch):
+@pytest.mark.parametrize("make", [dense, plain, deep])
+def test_who_is_calm_has_no_finding_and_the_others_are_looked_at(make):
     """Findings are made of the members whose numbers could give some: the quick look may not miss one."""
-    _, _, w = trained(dense, monkeypatch, every=2, steps=9, members=4)
-    snapshots = [log.measurements[-1].snapshot for log in w.logs]
-    generator = torch.Generator().manual_seed(0)
-    calm = 0
-    for _ in range(40):
-        own = copy.copy(snapshots[0])
-        own.moments = own.moments * (8 * torch.randn(own.moments.shape, generator=generator)).exp().numpy() ** 0.5
-        own.shares = own.shares * (1 - 0.3 * torch.rand(own.shares.shape, generator=generator).numpy().round(0))
-        own.norms = own.norms * torch.randn(own.norms.shape, generator=generator).mul(2).exp().numpy()
-        for member, row in own.rows.items():
-            if own.calm()[row]:
-                calm += 1
-                assert findings_of(own.measurement(member)) == []
-    assert all(s.calm()[s.rows[k]] for k, s in enumerate(snapshots[:2]))
-    for change in ("norms", "moments", "shares"):
-        own = copy.copy(snapshots[0])
-        setattr(own, change, getattr(own, change) * math.nan)
+    population = trainsmith.Population(make, 3, lr=[0.001, 0.002, 0.004], threads=1)
+    with trainsmith.watch(population, every=2) as w:
+        population.fit(draws(90, 12), torch.arange(90) % 3, 3, 30)
+    snapshot = w.logs[0].measurements[-1].snapshot
+    assert snapshot.calm().all()
+    generator = np.random.default_rng(0)
+    met = {True: 0, False: 0}
+    for spread in (1, 2, 4, 8):
+        for _ in range(20):
+            own, norms = copy.copy(snapshot), snapshot.norms
+            own.moments = own.moments * np.exp(0.5 * spread * generator.normal(size=own.moments.shape))
+            own.shares = own.shares.copy()
+            own.shares[:, 0] += 0.25 * generator.integers(0, 2, own.shares[:, 0].shape) * (generator.random() < 0.3)
+            numbers = norms.numbers.copy()
+            numbers[1] *= np.exp(0.3 * spread * generator.normal(size=numbers[1].shape))
+            own.norms = dataclasses.replace(norms, numbers=numbers)
+            for member, row in own.rows.items():
+                found = findings_of(own.measurement(member))
+                assert not (own.calm()[row] and found)
+                met[not found] += 1
+    assert min(met.values()) > 20, "both were met"
+    for change in range(4):
+        own, numbers = copy.copy(snapshot), snapshot.norms.numbers.copy()
+        numbers[change, -1] = math.nan
+        own.norms = dataclasses.replace(snapshot.norms, numbers=numbers)
+        assert not own.calm().any()
+    for change, place in (("moments", (1, 0)), ("moments", (-2, 0)), ("shares", (0, 2))):
+        own = copy.copy(snapshot)
+        setattr(own, change, getattr(own, change).copy())
+        getattr(own, change)[place] = math.nan
         assert not own.calm().any()
 
 

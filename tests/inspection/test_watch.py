@@ -14,8 +14,9 @@ from torch.nn.functional import cross_entropy
 import trainsmith
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import log
+from trainsmith.inspection.collect import Room, collect
 from trainsmith.inspection.live import LiveLayer
-from trainsmith.inspection.measurement import Room, collect
+from trainsmith.inspection.moved import Moved
 from trainsmith.inspection.sampling import sample
 from trainsmith.inspection.watch import FindingWarning
 
@@ -145,6 +146,19 @@ def test_no_hook_hangs_on_the_network_between_measured_steps_and_none_afterwards
     assert w.steps == 9
 
 
+def test_layers_that_come_later_are_seen_at_the_next_close_look(forked):
+    model = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+
+    def change(step):
+        if step == 10:
+            model.insert(1, nn.BatchNorm1d(8))
+
+    with trainsmith.watch(model, optimizer, every=8, warn=False) as w:
+        train(model, optimizer, 81, watched=change)
+    assert [len(m.layers) for m in w.measurements] == [3] * 9 + [4] * 2
+
+
 def test_memory_does_not_grow_and_the_whole_course_stays(forked, monkeypatch):
     monkeypatch.setattr(log, "MOST_KEPT", 6)
     model = nn.Linear(20, 4)
@@ -154,21 +168,17 @@ def test_memory_does_not_grow_and_the_whole_course_stays(forked, monkeypatch):
     assert [m.step for m in w.measurements] == [0, 4, 8, 12, 16, 19]
 
 
-class NoParameters:
-    """An optimizer's parameters, none of them."""
-
-    def after(self, closely):
-        return torch.zeros(4, 0)
-
-    def read(self, numbers):
-        return ()
+def no_parameters():
+    """What follows the parameters of an optimizer, of which there is one, that stays."""
+    one = nn.Linear(1, 1, bias=False)
+    return Moved(one, torch.optim.SGD(one.parameters()))
 
 
 def measured(live, x, closely=True):
     """What is said of one call that gave x."""
     live.enter(x, closely)
     live.leave(x, min(1, x.ndim - 1), closely)
-    return collect(0, [live], None, NoParameters(), closely, Room()).layers[0]
+    return collect(0, [live], None, no_parameters(), closely, Room()).measurement(0).layers[0]
 
 
 def test_a_unit_is_dead_after_a_thousand_silent_examples_and_alive_again_at_once(forked):
@@ -192,6 +202,17 @@ def test_one_active_value_outside_the_sample_keeps_a_channel_alive():
     m = measured(live, x, closely=False)
     assert m.dead == 0.75
     assert m.mean == 0  # the sample did not see it
+
+
+def test_one_infinite_value_outside_the_sample_is_seen_with_and_without_weights():
+    for layer in (nn.Conv2d(4, 4, 1), nn.Identity()):
+        x = torch.zeros(200, 4, 20, 20)
+        for value, finite in ((1.0, True), (-np.inf, False), (np.nan, False)):
+            x[177, 2, 13, 7] = value
+            m = measured(LiveLayer("a", layer), x, closely=False)
+            assert m.finite == finite
+            assert m.mean == 0  # the sample did not see it
+    assert np.isnan(measured(LiveLayer("a", nn.Conv2d(4, 4, 1)), x).dead)
 
 
 def test_the_effective_rank_of_known_covariances():
@@ -285,7 +306,7 @@ def test_counts_of_units_outlive_steps_in_which_their_layer_is_not_called(forked
         for one in called:
             one.enter(torch.zeros(100, 5), False)
             one.leave(torch.zeros(100, 5), 1, False)
-        seen = collect(step, called, None, NoParameters(), False, room).layers
+        seen = collect(step, called, None, no_parameters(), False, room).measurement(0).layers
         assert [m.examples for m in seen][-1] == 100 * (step + 1)
         assert [m.dead for m in seen][-1] == (1 if step >= 9 else 0)
     assert seen[0].examples == 600

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from trainsmith.inspection.histogram import BINS, Histogram
+from trainsmith.inspection.histogram import Histogram
 from trainsmith.inspection.layers import FLAT_SLOPE, LayerStatistics, is_elementwise
-from trainsmith.inspection.sampling import sample
+from trainsmith.inspection.sampling import Sampled, sample
 
 RANK_VALUES = 32_768
 """The effective rank looks at so many values: of 128 examples 256 each."""
@@ -33,8 +33,9 @@ class WatchedLayer(LayerStatistics):
     `similarity`, and more.
 
     mean, std, second_moment, signal, zeros, saturated, gradient: of at most 4,096 values, see `sampling.sample`.
-    histogram, gradient_histogram: of those of them that are not exactly 0. dead, always_on: share of units that were
-    0, or above 0, on the last 1,000 measured examples or more; 0 before there were so many. variance_ratio: variance
+    histogram, gradient_histogram: of those of them that are not exactly 0. gradient_finite: whether those of the
+    gradient are. dead, always_on: share of units that were 0, or above 0, on the last 1,000 measured examples or more;
+    0 before there were so many, NaN for layers with weights, whose units nothing switches off. variance_ratio: variance
     of the outputs over that of the layer before, NaN for the first; input_ratio: over that of the network's input, NaN
     where it holds whole numbers. gradient_ratio: spread of the gradient over that of the last layer. effective_rank:
     participation ratio tr(C)^2 / tr(C^2) of the covariance C of the outputs over examples, of at most 32,768 values of
@@ -53,32 +54,56 @@ class WatchedLayer(LayerStatistics):
     closely: int = -1
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a close look at a layer saw: the step, histograms of outputs and gradients, and what SELDOM names.
+
+    rows: where each member stands in these.
+    """
+
+    step: int
+    outputs: list[Histogram]
+    gradients: list[Histogram] | None
+    numbers: dict[str, np.ndarray]
+    rows: dict[int, int]
+
+    def of(self, member: int) -> dict[str, Any]:
+        """The member's, by their names in WatchedLayer."""
+        row = self.rows[member]
+        behind = None if self.gradients is None else self.gradients[row]
+        found = {name: float(values[row]) for name, values in self.numbers.items()}
+        return {"closely": self.step, "histogram": self.outputs[row], "gradient_histogram": behind, **found}
+
+
 class LiveLayer:
     """One call of a layer: what must be remembered from one measured step to the next, and this step's samples."""
 
     def __init__(self, name: str, layer: nn.Module) -> None:
         self.name, self.layer, self.kind = name, layer, type(layer).__name__
         self.parameters = sum(p.numel() for p in layer.parameters())
-        self.sample: Tensor | None = None
-        self.gradient: Tensor | None = None
-        self.numbers: dict[str, Tensor] = {}
         self.edges = _flat_edges(layer)
         """Where an activation function turns flat, and where it ends to be so, in turns."""
-        self._entered: Tensor | None = None
         self.enters = (self.edges is not None and len(self.edges) > 0) or isinstance(layer, _BatchNorm)
         """Whether something must be kept of what enters the layer."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.outputs, self.gradients, self._entering = Sampled(), Sampled(), Sampled()
+        self.graded = self._entered = False
+        self.numbers: dict[str, Tensor] = {}
         self.shape: tuple[int, ...] = ()
-        self.silent = self.on = np.zeros(0)
+        self.counts = np.zeros((2, 1, 0))
         self.seen = self.examples = 0
-        self._seldom: dict[str, Any] = {"histogram": Histogram(0.0, 1.0, (0,) * BINS), "twins": 0.0}
+        self.look: Look | None = None
 
     def enter(self, entered: Tensor | None, closely: bool) -> None:
         """Before the layer runs, as it may write over its input or its running statistics."""
-        self.numbers = {}
+        self.numbers, self._entered = {}, False
         if entered is None or not entered.is_floating_point() or not entered.numel():
             return
         if self.edges is not None:
-            self._entered = sample(entered)
+            self._entering.take(entered)
+            self._entered = True
         elif closely and (kept := self.averages()) is not None:
             mean, variance, eps = kept
             self.numbers["running_shift"] = running_shift(entered.detach(), mean, variance, eps)
@@ -95,8 +120,14 @@ class LiveLayer:
         """The same layer in another network, or called once more, where nothing was seen yet."""
         other = copy.copy(self)
         other.name = name
-        other.numbers, other.seen, other.silent, other.on = {}, 0, np.zeros(0), np.zeros(0)
-        other._seldom = dict(self._seldom)
+        other._forget()
+        return other
+
+    def of(self, rows: Sequence[int]) -> "LiveLayer":
+        """The same layer of some of the members, with all that was seen of them."""
+        other = self.twin(self.name)
+        other.counts = self.counts[:, rows] if self.counts.size else self.counts
+        other.seen, other.look = self.seen, self.look
         return other
 
     def leave(self, left: Tensor, channels: int, closely: bool) -> None:
@@ -104,79 +135,32 @@ class LiveLayer:
         x = left.detach()
         if not self.enters:
             self.numbers = {}
-        self.shape, self.examples, self.gradient = x.shape[1:], x.shape[0], None
-        self.sample = sample(x)
-        others = all_but(channels, x.ndim)
-        self.numbers["low"], self.numbers["high"] = x.amin(others), x.amax(others)
-        if self.edges is not None and self._entered is not None and self._entered.shape == self.sample.shape:
+        self.shape, self.examples, self.graded = x.shape[1:], x.shape[0], False
+        self.outputs.take(x)
+        if self.parameters:
+            self.numbers["total"] = total(x)
+        else:
+            others = all_but(channels, x.ndim)
+            self.numbers["low"], self.numbers["high"] = x.amin(others), x.amax(others)
+        entered = self._entering.values
+        if self._entered and self.edges is not None and entered.shape == self.outputs.values.shape:
             self.edges = self.edges.to(x.device)
-            self.numbers["saturated"] = (torch.bucketize(self._entered, self.edges) & 1).float().mean()
-        self._entered = None
+            self.numbers["saturated"] = (torch.bucketize(entered, self.edges) & 1).float().mean()
+        self._entered = False
         if closely and x.ndim > 1 and len(x) > 1:
             with torch.autocast(x.device.type, enabled=False):
                 self.numbers["effective_rank"] = rank_of(sample(x, RANK_VALUES))
 
     def back(self, gradient: Tensor) -> None:
         """The loss's gradient for what left the layer."""
-        g = gradient.detach()
-        self.gradient = sample(g)
-        self.numbers["gradient_sum"] = g.sum() if g.dtype == torch.float32 else g.double().sum()
+        self.gradients.take(gradient)
+        self.graded = True
 
-    def read(
-        self,
-        step: int,
-        own: Sequence[float],
-        gradient: Sequence[float] | None,
-        numbers: dict[str, np.ndarray],
-        units: Sequence[float],
-        histograms: tuple[Histogram, Histogram | None] | None,
-        reference: tuple[float, float, float],
-    ) -> WatchedLayer:
-        """The statistics, from what came to the host.
 
-        own, gradient: mean, variance between and within units, and share of zeros of outputs and gradient.
-        units: shares of those that are dead, always on, and finite.
-        histograms: theirs, at a step that is looked at closely. reference: variance of the layer before and of the
-        network's input, spread of the last layer's gradient.
-        """
-        mean, between, within, zeros = own
-        variance, spread = between + within, math.nan if gradient is None else math.sqrt(gradient[1] + gradient[2])
-        dead, always_on, finite = units
-        if histograms is not None:
-            self.looked(step, *histograms, numbers)
-        return WatchedLayer(
-            name=self.name,
-            kind=self.kind,
-            shape=tuple(self.shape),
-            mean=mean,
-            std=math.sqrt(variance),
-            second_moment=variance + mean**2,
-            signal=within if self.examples > 1 else math.nan,
-            zeros=zeros,
-            dead=dead,
-            always_on=always_on,
-            saturated=self._share_saturated(numbers),
-            gradient=spread,
-            predicted=None,
-            parameters=self.parameters,
-            finite=finite == 1,
-            gradient_finite="gradient_sum" not in numbers or math.isfinite(numbers["gradient_sum"]),
-            variance_ratio=_ratio(variance, reference[0]),
-            input_ratio=_ratio(variance, reference[1]),
-            gradient_ratio=_ratio(spread, reference[2]),
-            examples=self.seen,
-            **self._seldom,
-        )
-
-    def looked(self, step: int, outputs: Histogram, gradient: Histogram | None, numbers: dict[str, np.ndarray]) -> None:
-        """Remember what a close look at this step saw."""
-        self._seldom = {"histogram": outputs, "gradient_histogram": gradient, "closely": step, "twins": 0.0}
-        self._seldom |= {n: float(numbers[n]) for n in SELDOM if n in numbers}
-
-    def _share_saturated(self, numbers: dict[str, np.ndarray]) -> float | None:
-        if "saturated" in numbers:
-            return float(numbers["saturated"])
-        return 0.0 if self.edges is not None and not len(self.edges) else None
+def total(x: Tensor, first: int = 0) -> Tensor:
+    """The sum over the axes from `first` on, in single precision or better: finite where all numbers are, unless they
+    are beyond 1e30."""
+    return x.sum([*range(first, x.ndim)], dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 def unit_axis(layer: nn.Module, ndim: int) -> int:
@@ -230,7 +214,3 @@ def rank_of(rows: Tensor) -> Tensor:
     largest = products.amax((-2, -1), keepdim=True)
     products /= largest.clamp_min(torch.finfo(rows.dtype).tiny)  # its square may not underflow
     return products.diagonal(dim1=-2, dim2=-1).sum(-1).square() / products.square().sum((-2, -1))
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference > 0 else math.nan

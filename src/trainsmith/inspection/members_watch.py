@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor
 
@@ -11,25 +10,12 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection.chunk_watch import ChunkWatch
 from trainsmith.inspection.log import Log
 from trainsmith.inspection.measurement import Measurement, findings_of
-from trainsmith.inspection.members import Snapshot
+from trainsmith.inspection.snapshot import Later
 from trainsmith.inspection.stacked import StackedPass
 from trainsmith.inspection.watch import Watch
 from trainsmith.population import Population
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
-
-
-@dataclass(frozen=True)
-class Later:
-    """A member's measurement, made when it is asked for."""
-
-    snapshot: Snapshot
-    member: int
-
-    @property
-    def step(self) -> int:
-        """Its number from 0."""
-        return self.snapshot.step
 
 
 class MembersWatch:
@@ -46,7 +32,7 @@ class MembersWatch:
             raise InvalidInput(f"every must be a whole number of steps, at least 1; got {every!r}.")
         self.population, self.every = population, every
         self.unseen: list[str] = []
-        self.logs: list[Log[Any]] = [Log() for _ in range(len(population))]
+        self.logs: list[Log[Later]] = [Log() for _ in range(len(population))]
         self._passes: dict[int, tuple[Chunk, StackedPass | None]] = {}
         self._chunks: dict[tuple[int, ...], ChunkWatch] = {}
         self._alone: dict[int, Watch] = {}
@@ -72,8 +58,7 @@ class MembersWatch:
 
     def measurements(self, member: int) -> list[Measurement]:
         """The measured steps of this member that are kept."""
-        kept = self.logs[member].measurements
-        return [m.snapshot.measurement(m.member) if isinstance(m, Later) else m for m in kept]
+        return [later.made() for later in self.logs[member].measurements]
 
     def prepare(self, chunk: Chunk, keys: Tensor, x: Tensor, y: Tensor) -> None:
         """Find the chunk's layers, before threads run."""

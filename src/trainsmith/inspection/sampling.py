@@ -21,12 +21,38 @@ def sample(x: Tensor, values: int = VALUES) -> Tensor:
     factor with the number of values an example has, so that no channel and no unit is left out by it.
     """
     x = in_memory_order(x.detach())
+    size, steps = _spaced(x, values)
+    return x.as_strided(size, steps, x.storage_offset()).to(torch.float32, copy=True)
+
+
+def _spaced(x: Tensor, values: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size and strides of a sample of x (n, ...), whose examples have no gaps in memory."""
     rows, row_step, columns, column_step = grid(x.shape, values)
-    if x.stride(-1) == 1 or x.ndim == 1:
-        x = x.as_strided((rows, columns), (row_step * x.stride(0), column_step), x.storage_offset())
-    else:
-        x = x.reshape(len(x), -1)[::row_step, ::column_step]
-    return x.to(torch.float32, copy=True)
+    return (rows, columns), (row_step * x.stride(0), column_step)
+
+
+class Sampled:
+    """`sample` of a tensor that comes anew at each measured step, written where it was written last."""
+
+    def __init__(self) -> None:
+        self.values = torch.empty(0, 0)
+        self._like: tuple[object, ...] = ()
+        self._spaced: tuple[tuple[int, int], tuple[int, int]] = (0, 0), (0, 0)
+        self._gaps = False
+
+    def take(self, x: Tensor) -> Tensor:
+        """The sample of x (n, ...), until the next is taken."""
+        x = x.detach()
+        like = x.shape, x.stride(), x.device
+        if like != self._like:
+            ordered = in_memory_order(x)
+            self._gaps = ordered.data_ptr() != x.data_ptr()
+            self._like, self._spaced = like, _spaced(ordered, VALUES)
+            if self.values.shape != self._spaced[0] or self.values.device != x.device:
+                self.values = x.new_empty(self._spaced[0], dtype=torch.float32)
+        if self._gaps:
+            x = x.contiguous()
+        return self.values.copy_(x.as_strided(*self._spaced, x.storage_offset()))
 
 
 def in_memory_order(x: Tensor) -> Tensor:
@@ -55,57 +81,93 @@ def coprime(step: int, n: int) -> int:
 
 
 class SideBySide:
-    """Samples with equally many rows, their columns side by side; the numbers of each column in one go.
+    """Samples (rows, columns) or of all members (members, rows, columns), their columns side by side.
 
-    It can be filled again with samples of the same shapes, without new memory.
+    slots: where each lies, of all members (rows, members x columns). outputs: of how many, the first ones, the exact
+    zeros are counted.
     """
 
-    def __init__(self, samples: Sequence[Tensor]) -> None:
-        self.rows, self.widths = len(samples[0]), [s.shape[1] for s in samples]
+    def __init__(self, samples: Sequence[Tensor], outputs: int, members: int) -> None:
+        self.like, self.members = ([s.shape for s in samples], outputs), members
+        rows, each = samples[0].shape[-2], [s.shape[-1] for s in samples]
+        self.widths = [width for width in each for _ in range(members)]
         self._starts = np.cumsum([0, *self.widths[:-1]])
         self._divisors = np.array(self.widths, dtype=np.float64)
-        self.values = torch.cat(list(samples), 1)
-        self._scratch = torch.empty_like(self.values)
+        self.values = samples[0].new_empty(rows, sum(self.widths), dtype=torch.float32)
+        self.slots = [*self.values.split([members * width for width in each], 1)]
+        self._outputs = self.values[:, : members * sum(each[:outputs])]
+        self._columns = self.values.new_full((3, self.values.shape[1]), math.nan)
+        mean, variance, zeros = self._columns
+        self._rows = mean, variance, zeros[: self._outputs.shape[1]]
+        self._host = np.empty((4, self.values.shape[1]))
 
     def fill(self, samples: Sequence[Tensor]) -> None:
-        """Other samples of the same shapes."""
-        torch.cat(list(samples), 1, out=self.values)
+        """Other samples of the same shapes; those that are slots are in their place."""
+        for slot, s in zip(self.slots, samples, strict=True):
+            if s is not slot:
+                whole = s if s.ndim == 2 else s.movedim(0, 1)
+                slot.view(whole.shape).copy_(whole)
 
-    def columns(self) -> Tensor:
-        """Of each column mean, variance and share of exact zeros (3, columns)."""
-        mean = self.values.mean(0)
-        variance = torch.sub(self.values, mean, out=self._scratch).square_().mean(0)
-        zeros = torch.eq(self.values, 0, out=self._scratch).mean(0)  # ones as floats: several times faster than as bool
-        return torch.stack([mean, variance, zeros])
+    def columns(self, scratch: Tensor) -> Tensor:
+        """Of each column mean and variance, and of those of outputs the share of exact zeros, else NaN (3, columns).
+
+        scratch: as many numbers as there are values, or more.
+        """
+        mean, variance, zeros = self._rows
+        torch.mean(self.values, 0, out=mean)
+        if len(zeros):  # ones as floats: several times faster than as bool
+            torch.mean(torch.eq(self._outputs, 0, out=_shaped(scratch, self._outputs)), 0, out=zeros)
+        centred = torch.sub(self.values, mean, out=_shaped(scratch, self.values))
+        torch.mean(centred.square_(), 0, out=variance)
+        return self._columns
 
     def moments(self, columns: np.ndarray) -> np.ndarray:
-        """Of each sample mean, variance between and within columns, and share of zeros (4, samples)."""
-        each = np.empty((4, columns.shape[1]))
-        each[:3] = columns
+        """Of each sample mean, variance within columns, share of zeros, variance between columns (samples, 4, members),
+        from `columns`."""
+        self._host[:3] = columns
         with np.errstate(invalid="ignore", over="ignore"):  # infinite ones
-            np.multiply(each[0], each[0], out=each[3])
-            sums = np.add.reduceat(each, self._starts, axis=1)
-            sums /= self._divisors
-            centre, within, zeros, square = sums
-            between = np.maximum(square - centre * centre, 0)
-        return np.stack([centre, between, within, zeros])
+            np.multiply(self._host[0], self._host[0], out=self._host[3])
+            found = np.add.reduceat(self._host, self._starts, axis=1)
+            found /= self._divisors
+            found[3] -= found[0] * found[0]
+            np.maximum(found[3], 0, out=found[3])
+        return found.reshape(4, -1, self.members).swapaxes(0, 1)
 
 
-def gather(samples: Sequence[Tensor], room: dict[object, SideBySide]) -> list[tuple[list[int], SideBySide]]:
-    """The samples side by side, those with equally many rows together, with their places among the samples.
+def _shaped(scratch: Tensor, like: Tensor) -> Tensor:
+    return scratch[: like.numel()].view(like.shape)
 
-    room: what earlier calls made, which is filled again where the shapes are the same.
-    """
-    groups: dict[object, list[int]] = {}
-    for i, s in enumerate(samples):
-        groups.setdefault((s.shape[0], s.device), []).append(i)
-    for key, places in groups.items():
-        own = [samples[i] for i in places]
-        if key in room and room[key].widths == [s.shape[1] for s in own]:
-            room[key].fill(own)
-        else:
-            room[key] = SideBySide(own)
-    return [(places, room[key]) for key, places in groups.items()]
+
+class Blocks:
+    """Samples side by side, in the same memory at each step where shapes are the same."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[object, SideBySide] = {}
+        self._scratch = torch.empty(0)
+
+    def gather(
+        self, samples: Sequence[Tensor], outputs: int, members: int
+    ) -> list[tuple[list[int], SideBySide, Tensor]]:
+        """Blocks of samples with their places among all, and what `columns` gives. outputs: how many of the samples,
+        the first ones, are of outputs.
+
+        Of one network those with equally many rows come together, as operations cost more than numbers; of several
+        members each sample comes by itself, so that it stays in the caches.
+        """
+        groups: dict[object, list[int]] = {}
+        for i, s in enumerate(samples):
+            groups.setdefault((s.shape[-2], s.device) if members == 1 else i, []).append(i)
+        found = []
+        for key, places in groups.items():
+            own, counted = [samples[i] for i in places], sum(i < outputs for i in places)
+            block = self._blocks.get(key)
+            if block is None or (block.like, block.members) != (([s.shape for s in own], counted), members):
+                block = self._blocks[key] = SideBySide(own, counted, members)
+            block.fill(own)
+            if self._scratch.numel() < block.values.numel() or self._scratch.device != block.values.device:
+                self._scratch = torch.empty_like(block.values).view(-1)
+            found.append((places, block, block.columns(self._scratch)))
+        return found
 
 
 def to_host(tensors: Sequence[Tensor]) -> list[np.ndarray]:

@@ -10,10 +10,13 @@ DEAD_AFTER = 1000
 
 
 class Counted(Protocol):
-    """A layer whose units are counted: of each, for how many examples it was silent and on; how many were seen."""
+    """A layer whose units are counted.
 
-    silent: np.ndarray
-    on: np.ndarray
+    counts: for how many examples on end each unit of each member was silent, and on (2, members, units). seen: how many
+    were looked at. examples: how many the step has.
+    """
+
+    counts: np.ndarray
     seen: int
     examples: int
 
@@ -21,40 +24,40 @@ class Counted(Protocol):
 class Units:
     """The units of some layers side by side. The layers' own counts are views of these, and outlive them."""
 
-    def __init__(self, layers: Sequence[Counted], sizes: Sequence[int]) -> None:
-        self.layers, self.sizes = list(layers), list(sizes)
+    def __init__(self, layers: Sequence[Counted], sizes: Sequence[int], members: int) -> None:
+        self.layers, self.sizes, self.members = list(layers), list(sizes), members
         for layer, size in zip(layers, sizes, strict=True):
-            if len(layer.silent) != size:
-                layer.silent, layer.on, layer.seen = np.zeros(size), np.zeros(size), 0
-        self._silent = np.concatenate([layer.silent for layer in layers])
-        self._on = np.concatenate([layer.on for layer in layers])
+            if layer.counts.shape != (2, members, size):
+                layer.counts, layer.seen = np.zeros((2, members, size)), 0
+        self._counts = np.concatenate([layer.counts for layer in layers], 2)
         ends = np.cumsum(self.sizes)
         self._starts = np.concatenate([[0], ends[:-1]])
         for layer, start, end in zip(layers, self._starts, ends, strict=True):
-            layer.silent, layer.on = self._silent[start:end], self._on[start:end]
+            layer.counts = self._counts[:, :, start:end]
+        self._each = np.empty((3, *self._counts.shape[1:]))
+        self._examples, self._repeated = [0], np.zeros(0)
 
-    def count(self, lowest: Sequence[np.ndarray], highest: Sequence[np.ndarray]) -> list[list[float]]:
-        """Of each layer the shares of its units that are dead, always on, and finite.
+    def count(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Of each layer the shares of its units that are dead, always on, and finite (layers, 3, members).
 
-        lowest, highest: of each layer, each unit's in this step.
+        low, high: of all units (members, units), each one's in this step.
         """
-        low, high = np.concatenate(lowest), np.concatenate(highest)
-        examples = np.repeat([layer.examples for layer in self.layers], self.sizes)
+        examples = [layer.examples for layer in self.layers]
+        if examples != self._examples:
+            self._examples, self._repeated = examples, np.repeat(np.array(examples, dtype=np.float64), self.sizes)
         for layer in self.layers:
             layer.seen += layer.examples
-        self._silent += examples
-        self._silent *= (low == 0) & (high == 0)
-        self._on += examples
-        self._on *= low > 0
-        each = np.empty((3, low.size))
-        each[0], each[1] = self._silent >= DEAD_AFTER, self._on >= DEAD_AFTER
-        each[2] = np.isfinite(low) & np.isfinite(high)
-        shares: list[list[float]] = (np.add.reduceat(each, self._starts, axis=1) / self.sizes).T.tolist()
-        return shares
+        self._counts += self._repeated
+        self._counts[0] *= (low == 0) & (high == 0)
+        self._counts[1] *= low > 0
+        np.greater_equal(self._counts, DEAD_AFTER, out=self._each[:2])
+        self._each[2] = np.isfinite(low) & np.isfinite(high)
+        return (np.add.reduceat(self._each, self._starts, axis=2) / self.sizes).transpose(2, 0, 1)
 
 
-def units_of(layers: Sequence[Counted], sizes: Sequence[int], last: Units | None) -> Units:
+def units_of(layers: Sequence[Counted], sizes: Sequence[int], members: int, last: Units | None) -> Units:
     """The units of these layers: those looked at last, where the layers are the same."""
-    if last is not None and last.sizes == list(sizes) and all(a is b for a, b in zip(last.layers, layers, strict=True)):
+    known = last is not None and (last.sizes, last.members) == (list(sizes), members)
+    if known and last is not None and all(a is b for a, b in zip(last.layers, layers, strict=True)):
         return last
-    return Units(layers, sizes)
+    return Units(layers, sizes, members)

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
+from trainsmith.inspection.collect import Room, collect
 from trainsmith.inspection.fault import Finding
+from trainsmith.inspection.hung import Hung
 from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
 from trainsmith.inspection.log import Log
-from trainsmith.inspection.measurement import Measurement, Room, collect, findings_of
+from trainsmith.inspection.measurement import Measurement, findings_of
 from trainsmith.inspection.moved import Moved, WatchedParameter
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
-from trainsmith.inspection.sampling import sample
+from trainsmith.inspection.sampling import Sampled
+from trainsmith.inspection.snapshot import Later
 
 
 class FindingWarning(UserWarning):
@@ -37,22 +40,24 @@ class Watch:
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise InvalidInput(f"every must be a whole number of steps, at least 1; got {every!r}.")
         self._moved = Moved(model, optimizer)
-        if not self._moved.named:
+        if not self._moved.trained.named:
             raise InvalidInput(
                 "the optimizer holds none of the network's trainable parameters: pass the one it trains with."
             )
         self.model, self.optimizer, self.every, self.warn = model, optimizer, every, warn
         self.steps = 0
-        self.log = Log[Measurement]()
+        self.log = Log[Later]()
         self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
         self._closely = True
         self._live: dict[str, LiveLayer] = {}
         self._called: list[LiveLayer] = []
         self._times: dict[str, int] = {}
         self._passes = 0
-        self._input: Tensor | None = None
+        self._input = Sampled()
+        self._given = False
         self._room = Room()
         self._channels: tuple[tuple[int, ...], int] = ((), 1)
+        self._hung = Hung()
         self._hooks = contextlib.ExitStack()
         self._steps = contextlib.ExitStack()
 
@@ -82,7 +87,7 @@ class Watch:
     @property
     def measurements(self) -> list[Measurement]:
         """The measured steps that are kept, the last of all among them."""
-        return self.log.measurements
+        return [later.made() for later in self.log.measurements]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -92,23 +97,30 @@ class Watch:
     @property
     def layers(self) -> tuple[WatchedLayer, ...]:
         """The layers at the last measured step."""
-        return self.measurements[-1].layers if self.measurements else ()
+        return self.log.measurements[-1].made().layers if self.log.measurements else ()
 
     @property
     def parameters(self) -> tuple[WatchedParameter, ...]:
         """The parameters at the last measured step."""
-        return self.measurements[-1].parameters if self.measurements else ()
+        return self.log.measurements[-1].made().parameters if self.log.measurements else ()
 
     def _attach(self) -> None:
-        self._hooks.callback(self.model.register_forward_pre_hook(self._begin, with_kwargs=True).remove)
+        """Hang the hooks up; where the network may have got other layers since, it is searched for them."""
+        if not self._closely:
+            self._hooks.callback(self._hung.off)
+            self._hung.on()
+            return
+        self._hung = Hung()
+        self._hooks.callback(self._hung.off)
+        self._hung.before(self.model, self._begin)
         for name, layer in leaves(self.model):
             if self._known(name, layer).enters:
-                self._hooks.callback(layer.register_forward_pre_hook(self._enter(name), with_kwargs=True).remove)
-            self._hooks.callback(layer.register_forward_hook(self._leave(name)).remove)
+                self._hung.before(layer, self._enter(name))
+            self._hung.behind(layer, self._leave(name))
 
     def _expect(self) -> None:
         """The next step is to be measured."""
-        self._called, self._times, self._passes, self._input = [], {}, 0, None
+        self._called, self._times, self._passes, self._given = [], {}, 0, False
         self._closely = self.log.closely(self.steps)
 
     def _known(self, name: str, layer: nn.Module, times: int = 1) -> LiveLayer:
@@ -132,7 +144,8 @@ class Watch:
         self._passes += 1
         given = _first(inputs, named)
         if self._passes == 1 and given is not None and given.is_floating_point() and given.ndim and given.numel():
-            self._input = sample(given)
+            self._input.take(given)
+            self._given = True
 
     def _enter(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(layer: nn.Module, inputs: Any, named: Any) -> None:
@@ -179,14 +192,16 @@ class Watch:
                 self._attach()
 
     def _collect(self) -> None:
-        measured = collect(self.steps, self._called, self._input, self._moved, self._closely, self._room)
-        self.log.keep(measured, self._closely)
-        new = self.log.tell(measured.step, findings_of(measured), self._closely)
+        given = self._input if self._given else None
+        snapshot = collect(self.steps, self._called, given, self._moved, self._closely, self._room)
+        later, calm = Later(snapshot, 0), snapshot.calm()[0]
+        self.log.keep(later, self._closely)
+        new = self.log.tell(self.steps, [] if calm else findings_of(later.made()), self._closely)
         for f in new if self.warn else ():
             # the line that called step()
-            warnings.warn(f"step {measured.step}: {f.words}", FindingWarning, stacklevel=5)
+            warnings.warn(f"step {self.steps}: {f.words}", FindingWarning, stacklevel=5)
         for listener in self.listeners:
-            listener(measured, new)
+            listener(later.made(), new)
 
 
 def _first(inputs: Any, named: Any) -> Tensor | None:
