@@ -95,6 +95,7 @@ def show_runs(study: Path, number: int | None, path: Path | None, curves: bool) 
     from trainsmith.report.run_table import one_run, run_table, write_table
     from trainsmith.report.terminal import show
     from trainsmith.store import Store
+    from trainsmith.studies import study_in
 
     store = Store(study)
     runs = store.runs()
@@ -102,4 +103,8 @@ def show_runs(study: Path, number: int | None, path: Path | None, curves: bool) 
         write_table(store.curves() if curves else runs, path)
         click.echo(f"written: {path}")
         return
-    show(run_table(store.curves() if curves else runs) if number is None else one_run(runs, store.curves(), number))
+    if number is None:
+        show(run_table(store.curves() if curves else runs))
+        return
+    finished = study_in(study)
+    show(one_run(runs, store.curves(), number, finished.explained if finished is not None else ()))

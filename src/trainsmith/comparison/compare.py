@@ -17,6 +17,7 @@ from trainsmith.comparison.cuts import cut_notes, cuts
 from trainsmith.comparison.designs import ONE_AT_A_TIME
 from trainsmith.comparison.effects import interactions, main_effects, scores_of, shares
 from trainsmith.comparison.environment import describe_environment
+from trainsmith.comparison.explained import explained
 from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.prepared import Prepared, prepare
 from trainsmith.comparison.robust import robustness
@@ -138,6 +139,7 @@ def compare(
         cut=left_out,
         costs=measured_costs(trainer, candidates, [of[0] for of in fresh]),
         robust=robustness(trainer, candidates, fresh, results),
+        explained=explained(trainer),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trainsmith.catalogue import Recipe
 from trainsmith.comparison.statistics import Interval, Paired
+from trainsmith.inspection.fault import Finding
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,22 @@ class McNemar:
     winner: int
     baseline: int
     p: float
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Why a run diverged: it was trained again alone, with every step measured.
+
+    values: its hyper-parameters. step: at which its loss was not finite, or the last one, from 0. findings: the first
+    of each kind, each with the step at which it was first seen. words: all of it.
+    """
+
+    recipe: Recipe
+    values: Mapping[str, float]
+    seed: int
+    step: int
+    findings: tuple[Finding, ...]
+    words: str
 
 
 @dataclass(frozen=True)

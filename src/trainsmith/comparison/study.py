@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Trial
-from trainsmith.comparison.measured import Attempt, Cost, Curve, EqualCost, Estimate, McNemar, Pace, Robustness
+from trainsmith.comparison.measured import (
+    Attempt,
+    Cost,
+    Curve,
+    EqualCost,
+    Estimate,
+    Explained,
+    McNemar,
+    Pace,
+    Robustness,
+)
 from trainsmith.inspection.histogram import Histogram
 from trainsmith.population import COSTS
 
@@ -172,6 +182,7 @@ class Study:
     activations: of the baseline's and the winner's layers; empty in studies made before there were any. cut: what a
     fast study left out of `rows` after tuning, best first. costs: of each technique in `rows`, measured; the baseline's
     has no family. robust: accuracy under attack, the baseline's first, where one trains against an adversary.
+    explained: why some runs diverged.
     """
 
     data: str
@@ -196,6 +207,7 @@ class Study:
     cut: tuple[Cut, ...] = ()
     costs: tuple[Cost, ...] = ()
     robust: tuple[Robustness, ...] = ()
+    explained: tuple[Explained, ...] = ()
 
     @property
     def lower_is_better(self) -> bool:

@@ -64,6 +64,7 @@ class Trainings:
     deviations: list[float] = field(default_factory=list)
     tolerances: list[float] = field(default_factory=list)
     loops: dict[str, None] = field(default_factory=dict)
+    diverged: list[tuple[Run, Result, Training]] = field(default_factory=list)
     populations: int = 0
     runs: int = 0
     member_steps: int = 0
@@ -151,6 +152,8 @@ class Trainings:
             for i, result in zip(parts[position], record.results, strict=True):
                 results[i] = result
                 self.finished(runs[i], result)
+                if result.status == "diverged":
+                    self.diverged.append((runs[i], result, training))
             self.deviations += record.deviations
             self.tolerances += record.tolerances
             self.loops.update(dict.fromkeys(record.loops))

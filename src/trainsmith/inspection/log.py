@@ -35,7 +35,7 @@ class Log(Generic[M]):
         self.measurements: list[M] = []
         self.findings: tuple[Finding, ...] = ()
         self._stride, self._count, self._last_close = 1, 0, 0
-        self._before: dict[tuple[str, str], int] = {}  # since which step each finding has been seen
+        self._before: dict[tuple[str, str], Finding] = {}  # each finding as it was first seen
 
     def closely(self, step: int) -> bool:
         """Whether this step is one to be looked at closely, if it is measured."""
@@ -55,16 +55,17 @@ class Log(Generic[M]):
     def tell(self, step: int, found: Sequence[Finding], closely: bool) -> tuple[Finding, ...]:
         """What is sure now, given what this step shows."""
         found = [f for f in found if closely or f.short not in CLOSELY]
-        now = {key: self._before.get(key, step) for key in ((f.short, f.layer) for f in found)}
+        now = {(f.short, f.layer): dataclasses.replace(f, step=step) for f in found}
+        now |= {key: f for key, f in self._before.items() if key in now}
         if not closely:
-            now |= {key: step for key, step in self._before.items() if key[0] in CLOSELY}  # of the last close look
+            now |= {key: f for key, f in self._before.items() if key[0] in CLOSELY}  # of the last close look
         told = {(f.short, f.layer) for f in self.findings}
         new = []
         for f in found:
             key = (f.short, f.layer)
             if key not in told and (f.short in AT_ONCE or key in self._before):
                 told.add(key)
-                new.append(dataclasses.replace(f, step=now[key]))
+                new.append(now[key])
         self._before = now
         self.findings += tuple(new)
         return tuple(new)

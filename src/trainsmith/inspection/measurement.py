@@ -40,8 +40,9 @@ def findings_of(measured: Measurement) -> list[Finding]:
             words = f"{p.name}: what the optimizer remembers of it holds NaN or infinity."
             found.append(finding("optimizer's state not finite", p.name, "finite state", float("nan"), 1.0, words))
         if len(p.shape) > 1 and p.update_ratio > FAST:
+            share = f"{p.update_ratio:.0%} of" if p.update_ratio < 10 else f"{p.update_ratio:.2g} times"
             words = (
-                f"{p.name}: one step moved it by {p.update_ratio:.0%} of its norm; about 0.1 % is usual, "
+                f"{p.name}: one step moved it by {share} its norm; about 0.1 % is usual, "
                 f"more than {FAST:.0%} is too fast."
             )
             found.append(finding("learning rate too high", p.name, "update / weight", p.update_ratio, FAST, words))

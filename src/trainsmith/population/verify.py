@@ -34,7 +34,8 @@ def receipt(
 
     make: builds the member anew from its run, so that nothing is shared with the population that gave `result`.
     """
-    return compared(make, lambda member: _course(member, x, y, training, result), result.first_losses)
+    losses = result.first_losses
+    return compared(make, lambda member: course(member, x, y, training, losses, len(losses)), losses)
 
 
 L = TypeVar("L", bound=Learner)
@@ -42,12 +43,15 @@ Batch = tuple[Rate, Tensor, Tensor]
 """The schedule's factor on the learning rate, and the examples x (n, ...), y (n, ...) of one step."""
 
 
-def _course(member: Member, x: Tensor, y: Tensor, training: Training, result: Result) -> Iterable[Batch]:
-    steps, rates = len(result.first_losses), training.rates([member])
+def course(
+    member: Member, x: Tensor, y: Tensor, training: Training, losses: Sequence[float], steps: int
+) -> Iterable[Batch]:
+    """The batches of the first steps of a member's training. losses: those of the steps, at least of those done."""
+    rates = training.rates([member])
     for i, chosen in enumerate(member.order(training.batch_size, steps), 1):
         yield rates(i), x[chosen], member.targets(y[chosen[: member.targeted(training.batch_size)]])
         if rates.looks:
-            rates.note(i, [result.first_losses[i - 1]])
+            rates.note(i, [losses[i - 1]])
 
 
 def replay(learner: Learner, course: Iterable[Batch]) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trainsmith.comparison.measured import Explained
 from trainsmith.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -29,8 +31,13 @@ def run_table(frame: pd.DataFrame) -> RenderableType:
     return table
 
 
-def one_run(runs: pd.DataFrame, curves: pd.DataFrame, number: int) -> RenderableType:
-    """The run of that number: its recipe, hyper-parameters, end and curve. Raises InvalidInput if there is none."""
+def one_run(
+    runs: pd.DataFrame, curves: pd.DataFrame, number: int, explained: Sequence[Explained] = ()
+) -> RenderableType:
+    """The run of that number: its recipe, hyper-parameters, end and curve, and why it diverged, if that is explained.
+
+    Raises InvalidInput if there is none.
+    """
     if not 0 <= number < len(runs):
         raise InvalidInput(f"there are {len(runs)} finished runs, 0 to {len(runs) - 1}; got {number}.")
     run = runs.iloc[number]
@@ -39,6 +46,9 @@ def one_run(runs: pd.DataFrame, curves: pd.DataFrame, number: int) -> Renderable
         about.add_row(name, Text(_text(run[name])))
     for name, value in json.loads(run.hyperparameters).items():
         about.add_row(Text(name), f"{value:g}")
+    for why in explained:
+        if (why.seed, why.values) == (run.seed, json.loads(run.hyperparameters)) and run.status == "diverged":
+            about.add_row("why", Text(why.words))
     own = curves[(curves.job == run.job) & (curves.place == run.place)]
     return Group(about, run_table(own.drop(columns=["place"]).reset_index(drop=True)))
 

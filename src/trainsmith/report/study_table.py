@@ -56,13 +56,14 @@ def plan_table(plan: Prepared) -> RenderableType:
 
 
 def summary(study: Study) -> RenderableType:
-    """The answer in two sentences, the receipt, what it took, and notes."""
+    """The answer in two sentences, the receipt, what it took, why runs on fresh seeds diverged, and notes."""
     receipt = Text(words.receipt_line(study), "green" if study.receipt.holds else "bold red")
     lines = [
         Text(words.answer(study), "bold"),
         Text(words.test_line(study)),
         receipt,
         Text(words.plan_line(study), "dim"),
+        *(Text(f"diverged: {why.words}", "dim") for why in study.explained if why.seed in study.plan["seeds"]),
         *(Text(f"note: {note}", "dim") for note in study.notes),
     ]
     return Group(*lines, Text(""))
