@@ -1,5 +1,6 @@
 """Accuracy under attack beside the clean one, against networks whose weakness is known."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +14,10 @@ from trainsmith.comparison import read_study
 from trainsmith.comparison.plan import candidates
 from trainsmith.comparison.robust import robustness, under_attack
 from trainsmith.data import from_arrays
-from trainsmith.population import Result, judged_by, make_member
-from trainsmith.report import report_html
+from trainsmith.errors import InvalidInput
+from trainsmith.population import Alone, Chunk, Result, Training, judged_by, make_member, train, trained_member
+from trainsmith.population.attacked import attack
+from trainsmith.report import report_html, words
 
 DRAW = np.random.default_rng(0)
 Y = np.arange(200) % 2
@@ -74,10 +77,67 @@ def test_a_study_with_an_adversary_says_it_of_every_row_and_others_do_not():
     assert study.robust[0].difference is None
     gap = study.robust[1].attacked.mean - study.robust[0].attacked.mean
     assert study.robust[1].difference.mean == pytest.approx(gap)
-    import json
-
     assert read_study(json.dumps(study.to_dict())).robust == study.robust
     page = report_html(study)
     assert "Accuracy under attack" in page
     assert "at most 0.05 of its range" in page
     assert compare(linear, DATA, techniques=["l2"], **options).study.robust == ()
+
+
+def test_a_euclidean_attack_moves_an_example_by_eps_as_the_root_mean_square():
+    """Along the border's normal, in units of the columns' ranges: by a length of eps sqrt(2)."""
+    run = Run(Trial(Recipe(normalization="none")), 3)
+    found, member, _ = result([[-8.0, 0.0], [8.0, 0.0]], [4.0, -4.0])
+    x, y = DATA.x[member.validation], DATA.y[member.validation]
+    reach = 0.2 * 2**0.5 * (DATA.x[member.train, 0].max() - DATA.x[member.train, 0].min())
+    signed = torch.where(y == 1, x[:, 0] - 0.5, 0.5 - x[:, 0])
+    _, attacked = under_attack(run, found, linear, DATA, 0.2, "2")
+    assert attacked == pytest.approx(float((signed > reach).double().mean()), abs=1e-6)
+    assert 0.1 < attacked < under_attack(run, found, linear, DATA, 0.2)[1]
+
+
+def test_a_study_judged_by_robust_accuracy_scores_under_the_attack_that_it_states():
+    options = {"trials": 1, "seeds": 3, "steps": 4, "processes": 1, "baseline": {"optimizer": "sgd"}}
+    study = compare(linear, DATA, techniques=["fgsm-training-l2"], metric="robust-accuracy", **options).study
+    assert study.metric == "robust accuracy"
+    names = ("baseline", "fgsm-training-l2")
+    assert [(r.technique, r.norm) for r in study.robust] == [(n, norm) for norm in ("inf", "2") for n in names]
+    held = {r.technique: r for r in study.robust if r.norm == "inf"}
+    for row in study.rows:
+        of = held["baseline" if row.is_baseline else row.technique]
+        assert row.score.mean == pytest.approx(of.attacked.mean)
+        assert of.attacked.mean < of.clean.mean
+    best, (x, y) = study.best(), DATA.test.open()
+    scores = []
+    for seed, state in study.states.items():
+        member = trained_member(Run(best.trial, seed), linear, DATA, state)
+        scores.append(attack(member.objective.network, x, y, DATA.x[member.train], seed).accuracy)
+    assert study.test.score.mean == pytest.approx(np.mean(scores))
+    assert study.test.examples == len(y)
+    assert read_study(json.dumps(study.to_dict())).robust == study.robust
+    page, said = report_html(study), "right both clean and under attack: projected gradient descent, 20 steps, every"
+    assert said in words.test_line(study)
+    assert said in page
+    assert "about accuracy under the first attack" in page
+    assert "as the root mean square over an example" in page
+
+
+def test_a_check_scores_the_weights_of_each_member_under_attack():
+    """Together and alone alike, and as afterwards with the weights that are kept."""
+    data = judged_by(DATA, "robust accuracy")
+    runs = [Run(Trial(Recipe(), {"adam.lr": lr}), seed) for lr, seed in ((1e-2, 3), (3e-2, 4))]
+    training = Training(steps=40, batch_size=16, checks=2)
+    members = [make_member(run, linear, data) for run in runs]
+    together = train(Chunk(members, data.x, data.y), data.x, data.y, training, keep_states=True)
+    for run, found in zip(runs, together, strict=True):
+        (alone,) = train(Alone(make_member(run, linear, data)), data.x, data.y, training)
+        assert [score for *_, score in alone.curve] == pytest.approx([score for *_, score in found.curve])
+        clean, attacked = under_attack(run, found, linear, DATA, find("pgd-training").defaults["eps"])
+        assert found.score == attacked <= clean
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_robust_accuracy_is_refused_where_there_are_no_classes(task):
+    y = np.stack([Y, 1 - Y], 1) if task == "multilabel" else X[:, 0]
+    with pytest.raises(InvalidInput, match="robust accuracy is the share of examples whose class stays right"):
+        judged_by(from_arrays(X, y, "numbers", task), "robust-accuracy")

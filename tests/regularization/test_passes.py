@@ -9,7 +9,18 @@ from torch.nn import functional
 
 from trainsmith import Population
 from trainsmith.errors import InvalidInput
-from trainsmith.regularization import SAM, TRADES, FGSMTraining, GradientPenalty, Mixup, PGDTraining, RDrop
+from trainsmith.regularization import (
+    SAM,
+    TRADES,
+    TRADESL2,
+    FGSMTraining,
+    FGSMTrainingL2,
+    GradientPenalty,
+    Mixup,
+    PGDTraining,
+    PGDTrainingL2,
+    RDrop,
+)
 
 
 def linear(weight):
@@ -162,3 +173,19 @@ def test_in_a_population_each_member_has_its_own_and_two_are_refused():
     for both in ([SAM(), RDrop()], [SAM(), Mixup()]):
         with pytest.raises(InvalidInput, match="cannot act"):
             Population(lambda: nn.Linear(3, 3), 2, regularizers=both)
+
+
+@pytest.mark.parametrize(
+    ("technique", "twin"),
+    [(FGSMTrainingL2, FGSMTraining), (PGDTrainingL2, PGDTraining), (TRADESL2, TRADES)],
+    ids=["fgsm", "pgd", "trades"],
+)
+def test_the_euclidean_techniques_by_name_move_as_far_as_the_root_mean_square(technique, twin):
+    """The same as in that norm alone, with eps sqrt(d) ranges for a length."""
+    network, x, y = small()
+    found = []
+    for made in (technique(0.1), twin(0.1 * 3**0.5, norm="2"), twin(0.1)):
+        torch.manual_seed(0)
+        found.append(made.double().fit(x)(network, functional.cross_entropy, x, y).item())
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert abs(found[0] / found[2] - 1) > 1e-4

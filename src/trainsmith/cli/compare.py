@@ -30,7 +30,10 @@ DESIGNS = ["one-at-a-time", "pairs", "grid"]
 @click.option("--steps", type=int, help="Optimizer steps of each run.")
 @click.option("--batch-size", type=int, help="Examples a step.")
 @click.option("--schedule", help="Course of the learning rate: cosine, linear, constant, ... [default: cosine].")
-@click.option("--metric", help="What is judged: log-loss, calibration-error, balanced-accuracy [default: the task's].")
+@click.option(
+    "--metric",
+    help="What is judged: log-loss, balanced-accuracy, robust-accuracy, ... [default: the task's].",
+)
 @click.option("--class-weights", help="What classes count in the loss: balanced, or such as rare=5 [default: alike].")
 @click.option("--labels", type=int, help="Training examples of each run that keep their label [default: all].")
 @click.option("--budget", help="What the study may take, such as 2min or 300runs, instead of trials and seeds.")

@@ -125,7 +125,8 @@ class Robustness:
     """A technique's accuracy on validation examples of its fresh seeds, clean and under attack.
 
     difference: of the accuracy under attack from the baseline's, paired by seed (None for the baseline). eps: how far
-    the attack moves an input number, as a share of its range; steps: of the attack.
+    the attack moves an input number, as a share of its range; steps: of the attack. norm: "inf", each number moves by
+    at most eps; "2", the root mean square of the move over an example's numbers is at most eps.
     """
 
     technique: str
@@ -134,3 +135,11 @@ class Robustness:
     difference: Estimate | None
     eps: float
     steps: int
+    norm: str = "inf"
+
+    @property
+    def attack(self) -> str:
+        """What the attack was, in words."""
+        far = "" if self.norm == "inf" else ", as the root mean square over an example's numbers"
+        moved = f"every number moved by at most {self.eps:g} of its range{far}"
+        return f"projected gradient descent, {self.steps} steps, {moved}"

@@ -17,8 +17,13 @@ from trainsmith.comparison.statistics import mcnemar_p, t_interval
 from trainsmith.comparison.study import TestScore
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.population import Result, rules_of, trained_member
+from trainsmith.population.attacked import attack
+from trainsmith.population.luck import generator
 from trainsmith.population.objective import outputs_by_pieces
+from trainsmith.population.task import ByRobustAccuracy
+from trainsmith.rows import Rows
 
+MOST_ATTACKED = 1000
 Right = dict[int, np.ndarray]
 """By seed, which test examples the trained network has right (bool)."""
 
@@ -33,9 +38,13 @@ def score_on_test(
 ) -> TestScore:
     """Open the test data, once, and score every fresh run of the winner and of the baseline on it.
 
-    best: the winner's position; the baseline's is 0. constant: what a diverged run counts.
+    best: the winner's position; the baseline's is 0. constant: what a diverged run counts. Accuracy under attack is
+    that of MOST_ATTACKED examples at most, drawn once, the same for both.
     """
     x, y = trainer.dataset.test.open()
+    if isinstance(rules_of(trainer.dataset), ByRobustAccuracy):
+        chosen = generator(0, "attacked").permutation(len(y))[:MOST_ATTACKED]
+        x, y = x[chosen], y[chosen]
     accuracy = rules_of(trainer.dataset).metric == "accuracy"
 
     def scored(i: int) -> tuple[Estimate, Right]:
@@ -89,7 +98,10 @@ def mcnemar(seed: int, winner: Right, baseline: Right) -> McNemar:
 
 
 def _on_test(trainer: Trainings, run: Run, result: Result, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    """Score and outputs of a run's network, an ordinary module."""
+    """Score and outputs of a run's network, an ordinary module; under attack the outputs are never looked at."""
     member = trained_member(run, trainer.network, trainer.dataset, result.state or {})
+    if isinstance(member.rules, ByRobustAccuracy):
+        trained_on = Rows(trainer.dataset.x, member.train)
+        return attack(member.objective.network, x, y, trained_on, run.seed).accuracy, y
     outputs = outputs_by_pieces(member.objective.network, x)
     return member.rules.score(outputs, member.targets(y))[1], outputs

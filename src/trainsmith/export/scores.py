@@ -2,7 +2,7 @@
 
 from trainsmith.data import Dataset, Task
 from trainsmith.population import COSTS, Member
-from trainsmith.population.task import ByCalibration
+from trainsmith.population.task import ByCalibration, ByRobustAccuracy, Classification
 
 CROSS_ENTROPY = "return functional.cross_entropy(outputs, y)"
 NEXT = "return functional.cross_entropy(outputs.flatten(0, -2), y.flatten())"
@@ -63,6 +63,8 @@ SCORES: dict[Task, str] = {
 def metric_of(member: Member) -> str:
     """What the score is called, in letters that every terminal knows; more of it is better."""
     metric = member.rules.metric
+    if isinstance(member.rules, ByRobustAccuracy):
+        return Classification.metric  # what the script prints: an attack needs more than a network's outputs
     return f"negative {metric}" if metric in COSTS else metric.replace("²", "2")
 
 

@@ -26,6 +26,7 @@ from trainsmith.export.training_source import OWN, Script, output_of
 from trainsmith.network import Factory
 from trainsmith.population import FIRST_LOSSES, Member, Training, make_member, trained_member
 from trainsmith.population.objective import outputs_by_pieces
+from trainsmith.population.task import ByRobustAccuracy
 from trainsmith.regularization import ActivityPenalty
 
 INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
@@ -147,11 +148,18 @@ def _readme(study: Study, export: Export, member: Member, score: float, where: s
     same = "\n".join(textwrap.wrap(same, 110, break_long_words=False))
     return filled(
         "README.md.jinja", data=study.data, recipe=best.recipe, network=study.network, values=list(best.values.items()),
-        metric=metric_of(member), score=score, about=export.about, where=where,
+        metric=metric_of(member), judged=_judged(study, member), score=score, about=export.about, where=where,
         techniques="techniques.py" in export.files,
         stored=not found.draws_weights, start=best.recipe.initialization, seeds=seeds, mean=test.mean, low=test.low,
         high=test.high, one_low=test.mean - one, one_high=min(1.0, test.mean + one), same=same,
     )  # fmt: skip
+
+
+def _judged(study: Study, member: Member) -> str:
+    """What the study was judged by, with the attack if there was one."""
+    if not isinstance(member.rules, ByRobustAccuracy):
+        return metric_of(member)
+    return f"accuracy under attack ({study.robust[0].attack})"
 
 
 def _requirements(sources: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
+from trainsmith.population.attacked import scores_under_attack
 from trainsmith.population.luck import generator
 from trainsmith.population.member import Learner, Member
 from trainsmith.population.rates import Rates
@@ -180,7 +181,10 @@ def _evaluate(
     members = trainer.members
     if members[0].restated:
         trainer.refresh(x[torch.from_numpy(np.stack([statistics_on(m) for m in members]))])
-    validation = _scores(trainer, x, y, np.stack([_checked_on(m, step == last) for m in members]))
+    if getattr(members[0].rules, "attacked", False):
+        validation = scores_under_attack(trainer, x, y, [step == last or m.stopping is not None for m in members])
+    else:
+        validation = _scores(trainer, x, y, np.stack([_checked_on(m, step == last) for m in members]))
     watched = _watch(trainer, x, y)
     ended = []
     for k, (member, result) in enumerate(zip(members, results, strict=True)):

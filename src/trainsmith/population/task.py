@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.data import Dataset, Task
-from trainsmith.errors import unknown_name
+from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.population.objective import (
     BalancedCrossEntropy,
     BinaryCrossEntropy,
@@ -184,6 +185,17 @@ class ByBalancedAccuracy(Classification):
         return 1 / len(y.unique())
 
 
+@dataclass(frozen=True)
+class ByRobustAccuracy(Classification):
+    """Classification judged by the share of examples that are right both clean and under attack (see attacked.py).
+
+    The attack needs the network: `score` is of clean examples, as accuracy is.
+    """
+
+    metric: str = "robust accuracy"
+    attacked: ClassVar[bool] = True
+
+
 Rules = Classification | Balanced | Regression | MultiLabel | Language
 RULES: dict[Task, Rules] = {
     "classification": Classification(),
@@ -193,7 +205,9 @@ RULES: dict[Task, Rules] = {
     "autoencoding": Regression(),
     "language": Language(),
 }
-ALTERNATIVES: dict[Task, tuple[Rules, ...]] = {"classification": (ByLogLoss(), ByCalibration(), ByBalancedAccuracy())}
+ALTERNATIVES: dict[Task, tuple[Rules, ...]] = {
+    "classification": (ByLogLoss(), ByCalibration(), ByBalancedAccuracy(), ByRobustAccuracy())
+}
 """Other metrics that a task can be judged by."""
 COSTS = frozenset(rules.metric for rules in (Language(), ByLogLoss(), ByCalibration()))
 """Metrics of which less is better."""
@@ -219,6 +233,12 @@ def judged_by(dataset: Dataset, metric: str) -> Dataset:
     known = [RULES[dataset.task].metric, *(rules.metric for rules in ALTERNATIVES.get(dataset.task, ()))]
     wanted = " ".join(metric.replace("-", " ").replace("_", " ").split()).lower()
     found = next((name for name in known if name.lower() == wanted), None)
+    if found is None and wanted == ByRobustAccuracy.metric:
+        raise InvalidInput(
+            f"robust accuracy is the share of examples whose class stays right under attack; {dataset.name} is a "
+            f"{dataset.task} task, which has {'no such score' if not dataset.classifies else 'its own score'}; leave "
+            "the metric out, or choose --task classification."
+        )
     if found is None:
         raise unknown_name(f"metric of a {dataset.task}", metric, [name.replace(" ", "-") for name in known])
     return replace(dataset, metric=found)

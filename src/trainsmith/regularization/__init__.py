@@ -5,6 +5,7 @@ Several heads with their own targets, and sharing, are here as parts to be used 
 
 from trainsmith.regularization.activity import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
 from trainsmith.regularization.adversarial import adversarial_loss, fgsm, pgd, robust_accuracy, trades
+from trainsmith.regularization.adversarial_euclidean import TRADESL2, FGSMTrainingL2, PGDTrainingL2, RootMeanSquare
 from trainsmith.regularization.adversarial_training import TRADES, FGSMTraining, PGDTraining
 from trainsmith.regularization.after_stopping import continue_until, retrain
 from trainsmith.regularization.averaging import SWA, Averaging, PolyakAveraging, WeightEMA
@@ -78,6 +79,7 @@ __all__ = [
     "SAM",
     "SWA",
     "TRADES",
+    "TRADESL2",
     "VAT",
     "ActivityKL",
     "ActivityL1",
@@ -102,6 +104,7 @@ __all__ = [
     "Ensemble",
     "EntropyMinimization",
     "FGSMTraining",
+    "FGSMTrainingL2",
     "FeatureDropout",
     "FixMatch",
     "Flip",
@@ -121,11 +124,13 @@ __all__ = [
     "Orthogonality",
     "OwnAugmentation",
     "PGDTraining",
+    "PGDTrainingL2",
     "PiModel",
     "PolyakAveraging",
     "PseudoLabel",
     "RDrop",
     "RandAugment",
+    "RootMeanSquare",
     "Rotation",
     "SharedTrunk",
     "Shift",

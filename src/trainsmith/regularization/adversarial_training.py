@@ -49,6 +49,10 @@ class InRange(nn.Module):
         self.low, self.high = low, torch.where(high > low, high, low + 1)
         return self
 
+    def size(self, x: Tensor) -> Tensor:
+        """How far an example is moved, in the attack's norm and in ranges."""
+        return self.eps.to(x.dtype)
+
     def moved(self, network: nn.Module, x: Tensor, attack: Callable[[Run, Tensor], Tensor]) -> Tensor:
         """x moved by attack(network, examples), which sees inputs in units of their range."""
         low, run = self.low.to(x.dtype), still(network)
@@ -98,7 +102,7 @@ class FGSMTraining(InRange):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of the batch x (n, ...), y (n, ...)."""
-        eps, alpha = self.eps.to(x.dtype), self.alpha.to(x.dtype)
+        eps, alpha = self.size(x), self.alpha.to(x.dtype)
         moved = self.moved(network, x, lambda run, u: fgsm(run, u, y, eps, norm=self.norm, loss=loss))
         return alpha * loss(network(x), y) + (1 - alpha) * loss(network(moved), y)
 
@@ -144,7 +148,7 @@ class PGDTraining(InRange):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of the batch x (n, ...), y (n, ...)."""
-        eps = self.eps.to(x.dtype)
+        eps = self.size(x)
         moved = self.moved(
             network, x, lambda run, u: pgd(run, u, y, eps, steps=self.steps, norm=self.norm, loss=loss)
         )  # fmt: skip
@@ -196,7 +200,7 @@ class TRADES(InRange):
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of the batch x (n, ...), y (n,), from logits (n, classes)."""
         clean = network(x)
-        fixed, eps = clean.detach().log_softmax(-1), self.eps.to(x.dtype)
+        fixed, eps = clean.detach().log_softmax(-1), self.size(x)
 
         def apart(outputs: Tensor, _: Tensor) -> Tensor:
             return divergence(fixed, outputs.log_softmax(-1))

@@ -10,6 +10,7 @@ from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
 from trainsmith.regularization.auxiliary import SecondTask, Uncertain
 from trainsmith.regularization.draws import one_each
 from trainsmith.regularization.passes import Loss, still
+from trainsmith.rows import Summary
 
 LEARNED = Hyperparameter("of the second task's whole term; 1 is the paper's", (0.1, 10.0), "log", NON_NEGATIVE)
 
@@ -31,6 +32,12 @@ class Reconstructing(SecondTask):
         spread = x.std(0, correction=0) if x.ndim == 2 else x.std(correction=0)
         self.centre = x.mean(0) if x.ndim == 2 else x.mean()
         self.scale = torch.where(spread > 0, spread, 1)
+        return self
+
+    def fit_to(self, s: Summary, dtype: torch.dtype) -> "Reconstructing":
+        """The same from a summary of the training inputs."""
+        spread = s.std.to(dtype)
+        self.centre, self.scale = s.mean.to(dtype), torch.where(spread > 0, spread, 1)
         return self
 
     def outputs(self, x: Float[Tensor, "n ..."]) -> int:

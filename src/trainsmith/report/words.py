@@ -6,6 +6,7 @@ from typing import Any
 
 from trainsmith.comparison import Row, Study
 from trainsmith.comparison.study import Cut, Estimate
+from trainsmith.population.task import ByRobustAccuracy
 
 
 def unit(study: Study) -> str:
@@ -168,7 +169,7 @@ def test_line(study: Study) -> str:
             f"; of the networks of seed {m.seed}, {test.technique} alone is right on {m.winner} of them and the "
             f"baseline alone on {m.baseline} (McNemar, exact p = {m.p:.3g})"
         )
-    return line
+    return line + attack_words(study)
 
 
 def receipt_line(study: Study) -> str:
@@ -209,7 +210,8 @@ def points(difference: Estimate | None) -> str:
     return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 
-def attack(study: Study) -> str:
-    """What the attack of a study was that reports accuracy under attack."""
-    row = study.robust[0]
-    return f"projected gradient descent, {row.steps} steps, every number moved by at most {row.eps:g} of its range"
+def attack_words(study: Study) -> str:
+    """What robust accuracy means in a study that is judged by it, else nothing."""
+    if study.metric != ByRobustAccuracy.metric or not study.robust:
+        return ""
+    return f"; an example counts if it is right both clean and under attack: {study.robust[0].attack}"

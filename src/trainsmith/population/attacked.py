@@ -1,0 +1,78 @@
+"""Accuracy under attack: reported where techniques train against an adversary, and what a study may be judged by."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainsmith.catalogue import find
+from trainsmith.population.luck import generator, key
+from trainsmith.population.objective import Predicting
+from trainsmith.regularization import pgd
+from trainsmith.regularization.adversarial import Norm
+from trainsmith.regularization.adversarial_training import InRange
+from trainsmith.rows import Examples, Rows, fit
+
+STEPS = 20
+EPS = find("pgd-training").defaults["eps"]
+"""How far the attack moves an input number, as a share of its range."""
+EXAMPLES = 500
+"""Validation examples of a run that are attacked, at most; drawn by the seed, the same for all techniques."""
+ON_THE_WAY = 100
+"""The same at a check before the last one: the first of them."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What came of examples: accuracy clean, accuracy under attack, mean cross-entropy under attack."""
+
+    clean: float
+    accuracy: float
+    loss: float
+
+
+def attack(
+    network: nn.Module, x: Tensor, y: Tensor, trained_on: Examples, seed: int, eps: float = EPS, norm: Norm = "inf"
+) -> Attacked:
+    """Attack a trained classifier on examples x (n, ...), y (n,). An example counts if right clean and attacked.
+
+    The attack is projected gradient descent (Madry et al. 2018) with a random start drawn by the seed: STEPS steps of
+    2.5 eps / STEPS. eps is a share of the range of `trained_on`, the training inputs (of each column of a table); with
+    norm "2" the root mean square of the move over an example's numbers.
+    """
+    module = Predicting(network, frozenset()).eval()
+    size = eps if norm == "inf" else eps * x[0].numel() ** 0.5
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(seed, "attack"))
+        within = fit(InRange(eps, norm), trained_on)
+        moved = within.moved(module, x, lambda net, u: pgd(net, u, y, size, steps=STEPS, norm=norm))
+    with torch.no_grad():
+        clean, outputs = module(x).argmax(-1) == y, module(moved)
+    right = clean & (outputs.argmax(-1) == y)
+    loss = float(functional.cross_entropy(outputs, y))
+    return Attacked(float(clean.double().mean()), float(right.double().mean()), loss)
+
+
+def attacked_examples(seed: int, validation: np.ndarray, count: int = EXAMPLES) -> np.ndarray:
+    """Which of a run's validation examples are attacked."""
+    return generator(seed, "attacked").permutation(validation)[:count]
+
+
+def scores_under_attack(trainer: Any, x: Tensor, y: Tensor, finals: Sequence[bool]) -> list[tuple[float, float]]:
+    """(loss, accuracy) under attack of every member of a Trainer, with the weights it is scored by now.
+
+    finals: whether the check may be the member's last.
+    """
+    found = []
+    for k, (member, final) in enumerate(zip(trainer.members, finals, strict=True)):
+        network = copy.deepcopy(member.objective.network)
+        network.load_state_dict({name: t.cpu() for name, t in trainer.state(k).items()})
+        chosen = attacked_examples(member.seed, member.validation, EXAMPLES if final else ON_THE_WAY)
+        of = attack(network, x[chosen], y[chosen], Rows(x, member.train), member.seed)
+        found.append((of.loss, of.accuracy))
+    return found
