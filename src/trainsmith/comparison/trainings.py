@@ -24,9 +24,11 @@ from trainsmith.population import (
     members_at_once,
     pack,
     processes_available,
+    rules_of,
     run_jobs,
     seconds_alone,
 )
+from trainsmith.population.attacked import STEPS, attacked_at_checks
 from trainsmith.store import Keeper, Store
 
 HEAVIER = 1.6
@@ -134,6 +136,8 @@ class Trainings:
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
+        if getattr(rules_of(self.dataset), "attacked", False):
+            steps += attacked_at_checks(len(t.check_steps()), held) * STEPS / t.batch_size
         return runs * steps * each * HEAVIER + populations * SECONDS_A_POPULATION
 
     def __call__(

@@ -63,6 +63,11 @@ def attacked_examples(seed: int, validation: np.ndarray, count: int = EXAMPLES) 
     return generator(seed, "attacked").permutation(validation)[:count]
 
 
+def attacked_at_checks(checks: int, validation: int) -> int:
+    """How many examples a run's checks attack together, of so many validation examples."""
+    return (checks - 1) * min(ON_THE_WAY, validation) + min(EXAMPLES, validation)
+
+
 def scores_under_attack(trainer: Any, x: Tensor, y: Tensor, finals: Sequence[bool]) -> list[tuple[float, float]]:
     """(loss, accuracy) under attack of every member of a Trainer, with the weights it is scored by now.
 
