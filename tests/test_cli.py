@@ -170,7 +170,18 @@ MISTAKES = [
     (("compare", "mnist", "--data-dir", "nowhere"), "nowhere"),
     (("inspect", "digits", "--recipe", "activation=relo"), "did you mean relu"),
     (("report", "nowhere"), "not a study's folder"),
-    (("export", "nowhere", "--to", "x"), "not a study's folder"),
+    (("export", "nowhere", "--to", "x"), "not a study's folder: it does not exist. `trainsmith studies` lists"),
+    (("show", "."), "'.' is not a study's folder: it has no study.sqlite"),
+    (("inspect", "no.py:build"), "'no.py:build' names a network (and there is no file 'no.py'), and the data must be"),
+    (
+        ("compare", "mypkg.net:build"),
+        "give both: trainsmith inspect mypkg.net:build --data DATA, or ",
+    ),
+    (("compare", "digits", "--network", "net.py"), "name a function or class in 'net.py', such as net.py:build"),
+    (("compare", "digits", "--techniques", ","), "expected names separated by commas, such as adam,lion; got ','"),
+    (("compare", "digits", "--baseline", "optimizer=l2"), "'l2' is no technique of the family optimizer, but of regul"),
+    (("compare", "no.toml"), "there is no file 'no.toml' to read the study's question from"),
+    (("compare", "https://x.org/y.csv"), "data are read from files on this machine; download 'https://x.org/y.csv'"),
 ]
 
 

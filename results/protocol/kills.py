@@ -5,7 +5,8 @@ python results/protocol/kills.py [--kills 100]
 A process trains a small study into a folder and gets SIGKILL at a moment drawn uniformly from the processor time the study
 takes, which other work on the machine does not stretch; another process is given the same command. What it says is compared, number by number, with an uninterrupted study's; the
 rows of finished jobs, with the time at which each was finished, must be those that were there before. The processes are
-forked from one that has imported everything, so that moments fall into the study and not into imports.
+forked from one that has trained such a study, and knows how its members are best packed, so that moments fall into the
+study and not into imports or measurements; its trainings are long enough for most kills to fall after a first finished job.
 """
 
 import argparse
@@ -32,11 +33,12 @@ from trainsmith.store import DATABASE, Store, opened
 from trainsmith.store.schema import connected
 
 RECORD = Path(__file__).with_suffix(".json")
+LONGER = {**ASKED, "steps": 1200}
 
 
 def answer(folder):
     """What the study in `folder` comes to, begun or gone on with as api.compare does it; the page is not drawn."""
-    asked = dict(ASKED)
+    asked = dict(LONGER)
     processes, data = asked.pop("processes"), table()
     question = Question(**asked)
     with opened(folder, question.record(NETWORK, data), data) as store:
@@ -82,6 +84,8 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     place, luck = Path(tempfile.mkdtemp()), np.random.default_rng(3)
+    os.environ["TRAINSMITH_CACHE"] = str(place / "cache")
+    answer(place / "first")
     began, lengths = time.perf_counter(), []
     for i in range(3):
         status, seconds = ended(begun(place / f"whole-{i}"))
@@ -113,22 +117,28 @@ def main():
         except InvalidInput as error:
             counts[f"damaged: {error}"] += 1
         shutil.rmtree(folder)
+        write(done, counts, before, lengths, time.perf_counter() - began)
     shutil.rmtree(place)
+    print(RECORD.read_text())
+
+
+def write(done, counts, before, lengths, seconds):
+    """The record of the kills so far, so that one that is cut short is a record too."""
     record = {
         "question": "does a study that is killed at a random moment end with an uninterrupted one's numbers?",
         "kills": done,
         "runs of the study": RUNS,
+        "steps of a run": LONGER["steps"],
         "outcomes": dict(counts),
         "the study when it was killed": dict(sorted(before.items())),
         "seconds of processor time of an uninterrupted study": lengths,
-        "seconds": round(time.perf_counter() - began),
+        "seconds": round(seconds),
         "environment": {
             **describe_environment(),
-            "command": f"python results/protocol/kills.py --kills {options.kills}",
+            "command": f"python results/protocol/kills.py --kills {done}",
         },
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    print(json.dumps({k: v for k, v in record.items() if k != "environment"}, indent=1))
 
 
 if __name__ == "__main__":

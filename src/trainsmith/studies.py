@@ -18,6 +18,7 @@ from trainsmith.question import Question
 from trainsmith.report.partial import Progress, write_partial
 from trainsmith.store import DATABASE, Store, studies, unfinished
 from trainsmith.store.jobs import recipe_of
+from trainsmith.store.schema import no_study
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def study_in(folder: Path) -> Study | None:
         return None if result is None else read_study(json.dumps(result))
     if (folder / "study.json").is_file():
         return read_study((folder / "study.json").read_bytes())
-    raise InvalidInput(f"'{folder}' is not a study's folder: it has neither {DATABASE} nor study.json.")
+    raise no_study(folder, f"has neither {DATABASE} nor study.json")
 
 
 def _new_folder(root: Path, name: str) -> Path:

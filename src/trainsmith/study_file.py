@@ -35,6 +35,8 @@ def read_study_file(path: Path) -> Asked:
     techniques are lists of names, baseline is a table such as {optimizer = "sgd"}. A path is meant from the file's own
     folder. Raises InvalidInput for a file that is no TOML, and for keys and values that mean nothing.
     """
+    if not path.is_file():
+        raise InvalidInput(f"there is no file '{path}' to read the study's question from; check the path.")
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:

@@ -56,7 +56,7 @@ def test_a_name_of_two_families_has_to_be_said_in_full():
     [
         ("adm", None, "unknown technique 'adm': did you mean adam or "),
         ("drop-out", "regularization", "unknown regularization 'drop-out': did you mean dropout or "),
-        ("adam", "activation", "unknown activation 'adam': choose one of: concatenated-relu, crelu, elu"),
+        ("adam", "activation", "'adam' is no technique of the family activation, but of optimizer."),
         ("activations/relu", None, "unknown family 'activations': did you mean activation?"),
     ],
 )

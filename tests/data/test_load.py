@@ -36,6 +36,13 @@ def test_what_cannot_be_found_is_said_in_one_sentence(tmp_path, monkeypatch, giv
     assert "\n" not in str(refused.value)
 
 
+def test_a_file_whose_ending_was_left_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("")
+    with pytest.raises(InvalidInput, match=r"there is no data set and no file 'mine'; did you mean mine\.csv\?"):
+        load("mine")
+
+
 def test_the_task_of_a_named_set_may_be_said_if_it_is_its_own():
     assert load("wine", task="Classification").task == "classification"
 

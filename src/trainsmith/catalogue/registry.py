@@ -150,6 +150,9 @@ def find(name: str, family: str | None = None) -> Technique:
             f"'{name}' is in several families: say {' or '.join(f'{t.family}/{t.name}' for t in found)}."
         )
     if not found:
+        elsewhere = [t for t in techniques() if wanted == t.name or wanted in t.aliases]
+        if elsewhere:
+            raise InvalidInput(f"'{name}' is no technique of the family {family}, but of {elsewhere[0].family}.")
         raise unknown_name(f"{family or 'technique'}", name, {n for t in pool for n in (t.name, *t.aliases)})
     return found[0]
 

@@ -34,8 +34,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def names(text: str | None) -> list[str] | None:
-    """Names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()] if text is not None else None
+    """Names separated by commas, one at least."""
+    found = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if found == []:
+        raise InvalidInput(f"expected names separated by commas, such as adam,lion; got '{text}'.")
+    return found
 
 
 def reading(options: dict[str, Any]) -> dict[str, Any]:

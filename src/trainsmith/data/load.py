@@ -50,12 +50,13 @@ def _loaded(
 ) -> Dataset:
     known = known_name(given)
     if known is None:
+        if "://" in given:
+            raise InvalidInput(f"data are read from files on this machine; download '{given}' and give its path.")
         if _is_path(given):
             if image_size is not None and image_size < 1:
                 raise InvalidInput(f"the image size must be a whole number of at least 1; got {image_size}.")
             return read_file(Path(given).expanduser(), target, task, image_size, context)
-        unknown = unknown_name("data set", given, NAMES)
-        raise InvalidInput(f"{unknown} Data of your own are given as a path to a file or folder.")
+        raise _unknown(given)
     if target is not None:
         raise InvalidInput(f"a target is named for tables only; {known} has its own.")
     if image_size is not None:
@@ -73,6 +74,24 @@ def _loaded(
     return dataset
 
 
+def _unknown(given: str) -> InvalidInput:
+    """The error for what is neither a name nor a path."""
+    place, colon, factory = given.rpartition(":")
+    if colon and place and factory.isidentifier():
+        missing = f" (and there is no file '{place}')" if place.endswith(".py") and not Path(place).is_file() else ""
+        return InvalidInput(
+            f"'{given}' names a network{missing}, and the data must be a name or a path; give both: trainsmith inspect "
+            f"{given} --data DATA, or trainsmith compare DATA --network {given}."
+        )
+    near = [f"{given}{suffix}" for suffix in SUFFIXES if given and Path(f"{given}{suffix}").is_file()]
+    if near:
+        return InvalidInput(f"there is no data set and no file '{given}'; did you mean {' or '.join(near)}?")
+    unknown = unknown_name("data set", given, NAMES)
+    return InvalidInput(f"{unknown} Data of your own are given as a path to a file or folder.")
+
+
 def _is_path(given: str) -> bool:
     path = Path(given)
+    if given.rpartition(":")[0].endswith(".py"):  # a network
+        return path.exists()
     return bool(given) and (path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.expanduser().exists())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from trainsmith.errors import InvalidInput
 from trainsmith.export.onnx_file import onnx_of
-from trainsmith.store import data_of
+from trainsmith.store import DATABASE, data_of
+from trainsmith.store.schema import no_study
 
 WINNER = "winner"
 """The folder of the exported winner inside a study's folder."""
@@ -35,7 +36,8 @@ def copy_winner(study: Path, folder: Path, as_onnx: bool = False) -> str:
 def check_winner(study: Path) -> None:
     """Raises InvalidInput for a folder without an exported winner, and says why there is none."""
     if not (study / "study.json").is_file():
-        raise InvalidInput(f"'{study}' is not a study's folder: it has no study.json.")
+        unfinished = (study / DATABASE).is_file()
+        raise no_study(study, "is not finished: it has no study.json" if unfinished else "has no study.json")
     if not (study / WINNER).is_dir():
         raise InvalidInput(f"the study in '{study}' has no exported winner: {_reason(study)}")
 

@@ -114,6 +114,8 @@ def build_with(
 def named_factory(name: str) -> Factory:
     """The factory of a reference network, of "package.module:factory", or of "path/file.py:factory"."""
     if ":" not in name:
+        if name.endswith(".py"):
+            raise InvalidInput(f"the network must name a function or class in '{name}', such as {name}:build.")
         if name not in NETWORKS:
             hint = " A factory of your own is named as package.module:factory or file.py:factory."
             raise InvalidInput(f"{unknown_name('network', name, NETWORKS)}{hint}")

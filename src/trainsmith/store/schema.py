@@ -46,6 +46,12 @@ CREATE TABLE first_losses (
 """A NULL among the numbers is a NaN, which SQLite does not know."""
 
 
+def no_study(folder: Path, reason: str) -> InvalidInput:
+    """The error for a folder that holds no study. reason: of one that is there, such as "has no study.json"."""
+    said = reason if folder.exists() else "does not exist"
+    return InvalidInput(f"'{folder}' is not a study's folder: it {said}. `trainsmith studies` lists the studies.")
+
+
 @contextlib.contextmanager
 def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection to the folder's database, committed if all goes well, rolled back if not.
@@ -55,7 +61,7 @@ def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
     """
     path = folder / DATABASE
     if not make and not path.is_file():
-        raise InvalidInput(f"'{folder}' is not a study's folder: it has no {DATABASE}.")
+        raise no_study(folder, f"has no {DATABASE}")
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
         try:
