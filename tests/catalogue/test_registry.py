@@ -175,7 +175,7 @@ def test_a_recipe_with_another_technique():
 def test_a_recipe_with_an_unknown_technique_is_refused():
     with pytest.raises(InvalidInput, match="unknown optimizer 'sdg': did you mean sgd"):
         Recipe(optimizer="sdg")
-    with pytest.raises(InvalidInput, match="unknown regularization 'adam'"):
+    with pytest.raises(InvalidInput, match="'adam' is no technique of the family regularization, but of optimizer"):
         Recipe(regularization=("adam",))
 
 
