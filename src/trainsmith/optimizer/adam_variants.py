@@ -95,7 +95,9 @@ class NAdam(Optimizer):
     ) -> None:  # fmt: skip
         m.lerp_(g, new1)
         v.lerp_(g * g, new2)
-        theta.mul_(left).sub_((g * of_gradient).add_(m * of_moment).div_(root(v).add_(eps)))
+        direction = m * of_moment
+        step_along(direction, g, -of_gradient)
+        theta.mul_(left).sub_(direction.div_(root(v).add_(eps)))
 
 
 def _halved(t: int, decay: Any) -> Any:

@@ -1,5 +1,6 @@
 """Optimizers with a step size per coordinate: RMSProp and Adam."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -44,6 +45,16 @@ class RMSprop(Optimizer):
 
     def __init__(self, params: Any, lr: float = 1e-3, alpha: float = 0.99, eps: float = 1e-8) -> None:
         super().__init__(params, lr=lr, alpha=alpha, eps=eps)
+
+    @staticmethod
+    def fused(
+        t: int, theta: list[Tensor], g: list[Tensor], s: list[Tensor], *, lr: float, alpha: float, eps: float
+    ) -> None:
+        """Adam's step at infinity with beta1 = 0: its first moment is the gradient, and it corrects for no start.
+
+        The kernel writes g into g, where an infinite one becomes NaN, as theta does.
+        """
+        one_pass(math.inf, theta, g, g, s, [], lr=lr, beta1=0.0, beta2=alpha, eps=eps)
 
     @staticmethod
     def coefficients(t: int, *, lr: Any, alpha: Any, eps: Any) -> dict[str, Any]:
@@ -117,7 +128,7 @@ class Adam(Optimizer):
 
 
 def one_pass(
-    t: int, theta: list[Tensor], g: list[Tensor], m: list[Tensor], v: list[Tensor], top: list[Tensor],
+    t: float, theta: list[Tensor], g: list[Tensor], m: list[Tensor], v: list[Tensor], top: list[Tensor],
     *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float = 0.0,
 ) -> None:  # fmt: skip
     """torch's fused Adam, AdamW or, with `top`, AMSGrad, on many parameters at step t."""

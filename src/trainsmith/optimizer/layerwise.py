@@ -8,7 +8,7 @@ from torch import Tensor
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.adam_decayed import BETA1, BETA2
 from trainsmith.optimizer.matrix import norm
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 WEIGHT_DECAY = Hyperparameter("pull towards 0, beside the step before it is scaled", (1e-3, 1.0), "log", NON_NEGATIVE)
 
@@ -120,27 +120,29 @@ class LAMB(Optimizer):
     @staticmethod
     def coefficients(t: int, *, lr: Any, beta1: Any, beta2: Any, eps: Any, weight_decay: Any) -> dict[str, Any]:
         correction2 = (1 - beta2**t) ** 0.5
+        unbiased = correction2 / (1 - beta1**t)
         return {
             "new1": 1 - beta1,
             "new2": 1 - beta2,
-            "unbiased": correction2 / (1 - beta1**t),
+            "unbiased": unbiased,
             "eps": eps * correction2,
             "rate": lr,
-            "weight_decay": weight_decay,
+            "decay": weight_decay / unbiased,
         }
 
     @staticmethod
     def update(
         theta: Tensor, g: Tensor, m: Tensor, v: Tensor,
-        *, axes: int, new1: Any, new2: Any, unbiased: Any, eps: Any, rate: Any, weight_decay: Any,
+        *, axes: int, new1: Any, new2: Any, unbiased: Any, eps: Any, rate: Any, decay: Any,
     ) -> None:  # fmt: skip
         m.lerp_(g, new1)
         v.lerp_(g * g, new2)
-        r = (m * unbiased).div_(root(v).add_(eps)).add_(theta * weight_decay)
+        r = m / root(v).add_(eps)  # the paper's over `unbiased`, which changes no direction
+        step_along(r, theta, -decay)
         weight, length = norm(theta, axes), norm(r, axes)
-        theta.sub_(r.mul_(ratio(weight, length, weight / length) * rate))
+        theta.addcmul_(r, ratio(weight, length, weight / length, unbiased) * rate, value=-1)
 
 
-def ratio(weight: Tensor, length: Tensor, value: Tensor) -> Tensor:
-    """`value`, but 1 for a member of which one of the two norms is 0."""
-    return torch.where((weight == 0) | (length == 0), 1.0, value)
+def ratio(weight: Tensor, length: Tensor, value: Tensor, otherwise: Any = 1.0) -> Tensor:
+    """`value`, but `otherwise` for a member of which one of the two norms is 0."""
+    return torch.where((weight == 0) | (length == 0), otherwise, value)

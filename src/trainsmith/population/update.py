@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainsmith.optimizer import AdaGrad, Adam, AdamW, AMSGrad, Momentum, Nesterov, Optimizer
+from trainsmith.optimizer import AdaGrad, Adam, AdamW, AMSGrad, Momentum, Nesterov, Optimizer, RMSprop
 from trainsmith.population.layout import axes_in_memory, in_order
 from trainsmith.population.unlocked import Inexpressible, script
 
@@ -207,6 +207,6 @@ def _kernel_of(
 
 KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, Rate], None]]] = {
     Adam: _Adam,
-    **{r: functools.partial(_Members, run=r.fused) for r in (Momentum, Nesterov, AdamW, AMSGrad, AdaGrad)},
+    **{r: functools.partial(_Members, run=r.fused) for r in (Momentum, Nesterov, AdamW, AMSGrad, AdaGrad, RMSprop)},
 }
 """By rule; plain gradient descent has the same bits, at the same speed, in one operation for all members."""
