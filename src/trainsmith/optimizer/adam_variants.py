@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.adam_decayed import BETA1, BETA2, EPS, LR, WEIGHT_DECAY
-from trainsmith.optimizer.rule import Optimizer, root, step_along
+from trainsmith.optimizer.rule import Optimizer, decay, root, step_along
 
 RECTIFIED_ABOVE = 5.0
 """RAdam adapts its steps once its approximated simple moving average is longer than this."""
@@ -97,7 +97,8 @@ class NAdam(Optimizer):
         v.lerp_(g * g, new2)
         direction = m * of_moment
         step_along(direction, g, -of_gradient)
-        theta.mul_(left).sub_(direction.div_(root(v).add_(eps)))
+        decay(theta, left)
+        theta.addcdiv_(direction, root(v).add_(eps), value=-1)
 
 
 def _halved(t: int, decay: Any) -> Any:

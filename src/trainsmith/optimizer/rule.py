@@ -227,6 +227,12 @@ def root(v: Tensor) -> Tensor:
     return v.clamp_min(torch.finfo(v.dtype).tiny).sqrt_()
 
 
+def decay(theta: Tensor, left: Any) -> None:
+    """theta = left * theta in place; the number 1 costs no pass."""
+    if isinstance(left, Tensor) or left != 1:
+        theta.mul_(left)
+
+
 def step_along(theta: Tensor, direction: Tensor, rate: Any) -> None:
     """theta = theta - rate * direction in place and in one pass; rate is a float or a column."""
     if isinstance(rate, Tensor):

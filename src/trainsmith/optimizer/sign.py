@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer
+from trainsmith.optimizer.rule import Optimizer, decay, step_along
 
 
 @technique(
@@ -59,11 +59,12 @@ class Lion(Optimizer):
 
     @staticmethod
     def update(theta: Tensor, g: Tensor, m: Tensor, *, new1: Any, new2: Any, rate: Any, left: Any) -> None:
-        direction = sign(m.lerp(g, new1))
+        direction = sign_(m.lerp(g, new1))
         m.lerp_(g, new2)
-        theta.mul_(left).sub_(direction.mul_(rate))
+        decay(theta, left)
+        step_along(theta, direction, rate)
 
 
-def sign(x: Tensor) -> Tensor:
-    """The sign of every number: -1, 0 or 1, and nan for nan (of which torch.sign makes 0)."""
-    return x.mul(torch.finfo(x.dtype).max).clamp_(-1, 1)
+def sign_(x: Tensor) -> Tensor:
+    """The sign of every number, in its place: -1, 0 or 1, and nan for nan (of which torch.sign makes 0)."""
+    return x.mul_(torch.finfo(x.dtype).max).clamp_(-1, 1)
