@@ -1,6 +1,7 @@
 """Promise 1: a member of a population gets what it would get trained alone."""
 
 import functools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.optimizer import Momentum
 from trainsmith.population import Alone, Chunk, Job, Learner, Training, make_member, train, work
-from trainsmith.population.luck import batches
+from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.objective import CrossEntropy, Objective
 from trainsmith.population.verify import (
     MOST_EXPLAINED,
@@ -31,6 +32,21 @@ def members_of(runs):
     return [make_member(run, "mlp", data) for run in runs], data
 
 
+def the_straight_line_gives_what_vmap_gives(chunk, data, parameters, buffers):
+    program = chunk.program
+    assert program.straight
+    chosen = torch.from_numpy(np.stack([batches(m.seed, m.train, 16, 5)[1] for m in chunk.members]))
+    inputs = (noise_keys([m.seed for m in chunk.members], 2, chunk.places), data.x[chosen], data.y[chosen])
+    before, after = ([b.clone() for b in buffers] for _ in range(2))
+    losses, gradients = program.losses_and_gradients(parameters, before, *inputs)
+    written = [torch.full_like(g, math.nan) for g in chunk.gradients]
+    with torch.no_grad():
+        straight_losses = program.run(parameters, after, *inputs, written)
+    torch.testing.assert_close(straight_losses, losses)
+    torch.testing.assert_close(written, gradients)
+    torch.testing.assert_close(after, before)
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
     euclidean = any(name.endswith("-l2") for name in recipe.regularization)
@@ -40,7 +56,10 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
     runs = runs_of(recipe, 4)
     members, data = members_of(runs)
     population = Chunk(members, data.x, data.y)
+    start = [[t.clone() for t in tensors] for tensors in (population.parameters, population.buffers)]
     together = train(population, data.x, data.y, TRAINING, keep_states=True)
+    left = [members.index(m) for m in population.members]  # what diverged was dropped
+    the_straight_line_gives_what_vmap_gives(population, data, *([t[left] for t in tensors] for tensors in start))
     for i in (0, 3):
         alone = Alone(make_member(runs[i], "mlp", data))
         (there,) = train(alone, data.x, data.y, TRAINING, keep_states=True)
