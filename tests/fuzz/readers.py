@@ -111,6 +111,12 @@ def _read_picture(path: Path) -> Any:
     return load(folder, image_size=8)
 
 
+def _read_npy(path: Path) -> Any:
+    """Beside healthy targets, as in a user's folder of arrays."""
+    np.save(path.parent / "y.npy", np.arange(len(np.load(io.BytesIO(stored.data())))) % 3)
+    return load(path.parent)
+
+
 def _read_cifar(path: Path) -> Any:
     folder = path.parent / "cifar"
     if not folder.exists():
@@ -193,6 +199,7 @@ def readers() -> dict[str, Reader]:
     """All of them, by name."""
     found = {
         "npz": Reader("mine.npz", _npz(), mutate.of_npz, load),
+        "npy": Reader("x.npy", [stored.data()], mutate.of_bytes, _read_npy),
         "csv": Reader("mine.csv", [_frame().to_csv(index=False).encode()], mutate.of_text, load),
         "parquet": Reader("mine.parquet", _parquet(), mutate.of_bytes, load),
         "idx": Reader("images-idx3-ubyte", [_idx()], mutate.of_bytes, lambda p: read_idx(p, 3)),

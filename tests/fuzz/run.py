@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fuzz.readers import Reader, readers
@@ -142,6 +144,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="a folder for the files that failed")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # a forked process would wait for threads that did not come along
     known = readers()
     record = {}
     for name in [given.only] if given.only else known:

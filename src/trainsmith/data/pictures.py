@@ -22,7 +22,7 @@ def read_pictures(sources: Iterable[bytes | Path], what: str, size: int | None =
     """
     arrays: list[np.ndarray] = []
     for number, source in enumerate(sources):
-        name = f"'{source}'" if isinstance(source, Path) else f"{what}: picture {number}"
+        name = f"'{shown(source, 120)}'" if isinstance(source, Path) else f"{what}: picture {number}"
         arrays.append(_decode(source, name, size))
         if arrays[-1].shape[:2] != arrays[0].shape[:2]:
             first, other = ("×".join(map(str, a.shape[:2])) for a in (arrays[0], arrays[-1]))
