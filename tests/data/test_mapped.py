@@ -13,6 +13,7 @@ import torch
 from trainsmith import rows
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays, load, mapped
+from trainsmith.data.arrays import assemble
 from trainsmith.errors import InvalidInput
 from trainsmith.export.check import _examples
 from trainsmith.export.data_source import write_data
@@ -74,6 +75,11 @@ def test_what_is_not_finite_is_said_alike(large, tmp_path):
         said.append(str(error.value))
     assert said[0] == said[1]
     assert "3 of 60 values in feature 2 are NaN or infinite in 32 bits, and there are more in 1 other" in said[0]
+
+
+def test_an_empty_test_part_is_refused():
+    with pytest.raises(InvalidInput, match="the test part must hold examples of shape"):
+        assemble(EXAMPLES["table"], Y, "data", test=(EXAMPLES["table"][:0], Y[:0]))
 
 
 def test_a_full_disk_is_said_before_anything_is_written(large, tmp_path, monkeypatch):

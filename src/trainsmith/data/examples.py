@@ -95,7 +95,7 @@ def _single(x: np.ndarray) -> np.ndarray:
 
 def _bad(x: np.ndarray) -> np.ndarray:
     """How many of each feature's numbers are not finite, (features,)."""
-    finite = np.isfinite(x).reshape(len(x), -1)
+    finite = np.isfinite(x).reshape(len(x), int(np.prod(x.shape[1:])))
     return np.zeros(finite.shape[1], np.int64) if finite.all() else (~finite).sum(0)
 
 
