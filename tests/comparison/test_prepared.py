@@ -9,7 +9,7 @@ from trainsmith.catalogue import find
 from trainsmith.comparison import Budget, compare, limit, prepare
 from trainsmith.comparison.plan import imbalance
 from trainsmith.comparison.prepared import SIZES, Limit
-from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, Trainings
+from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, SECONDS_A_PROCESS, Trainings
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Packing, Training, judged_by
@@ -69,7 +69,8 @@ def test_the_time_is_that_of_steps_checks_and_populations(monkeypatch):
     steps = 100 + (20 * held + held) / (3 * 16)
     expected = (72 * steps * 1e-3 * HEAVIER + 12 * SECONDS_A_POPULATION) / 2  # 6 runs more if the range is widened
     assert len(plan.dataset.x) == 160
-    assert plan.seconds == pytest.approx(expected)
+    assert plan.seconds == pytest.approx(expected + SECONDS_A_PROCESS + plan.preparation)
+    assert plan.preparation > 0
     assert "about" in plan.words
 
 
@@ -82,7 +83,8 @@ def test_a_limit_of_time_takes_the_first_size_that_fits(monkeypatch, amount):
     for trials, seeds, share in larger:
         steps = share * 100 + 21 * 32 / 48
         runs = 3 * (trials + 2 * min(3, trials) + seeds + 2)
-        assert (runs * steps * 2e-3 * HEAVIER + 12 * SECONDS_A_POPULATION) / 2 > amount
+        trained = (runs * steps * 2e-3 * HEAVIER + 12 * SECONDS_A_POPULATION) / 2
+        assert trained + SECONDS_A_PROCESS + plan.preparation > amount
     assert plan.notes[-1].startswith(f"to use the budget of {amount if amount < 120 else f'{amount / 60:g}'}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -36,7 +37,7 @@ class Prepared:
     """Everything that is decided before the first training.
 
     notes: what was left out or shortened, and why. words: how runs are packed. seconds: about what the whole study
-    takes, None where nothing was measured.
+    takes, None where nothing was measured; preparation: those of them that it took to decide.
     """
 
     network: str | Factory
@@ -47,6 +48,7 @@ class Prepared:
     trainer: Trainings
     packed: str
     notes: tuple[str, ...]
+    preparation: float = 0.0
 
     @property
     def confirmed(self) -> int:
@@ -87,7 +89,8 @@ class Prepared:
 
     @property
     def seconds(self) -> float | None:
-        return self.trainer.expected(self.most_cost, _populations(self.candidates, self.budget))
+        trainings = self.trainer.expected(self.most_cost, _populations(self.candidates, self.budget))
+        return None if trainings is None else self.preparation + trainings
 
     def trials(self) -> list[list[Trial]]:
         """Each candidate's trials."""
@@ -158,6 +161,7 @@ def prepare(
     within: choose trials, seeds and steps such that the study takes no more; a study that goes on keeps what was chosen
     at its begin. Raises InvalidInput for what cannot be compared.
     """
+    started = time.perf_counter()
     budget, training = budget or Budget(), training or Training()
     baseline = baseline or planning.default_baseline(dataset, network)
     planning.check_training(training, dataset)
@@ -173,7 +177,7 @@ def prepare(
     trainer = Trainings(network, dataset, training, processes, report, store=store)
     ready = Prepared(network, dataset, baseline, tuple(candidates), budget, trainer, "", tuple(notes))
     packed = trainer.prepare(baseline, ready.cost, _populations(candidates, budget))
-    ready = replace(ready, packed=packed)
+    ready = replace(ready, packed=packed, preparation=time.perf_counter() - started)
     if within is None:
         return ready
     chosen = store.about("fitted") if store is not None else None

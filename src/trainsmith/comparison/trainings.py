@@ -34,7 +34,7 @@ from trainsmith.store import Keeper, Store
 HEAVIER = 1.6
 """How much longer a run takes than steps of the baseline measured alone on a quiet core: recipes with more layers or
 noise, batches gathered, caches and memory shared with the other processes."""
-SECONDS_A_POPULATION = 0.6
+SECONDS_A_POPULATION = 0.4
 """Making its members, tracing its program, replaying a member."""
 SECONDS_A_PROCESS = 4.0
 """Starting it, importing torch, handing it the data."""
@@ -124,7 +124,10 @@ class Trainings:
 
     def expected(self, runs: float, populations: int) -> float | None:
         """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
-        return None if self._each is None else self._seconds(runs, populations, self._each) / self.workers
+        if self._each is None:
+            return None
+        start = SECONDS_A_PROCESS if self.workers > 1 else 0.0
+        return self._seconds(runs, populations, self._each) / self.workers + start
 
     @property
     def _each(self) -> float | None:
