@@ -1,21 +1,24 @@
 """What a training step costs under watch, beside the plain loop and beside what others measure.
 
-    python benchmarks/inspection.py [mlp cnn transformer population memory] [--blocks 8] [--json FILE]
+    python benchmarks/inspection.py [mlp cnn transformer population memory cockpit] [--blocks 8] [--json FILE]
 
-Trainings of equal networks take their steps in turn, in random order, so that the machine's noise meets them alike. A
-block is 64 steps of each, which holds one step that watch looks at closely; its ratio is the time of one training over
-that of the plain one. Reported: median and quartiles of the blocks. hooks: mean, spread, share near 0 and histogram of
-every layer, as tutorials write them. tensorboard: a histogram of every parameter and its gradient with torch's
-SummaryWriter, at every step (left out where tensorboard is not installed). population: 64 members, each an MLP
-64-64-64-10 on batches of 64, in one thread; here a block is one call of fit for 64 steps. memory: bytes that Python and
-numpy hold, and those of every tensor there is, after some watched steps and after many more, over those before the
-first.
+Trainings of equal networks take turns of 16 steps, in random order, so that the machine's noise meets them alike and
+each finds in the caches what it left there, as a training by itself does. A block is 64 steps of each, which holds one
+step that watch looks at closely; its ratio is the time of one training over that of the plain one. Reported: median and
+quartiles of the blocks. hooks: mean, spread, share near 0 and histogram of every layer, as tutorials write them.
+tensorboard: a histogram of every parameter and its gradient with torch's SummaryWriter, at every step (left out where
+tensorboard is not installed). population: 64 members, each an MLP 64-64-64-10 on batches of 64, in one thread; here a
+turn is one call of fit for 64 steps. cockpit: the MLP and the CNN under Cockpit in its economy setting, in blocks of 16
+steps; it asks for the package cockpit-for-pytorch, whose release 1.0.2 needs setuptools below 81. memory: bytes that
+Python and numpy hold, and those of every tensor there is, after some watched steps and after many more, over those
+before the first.
 """
 
 import argparse
 import contextlib
 import gc
 import importlib.util
+import itertools
 import json
 import random
 import statistics
@@ -32,12 +35,14 @@ import trainsmith
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.inspection.log import MOST_KEPT
 
-BLOCK = 64
+BLOCK, TURN = 64, 16
 MEMBERS = 64
 STEPS_HELD = (10, 128, 1000, 8000, 10_000)
+COCKPIT_STEPS = 16
+"""A block beside Cockpit is shorter, as its steps may take a second."""
 COCKPIT = (
-    "not measured here: 1.04 to 1.25 at every 16th step in its economy setting, 1.5 to 2 at every step, as published "
-    "by Schneider, Dangel & Hennig 2021, Cockpit: a practical debugging tool for the training of deep neural networks"
+    "published: 1.04 to 1.25 at every 16th step in its economy setting, 1.5 to 2 at every step, by Schneider, Dangel & "
+    "Hennig 2021, Cockpit: a practical debugging tool for the training of deep neural networks"
 )
 
 
@@ -81,6 +86,8 @@ Make = Callable[[], tuple[nn.Module, Tensor]]
 
 def training(make: Make, how: str) -> tuple[Callable[[], None], Callable[[], object]]:
     """A function that takes one step, and one that ends the training."""
+    if how.startswith("cockpit"):
+        return under_cockpit(make, int(how.split()[-1])), lambda: None
     torch.manual_seed(0)
     model, x = make()
     y, optimizer, ending = torch.arange(len(x)) % 10, torch.optim.Adam(model.parameters(), 1e-4), contextlib.ExitStack()
@@ -119,6 +126,32 @@ def tensorboard(model: nn.Module, ending: contextlib.ExitStack) -> Callable[[], 
     return after
 
 
+def under_cockpit(make: Make, every: int) -> Callable[[], None]:
+    """A function that takes one step under Cockpit in its economy setting, as its documentation writes it."""
+    from backpack import extend
+    from cockpit import Cockpit
+    from cockpit.utils import schedules
+    from cockpit.utils.configuration import configuration
+
+    torch.manual_seed(0)
+    model, x = make()
+    model, y, optimizer = extend(model), torch.arange(len(x)) % 10, torch.optim.Adam(model.parameters(), 1e-4)
+    mean, each = extend(nn.CrossEntropyLoss()), extend(nn.CrossEntropyLoss(reduction="none"))
+    cockpit = Cockpit([*model.parameters()], configuration("economy", schedules.linear(every)))
+    steps = itertools.count()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        number, outputs = next(steps), model(x)
+        loss, losses = mean(outputs, y), each(outputs, y)
+        about = {"batch_size": len(x), "individual_losses": losses, "loss": loss, "optimizer": optimizer}
+        with cockpit(number, info=about):
+            loss.backward(create_graph=cockpit.create_graph(number))
+        optimizer.step()
+
+    return step
+
+
 def measure(make: Make, blocks: int) -> dict[str, object]:
     """Milliseconds of a plain step, and the ratios of the others to it."""
     record = ratios(make, ["plain again", "watch every 1", "watch every 16", "hooks"], blocks)
@@ -128,29 +161,31 @@ def measure(make: Make, blocks: int) -> dict[str, object]:
 
 
 def ratios(make: Make, others: list[str], blocks: int) -> dict[str, object]:
-    """The plain training and others, in an order drawn anew at each step."""
+    """The plain training and others, in an order drawn anew at each turn."""
     ways, order = ["plain", *others], random.Random(0)
     steps = {how: training(make, how) for how in ways}
+    length = COCKPIT_STEPS if any(how.startswith("cockpit") for how in ways) else BLOCK
     spent: dict[str, list[float]] = {how: [] for how in ways}
     for block in range(blocks + 1):  # the first warms up
         now = dict.fromkeys(ways, 0.0)
-        for _ in range(BLOCK):
+        for _ in range(length // TURN):
             for how in order.sample(ways, len(ways)):
                 start = time.perf_counter()
-                steps[how][0]()
+                for _ in range(TURN):
+                    steps[how][0]()
                 now[how] += time.perf_counter() - start
         for how in ways if block else ():
             spent[how].append(now[how])
     for _, end in steps.values():
         end()
-    return compared(spent, blocks)
+    return compared(spent, blocks, length)
 
 
-def compared(spent: dict[str, list[float]], blocks: int) -> dict[str, object]:
-    """Of the seconds that each took for each block: the plain one's, and the ratios of the others to it."""
+def compared(spent: dict[str, list[float]], blocks: int, length: int = BLOCK) -> dict[str, object]:
+    """Of the seconds that each took for each block: the plain one's a step, and the ratios of the others to it."""
     record: dict[str, object] = {
         "blocks": blocks,
-        "plain_ms_per_step": 1000 * statistics.median(spent["plain"]) / BLOCK,
+        "plain_ms_per_step": 1000 * statistics.median(spent["plain"]) / length,
     }
     for how in [how for how in spent if how != "plain"]:
         low, middle, high = statistics.quantiles([a / b for a, b in zip(spent[how], spent["plain"], strict=True)], n=4)
@@ -212,16 +247,25 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     record = json.loads(options.json.read_text()) if options.json.exists() else {}
-    record |= {"command": "python benchmarks/inspection.py", "steps_per_block": BLOCK, "threads": 1, "seed": 0}
+    record |= {
+        "command": "python benchmarks/inspection.py",
+        "steps_per_block": BLOCK,
+        "steps_a_turn": TURN,
+        "threads": 1,
+        "seed": 0,
+    }
     for part in options.parts:
         makes = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
         if part in makes:
             found = measure(makes[part], options.blocks)
+        elif part == "cockpit":
+            ways = ["cockpit every 1", "cockpit every 16"]
+            found = {name: ratios(makes[name], ways, options.blocks) for name in ("mlp", "cnn")}
         else:
             found = population(options.blocks) if part == "population" else memory()
         record[part] = found
         print(part, json.dumps(found))
-    record |= {"cockpit": COCKPIT, "environment": {**describe_environment(), "command": ""}}
+    record |= {"cockpit_published": COCKPIT, "environment": {**describe_environment(), "command": ""}}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -57,6 +57,7 @@ class Watch:
         self._given = False
         self._room = Room()
         self._channels: tuple[tuple[int, ...], int] = ((), 1)
+        self._layers: list[tuple[str, nn.Module]] = []
         self._hung = Hung()
         self._hooks = contextlib.ExitStack()
         self._steps = contextlib.ExitStack()
@@ -106,14 +107,15 @@ class Watch:
 
     def _attach(self) -> None:
         """Hang the hooks up; where the network may have got other layers since, it is searched for them."""
-        if not self._closely:
+        layers = [*leaves(self.model)] if self._closely else self._layers
+        if layers == self._layers and layers:
             self._hooks.callback(self._hung.off)
             self._hung.on()
             return
-        self._hung = Hung()
+        self._layers, self._hung = layers, Hung()
         self._hooks.callback(self._hung.off)
         self._hung.before(self.model, self._begin)
-        for name, layer in leaves(self.model):
+        for name, layer in layers:
             if self._known(name, layer).enters:
                 self._hung.before(layer, self._enter(name))
             self._hung.behind(layer, self._leave(name))
