@@ -158,6 +158,26 @@ def test_dead_units_are_those_of_the_member_that_has_them():
     assert "NaN" not in w.json()
 
 
+def test_a_member_keeps_its_counts_and_its_own_function_when_others_leave():
+    networks, slopes = [plain() for _ in range(4)], (0.0, 0.4, 0.01, 0.0)
+    for network, slope in zip(networks, slopes, strict=True):
+        network[1] = trainsmith.find("leaky-relu").make(slope)
+    with torch.no_grad():
+        networks[3][0].bias[:10] = -1000.0
+    population = trainsmith.Population(networks, lr=1e-30, threads=1)
+    x, y = draws(200, 12), torch.arange(200) % 3
+    with trainsmith.watch(population, every=1) as w:
+        population.fit(x, y, 6, 100)
+        saturated = [w.measurements(k)[-1].layers[1].saturated for k in range(4)]
+        population.keep([0, 3])
+        population.fit(x, y, 6, 100)
+    negative = (networks[2][0](x) < 0).float().mean().item()
+    assert saturated == [0, 0, pytest.approx(negative, abs=0.1), 0], "a slope under 5 %, where outputs are not 0"
+    assert [w.measurements(k)[-1].layers[1].dead for k in (0, 3)] == [0, 0.5], (
+        "600 examples before others left, and 600"
+    )
+
+
 @pytest.mark.parametrize("make", [dense, plain, deep])
 def test_who_is_calm_has_no_finding_and_the_others_are_looked_at(make):
     """Findings are made of the members whose numbers could give some: the quick look may not miss one."""

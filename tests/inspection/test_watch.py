@@ -289,9 +289,10 @@ def test_parameters_that_move_to_other_memory_are_followed(forked):
     model = nn.Linear(20, 1000)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
-        train(model, optimizer, 3)
+        train(model, optimizer, 4)
         model.weight.data = 100 * model.weight.data  # new memory; the old lives on in the samples
         optimizer.state[model.bias]["momentum_buffer"] = torch.full((1000,), float("nan"))
+        optimizer.state[model.weight]["of another rule"] = torch.ones(5000)
         before = model.weight.norm().item()
         train(model, optimizer, 1)
     assert w.parameters[0].norm == pytest.approx(before, rel=0.05)

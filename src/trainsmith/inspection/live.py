@@ -83,7 +83,9 @@ class LiveLayer:
         self.parameters = sum(p.numel() for p in layer.parameters())
         self.edges = _flat_edges(layer)
         """Where an activation function turns flat, and where it ends to be so, in turns."""
-        self.enters = (self.edges is not None and len(self.edges) > 0) or isinstance(layer, _BatchNorm)
+        # where numbers of the function's own, such as a slope, lie in buffers, other members' may be flat
+        flat = self.edges is not None and (len(self.edges) > 0 or bool(layer._buffers))
+        self.enters = flat or isinstance(layer, _BatchNorm)
         """Whether something must be kept of what enters the layer."""
         self._forget()
 

@@ -61,7 +61,7 @@ def numbers_of(
         else:
             numbers = {"low": left.amin(others).view(len(left), -1), "high": left.amax(others).view(len(left), -1)}
         own = [e for e in (each[i] for each in edges) if e is not None]
-        if entered is not None and own and len(own[0]):
+        if entered is not None and any(len(e) for e in own):
             numbers["saturated"] = _saturated(stacked_sample(entered).float().contiguous(), own)
         found.append(numbers | (_seldom(place, entered, left, tensors) if closely else {}))
     return found
