@@ -33,7 +33,7 @@ CASES = {
     "balanced": (from_arrays(X, (X[:, 0] > 0.8).astype(int), task="balanced"), Recipe(clipping="clip-by-value"), 40),
     "class weights": (
         judged_by(with_class_weights(from_arrays(X, (X[:, 0] > 0.8).astype(int)), "1=4"), "balanced-accuracy"),
-        Recipe(),
+        Recipe(regularization=("early-stopping",)),
         40,
     ),
 }

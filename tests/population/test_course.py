@@ -5,12 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.data import with_class_weights
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Job, Training, course, make_member, work
+from trainsmith.population import Job, Training, course, make_member, trained_member, work
 from trainsmith.population.task import RULES
+from trainsmith.regularization import EarlyStopping
 
 
 def test_the_rate_rises_linearly_then_falls_by_a_cosine_and_never_reaches_zero():
@@ -113,12 +116,12 @@ def test_checks_on_the_way_look_at_some_validation_examples_the_last_and_early_s
     monkeypatch.setattr(course, "CHECKED_ON", 5)
     seen = []
 
-    def scores(trainer, x, y, chosen):
+    def outputs(trainer, x, y, chosen):
         seen.append(chosen)
         return real(trainer, x, y, chosen)
 
-    real = course._scores
-    monkeypatch.setattr(course, "_scores", scores)
+    real = course._outputs
+    monkeypatch.setattr(course, "_outputs", outputs)
     data, training = blobs(examples=120, classes=4), Training(steps=6, batch_size=8, checks=3)
     run, stopping = Run(Trial(Recipe()), 2), Run(Trial(Recipe(regularization=("early-stopping",))), 2)
     work(Job("mlp", training, (run,)), data)
@@ -143,3 +146,16 @@ def test_each_network_of_an_ensemble_takes_statistics_from_what_it_is_trained_on
         assert sorted(chosen[0, k * n : (k + 1) * n]) == sorted(sample)
     record = work(Job("mlp", Training(steps=4, batch_size=8, checks=2), (Run(Trial(recipe), 3),)), blobs(86))
     assert record.results[0].status == "finished"
+
+
+def test_early_stopping_watches_the_loss_that_is_trained_where_classes_are_weighted(monkeypatch):
+    data = with_class_weights(blobs(examples=90, classes=3), [1.0, 8.0, 0.5])
+    seen = []
+    monkeypatch.setattr(EarlyStopping, "update", lambda self, loss: seen.append(loss) or True)
+    run = Run(Trial(Recipe(regularization=("early-stopping",))), 0)
+    record = work(Job("mlp", Training(steps=8, batch_size=16, checks=1), (run,), keep_states=True, replay=()), data)
+    member = trained_member(run, "mlp", data, record.results[0].state)
+    outputs, y = member.objective.network.eval()(data.x[member.watch]), data.y[member.watch]
+    expected = functional.cross_entropy(outputs, y, torch.tensor([1.0, 8.0, 0.5]))
+    assert seen == [pytest.approx(float(expected), rel=1e-5)]
+    assert abs(float(expected - functional.cross_entropy(outputs, y))) > 1e-3

@@ -69,8 +69,13 @@ def metric_of(member: Member) -> str:
 
 
 def score_source(dataset: Dataset) -> str:
-    """The body of score(outputs, y), which returns (loss, score)."""
-    return JUDGED.get(dataset.metric) or SCORES[dataset.task]
+    """The body of score(outputs, y), which returns (loss, score); classes are weighted in the loss alone."""
+    source = JUDGED.get(dataset.metric) or SCORES[dataset.task]
+    if not dataset.class_weights:
+        return source
+    if source == LOG_LOSS:
+        return source.replace("return loss.item()", "return loss_of(outputs, y).item()")
+    return source.replace("functional.cross_entropy(outputs, y)", "loss_of(outputs, y)")
 
 
 def loss_source(dataset: Dataset, member: Member) -> str:

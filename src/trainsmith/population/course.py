@@ -9,13 +9,16 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
 from trainsmith.population.attacked import scores_under_attack
 from trainsmith.population.luck import generator
 from trainsmith.population.member import Learner, Member
+from trainsmith.population.objective import BalancedCrossEntropy
 from trainsmith.population.rates import Rates
+from trainsmith.population.task import Balanced
 from trainsmith.population.update import Rate
 
 EVALUATED_AT_ONCE = 2**22
@@ -232,16 +235,31 @@ def _watch(trainer: Trainer, x: Tensor, y: Tensor) -> list[float]:
     """The loss on the watched examples of members that stop early; nan for the others."""
     if not any(len(m.watch) for m in trainer.members):
         return [math.nan] * len(trainer.members)
-    return [loss for loss, _ in _scores(trainer, x, y, np.stack([m.watch for m in trainer.members]))]
+    watched = np.stack([m.watch for m in trainer.members])
+    rows = zip(trainer.members, *_outputs(trainer, x, y, watched), strict=True)
+    return [_watched_loss(m, out, target) for m, out, target in rows]
+
+
+def _watched_loss(member: Member, outputs: Tensor, targets: Tensor) -> float:
+    """The score's loss; where classes are weighted, the one that is trained: that is what begins to rise."""
+    loss = member.objective.loss
+    if isinstance(loss, BalancedCrossEntropy) and not isinstance(member.rules, Balanced):
+        return float(functional.cross_entropy(outputs, targets, loss.weight.to(outputs)))
+    return member.rules.score(outputs, targets)[0]
 
 
 def _scores(trainer: Trainer, x: Tensor, y: Tensor, chosen: np.ndarray) -> list[tuple[float, float]]:
     """(loss, score) of every member on its own examples `chosen`."""
+    rows = zip(trainer.members, *_outputs(trainer, x, y, chosen), strict=True)
+    return [m.rules.score(out, target) for m, out, target in rows]
+
+
+def _outputs(trainer: Trainer, x: Tensor, y: Tensor, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Every member's outputs for its own examples `chosen`, and their targets."""
     index = torch.from_numpy(chosen)
     each = max(1, EVALUATED_AT_ONCE // max(1, len(index) * x[0].numel()))
     outputs = torch.cat([trainer.outputs(x[part]) for part in index.split(each, dim=1)], dim=1)
-    rows = zip(outputs, _targets(trainer.members, y[index]), strict=True)
-    return [m.rules.score(out, target) for m, (out, target) in zip(trainer.members, rows, strict=True)]
+    return outputs, _targets(trainer.members, y[index])
 
 
 def _targets(members: Sequence[Learner], y: Tensor) -> Tensor:
