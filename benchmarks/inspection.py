@@ -2,16 +2,15 @@
 
     python benchmarks/inspection.py [mlp cnn transformer population memory cockpit] [--blocks 8] [--json FILE]
 
-Trainings of equal networks take turns of 16 steps, in random order, so that the machine's noise meets them alike and
-each finds in the caches what it left there, as a training by itself does. A block is 64 steps of each, which holds one
-step that watch looks at closely; its ratio is the time of one training over that of the plain one. Reported: median and
-quartiles of the blocks. hooks: mean, spread, share near 0 and histogram of every layer, as tutorials write them.
-tensorboard: a histogram of every parameter and its gradient with torch's SummaryWriter, at every step (left out where
-tensorboard is not installed). population: 64 members, each an MLP 64-64-64-10 on batches of 64, in one thread; here a
-turn is one call of fit for 64 steps. cockpit: the MLP and the CNN under Cockpit in its economy setting, in blocks of 16
-steps; it asks for the package cockpit-for-pytorch, whose release 1.0.2 needs setuptools below 81. memory: bytes that
-Python and numpy hold, and those of every tensor there is, after some watched steps and after many more, over those
-before the first.
+Trainings of equal networks take their steps in turn, in random order, so that the machine's noise meets them alike. A
+block is 64 steps of each, which holds one step that watch looks at closely; its ratio is the time of one training over
+that of the plain one. Reported: median and quartiles of the blocks. hooks: mean, spread, share near 0 and histogram of
+every layer, as tutorials write them. tensorboard: a histogram of every parameter and its gradient with torch's
+SummaryWriter, at every step (left out where tensorboard is not installed). population: 64 members, each an MLP
+64-64-64-10 on batches of 64, in one thread; here a block is one call of fit for 64 steps. cockpit: the MLP and the CNN
+under Cockpit in its economy setting, in blocks of 16 steps; it asks for the package cockpit-for-pytorch, whose release
+1.0.2 needs setuptools below 81. memory: bytes that Python and numpy hold, and those of every tensor there is, after some
+watched steps and after many more, over those before the first.
 """
 
 import argparse
@@ -35,7 +34,7 @@ import trainsmith
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.inspection.log import MOST_KEPT
 
-BLOCK, TURN = 64, 16
+BLOCK = 64
 MEMBERS = 64
 STEPS_HELD = (10, 128, 1000, 8000, 10_000)
 COCKPIT_STEPS = 16
@@ -161,18 +160,17 @@ def measure(make: Make, blocks: int) -> dict[str, object]:
 
 
 def ratios(make: Make, others: list[str], blocks: int) -> dict[str, object]:
-    """The plain training and others, in an order drawn anew at each turn."""
+    """The plain training and others, in an order drawn anew at each step."""
     ways, order = ["plain", *others], random.Random(0)
     steps = {how: training(make, how) for how in ways}
     length = COCKPIT_STEPS if any(how.startswith("cockpit") for how in ways) else BLOCK
     spent: dict[str, list[float]] = {how: [] for how in ways}
     for block in range(blocks + 1):  # the first warms up
         now = dict.fromkeys(ways, 0.0)
-        for _ in range(length // TURN):
+        for _ in range(length):
             for how in order.sample(ways, len(ways)):
                 start = time.perf_counter()
-                for _ in range(TURN):
-                    steps[how][0]()
+                steps[how][0]()
                 now[how] += time.perf_counter() - start
         for how in ways if block else ():
             spent[how].append(now[how])
@@ -250,7 +248,6 @@ def main() -> None:
     record |= {
         "command": "python benchmarks/inspection.py",
         "steps_per_block": BLOCK,
-        "steps_a_turn": TURN,
         "threads": 1,
         "seed": 0,
     }
