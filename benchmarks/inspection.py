@@ -9,8 +9,8 @@ every layer, as tutorials write them. tensorboard: a histogram of every paramete
 SummaryWriter, at every step (left out where tensorboard is not installed). population: 64 members, each an MLP
 64-64-64-10 on batches of 64, in one thread; here a block is one call of fit for 64 steps. cockpit: the MLP and the CNN
 under Cockpit in its economy setting, in blocks of 16 steps; it asks for the package cockpit-for-pytorch, whose release
-1.0.2 needs setuptools below 81. memory: bytes that Python and numpy hold, and those of every tensor there is, after some
-watched steps and after many more, over those before the first.
+1.0.2 needs setuptools below 81. memory: bytes that Python and numpy hold, and those of every tensor there is, after
+some watched steps and after many more, over those before the first.
 """
 
 import argparse
