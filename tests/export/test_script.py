@@ -1,6 +1,9 @@
 """The exported script as a whole: run to its end it scores as the study's own loop does."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,9 +12,11 @@ import torch
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import load, with_class_weights
 from trainsmith.data.arrays import from_arrays
+from trainsmith.data.text import from_text
 from trainsmith.export.check import imported
 from trainsmith.export.data_source import write_data
 from trainsmith.export.winner import make_export
+from trainsmith.network import default_network
 from trainsmith.population import Alone, Training, judged_by, make_member, train
 
 DRAW = np.random.default_rng(5)
@@ -36,10 +41,23 @@ CASES = {
         Recipe(regularization=("early-stopping",)),
         40,
     ),
+    "a text": (from_text("to be, or not to be: that is the question. " * 40, context=8), Recipe(), 30),
 }
 
 SLOW = {"schedule-free-sgd": {"schedule-free-sgd.lr": 0.1}}
 """Where the default learning rate makes rounding grow too fast to compare."""
+
+
+def by_itself(files, folder):
+    """What train.py prints in a process of its own that has no trainsmith."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    alone = "import sys, runpy; sys.modules['trainsmith'] = None; sys.path[0] = '.'; "
+    command = [sys.executable, "-c", f"{alone}runpy.run_path('train.py', run_name='__main__')"]
+    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=folder, env=without, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -50,7 +68,8 @@ def test_run_to_its_end_it_scores_as_the_study_does(case, tmp_path, capsys):
         Training(steps=steps, batch_size=16, checks=10),
         Run(Trial(recipe, SLOW.get(recipe.optimizer, {})), 1002),
     )
-    export = make_export(run, "mlp", data, training)
+    chosen = default_network(data.kind)
+    export = make_export(run, chosen, data, training)
     write_data(data, tmp_path)
     if not export.replay.draws_weights:
         from safetensors.torch import save_file
@@ -60,13 +79,15 @@ def test_run_to_its_end_it_scores_as_the_study_does(case, tmp_path, capsys):
     with imported(files, tmp_path) as script:
         script.main()
     printed = capsys.readouterr().out
-    member = make_member(run, "mlp", data)
+    member = make_member(run, chosen, data)
     (result,) = train(Alone(member), data.x, data.y, training, keep_states=True)
     first = [float(n) for n in printed.splitlines()[0].removeprefix("first losses ").split()]
     assert first == pytest.approx(result.first_losses, rel=1e-5)
+    if data.kind == "text":
+        assert by_itself({**export.files, "data.py": files["data.py"]}, tmp_path) == printed
     found = dict(re.findall(r"^(validation|test) .* (-?\d+\.\d{6})$", printed, re.MULTILINE))
     assert float(found["validation"]) == pytest.approx(result.score, abs=2e-3)
-    network = make_member(run, "mlp", data).objective.network
+    network = make_member(run, chosen, data).objective.network
     network.load_state_dict({name: torch.from_numpy(t) for name, t in result.state.items()})
     x, y = data.test.open()
     with torch.no_grad():
