@@ -20,6 +20,7 @@ LAYERS = [
     {"callbacks", "examine", "studies"},
     {"study_file"},
     {"cli"},
+    {"__main__"},
 ]
 """The rooms from the ground up. A room imports from those below it and from itself, never across or up."""
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}

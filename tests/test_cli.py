@@ -267,7 +267,7 @@ def test_a_study_in_a_file_is_compared_and_what_it_came_to_asks_the_same(run, tm
 
 def test_a_reader_that_has_seen_enough_is_no_error():
     """As in trainsmith techniques --json | head -1."""
-    command = [sys.executable, "-m", "trainsmith.cli", "techniques", "--json"]
+    command = [sys.executable, "-m", "trainsmith", "techniques", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         said = process.stderr.read()

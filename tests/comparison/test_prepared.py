@@ -7,8 +7,9 @@ from make_runs import blobs
 from trainsmith import api
 from trainsmith.catalogue import find
 from trainsmith.comparison import Budget, compare, limit, prepare
-from trainsmith.comparison.plan import imbalance
+from trainsmith.comparison.plan import few_seeds, imbalance
 from trainsmith.comparison.prepared import SIZES, Limit
+from trainsmith.comparison.statistics import sign_flip_p
 from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, SECONDS_A_PROCESS, Trainings
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
@@ -44,6 +45,16 @@ def test_of_a_very_common_class_it_is_said_that_accuracy_says_little():
     assert not imbalance(from_arrays(x, np.arange(100) % 5 > 0, "four fifths are not many more"))
     assert not imbalance(from_arrays(x, x[:, 0], "numbers"))
     plan = api.plan("mlp", common, techniques=["sgd"], processes=1)
+    assert note in plan.notes
+
+
+def test_of_too_few_seeds_it_is_said_that_they_can_show_nothing():
+    (note,) = few_seeds(Budget(fresh_seeds=5))
+    assert note.startswith("5 fresh seeds can show no technique to be better or worse")
+    assert sign_flip_p([1.0] * 5) == pytest.approx(float(note.split("smallest p is ")[1].split(",")[0]), abs=1e-3)
+    assert not few_seeds(Budget(fresh_seeds=6))
+    assert sign_flip_p([1.0] * 6) < 0.05
+    plan = api.plan("mlp", "wine", techniques=["sgd"], processes=1, seeds=5)
     assert note in plan.notes
 
 

@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
     assert re.search(r"on 1 process: \d+ s in 2 goes", page)
     assert sorted(p.name for p in (tmp_path / "trainsmith-studies").iterdir()) == ["tiny-1"]
     listed = subprocess.run(
-        [sys.executable, "-m", "trainsmith.cli", "studies", "--json"], cwd=tmp_path, capture_output=True, check=True
+        [sys.executable, "-m", "trainsmith", "studies", "--json"], cwd=tmp_path, capture_output=True, check=True
     )
     (entry,) = json.loads(listed.stdout)
     assert (entry["state"], entry["done"]) == ("finished", RUNS)

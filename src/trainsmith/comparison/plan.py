@@ -19,6 +19,7 @@ from trainsmith.catalogue import (
     techniques,
 )
 from trainsmith.comparison.budget import Budget
+from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory, techniques_of
@@ -188,6 +189,17 @@ def imbalance(dataset: Dataset) -> list[str]:
     return [
         f"{100 * share:.1f} % of the examples are of class '{name}', and always saying so has that accuracy; "
         "--metric balanced-accuracy judges by every class alike, --class-weights balanced trains by it."
+    ]
+
+
+def few_seeds(budget: Budget) -> list[str]:
+    """That no difference, however large, can be shown with so few fresh seeds, if it is so."""
+    if budget.fresh_seeds >= LEAST_SEEDS:
+        return []
+    smallest = 2.0 ** (1 - budget.fresh_seeds)
+    return [
+        f"{budget.fresh_seeds} fresh seeds can show no technique to be better or worse, however large the difference: "
+        f"the exact test's smallest p is {smallest:.2g}, and {SIGNIFICANCE} is asked; {LEAST_SEEDS} seeds or more can."
     ]
 
 

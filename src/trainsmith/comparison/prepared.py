@@ -170,7 +170,13 @@ def prepare(
     if len(candidates) == 1:
         raise InvalidInput(f"nothing to compare: {skipped[-1]}")
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
-    notes += [*planning.imbalance(dataset), *cost_notes(candidates, budget.fast), *skipped, *left_out]
+    notes += [
+        *planning.imbalance(dataset),
+        *planning.few_seeds(budget),
+        *cost_notes(candidates, budget.fast),
+        *skipped,
+        *left_out,
+    ]
     notes += [*planning.warnings(candidates, training.batch_size)]
     notes += combination_warnings(candidates, combinations, training.batch_size)
     candidates += combinations

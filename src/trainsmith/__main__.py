@@ -1,4 +1,4 @@
-"""python -m trainsmith.cli"""
+"""python -m trainsmith: the command."""
 
 from trainsmith.cli import main
 
