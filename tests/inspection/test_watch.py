@@ -215,6 +215,15 @@ def test_one_infinite_value_outside_the_sample_is_seen_with_and_without_weights(
     assert np.isnan(measured(LiveLayer("a", nn.Conv2d(4, 4, 1)), x).dead)
 
 
+def test_zeros_that_enter_a_leaky_function_are_not_saturated():
+    live, x = LiveLayer("a", nn.LeakyReLU(0.01)), draws(100, 20)
+    x[:, ::2] = 0
+    live.enter(x, False)
+    live.leave(live.layer(x), 1, False)
+    seen = collect(0, [live], None, no_parameters(), False, Room()).measurement(0).layers[0]
+    assert seen.saturated == pytest.approx((x < 0).float().mean().item())
+
+
 def test_the_effective_rank_of_known_covariances():
     live = LiveLayer("a", nn.Identity())
     for x, rank in ((torch.eye(64)[:32], 31.0), (torch.outer(draws(50), draws(7)), 1.0), (1e-15 * torch.eye(9), 8.0)):

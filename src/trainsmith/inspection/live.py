@@ -147,7 +147,7 @@ class LiveLayer:
         entered = self._entering.values
         if self._entered and self.edges is not None and entered.shape == self.outputs.values.shape:
             self.edges = self.edges.to(x.device)
-            self.numbers["saturated"] = (torch.bucketize(entered, self.edges) & 1).float().mean()
+            self.numbers["saturated"] = where_flat(entered, self.outputs.values, self.edges).mean()
         self._entered = False
         if closely and x.ndim > 1 and len(x) > 1:
             with torch.autocast(x.device.type, enabled=False):
@@ -157,6 +157,11 @@ class LiveLayer:
         """The loss's gradient for what left the layer."""
         self.gradients.take(gradient)
         self.graded = True
+
+
+def where_flat(entered: Tensor, left: Tensor, edges: Tensor) -> Tensor:
+    """Ones where an activation function is flat, by where it turns so and back, and what leaves it is not 0; zeros."""
+    return (torch.bucketize(entered, edges) & (left != 0)).float()
 
 
 def total(x: Tensor, first: int = 0) -> Tensor:

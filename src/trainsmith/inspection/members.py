@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainsmith.inspection.layers import MOST_UNITS
 from trainsmith.inspection.likeness import of_units
-from trainsmith.inspection.live import RANK_VALUES, LiveLayer, all_but, rank_of, running_shift, total
+from trainsmith.inspection.live import RANK_VALUES, LiveLayer, all_but, rank_of, running_shift, total, where_flat
 from trainsmith.inspection.moved import alike_rows
 from trainsmith.inspection.sampling import VALUES, grid, in_memory_order
 from trainsmith.inspection.stacked import Place, Seen
@@ -62,17 +62,18 @@ def numbers_of(
             numbers = {"low": left.amin(others).view(len(left), -1), "high": left.amax(others).view(len(left), -1)}
         own = [e for e in (each[i] for each in edges) if e is not None]
         if entered is not None and any(len(e) for e in own):
-            numbers["saturated"] = _saturated(stacked_sample(entered).float().contiguous(), own)
+            before, after = (stacked_sample(t).float().contiguous() for t in (entered, left))
+            numbers["saturated"] = _saturated(before, after, own)
         found.append(numbers | (_seldom(place, entered, left, tensors) if closely else {}))
     return found
 
 
-def _saturated(entered: Tensor, edges: list[Tensor]) -> Tensor:
-    """The share of a sample (members, rows, columns) that lies between edges of each member's own."""
+def _saturated(entered: Tensor, left: Tensor, edges: list[Tensor]) -> Tensor:
+    """The share of samples (members, rows, columns) that lies where each member's own function is flat."""
     if all(e is edges[0] for e in edges):
-        return (torch.bucketize(entered, edges[0].to(entered.device)) & 1).float().mean((1, 2))
-    each = zip(entered, edges, strict=True)
-    return torch.stack([(torch.bucketize(x, e.to(x.device)) & 1).float().mean() for x, e in each])
+        return where_flat(entered, left, edges[0].to(entered.device)).mean((1, 2))
+    each = zip(entered, left, edges, strict=True)
+    return torch.stack([where_flat(x, y, e.to(x.device)).mean() for x, y, e in each])
 
 
 def _seldom(place: Place, entered: Tensor | None, left: Tensor, tensors: Named) -> dict[str, Tensor]:
