@@ -176,15 +176,19 @@ def test_in_a_population_each_member_has_its_own_and_two_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("technique", "twin"),
-    [(FGSMTrainingL2, FGSMTraining), (PGDTrainingL2, PGDTraining), (TRADESL2, TRADES)],
+    ("technique", "twin", "others"),
+    [
+        (FGSMTrainingL2, FGSMTraining, {"alpha": 0.3}),
+        (PGDTrainingL2, PGDTraining, {"steps": 3}),
+        (TRADESL2, TRADES, {"beta": 2.0, "steps": 3}),
+    ],
     ids=["fgsm", "pgd", "trades"],
 )
-def test_the_euclidean_techniques_by_name_move_as_far_as_the_root_mean_square(technique, twin):
+def test_the_euclidean_techniques_by_name_move_as_far_as_the_root_mean_square(technique, twin, others):
     """The same as in that norm alone, with eps sqrt(d) ranges for a length."""
     network, x, y = small()
     found = []
-    for made in (technique(0.1), twin(0.1 * 3**0.5, norm="2"), twin(0.1)):
+    for made in (technique(0.1, **others), twin(0.1 * 3**0.5, **others, norm="2"), twin(0.1, **others)):
         torch.manual_seed(0)
         found.append(made.double().fit(x)(network, functional.cross_entropy, x, y).item())
     assert found[0] == pytest.approx(found[1], rel=1e-6)

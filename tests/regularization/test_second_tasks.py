@@ -88,6 +88,7 @@ def test_rotation_tells_the_quarter_by_which_each_image_was_turned(kind):
 
 def test_learned_weights_have_the_papers_gradient_and_their_best_where_it_says():
     task = UncertainReconstruction(1.0).double()
+    assert not task.log_variance.any()  # the sum of both losses at the start
     losses = torch.tensor([0.7, 2.5], dtype=torch.float64)
     with torch.no_grad():
         task.log_variance.copy_((2 * losses).log())
