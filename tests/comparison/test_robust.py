@@ -68,11 +68,11 @@ def test_a_run_that_diverged_counts_as_the_most_common_class_whatever_is_judged(
 
 
 def test_a_study_with_an_adversary_says_it_of_every_row_and_others_do_not():
-    options = {"trials": 1, "seeds": 3, "steps": 30, "processes": 1, "baseline": {"normalization": "none"}}
+    options = {"trials": 1, "seeds": 3, "steps": 4, "processes": 1, "baseline": {"optimizer": "sgd"}}
     study = compare(linear, DATA, techniques=["fgsm-training", "l2"], **options).study
     assert [r.technique for r in study.robust] == ["baseline", "fgsm-training", "l2"]
     for row in study.robust:
-        assert row.attacked.mean <= row.clean.mean
+        assert row.attacked.mean < row.clean.mean
         assert row.eps == find("pgd-training").defaults["eps"]
     assert study.robust[0].difference is None
     gap = study.robust[1].attacked.mean - study.robust[0].attacked.mean
