@@ -23,6 +23,7 @@ from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, recompute_statis
 from trainsmith.optimizer.schedule import PATIENCE, PLATEAU, warm_up
 from trainsmith.population import FIRST_LOSSES, Member, Training
 from trainsmith.population.course import statistics_on
+from trainsmith.population.held_back import retrains
 from trainsmith.regularization import SnapshotEnsemble, mixed_loss
 
 OWN = ("data", "model", "techniques", "train")
@@ -214,10 +215,15 @@ class Script:
         stopping = self._techniques("stopping")
         for technique in stopping:
             self._object(technique, "stopping")
+        if retrains(self.member.stopping) and (self._watches or self._techniques("pass") + self._techniques("average")):
+            raise InvalidInput(
+                f"{stopping[0].name} beside a technique that keeps something from step to step cannot be exported yet."
+            )
         if self._watches:
             self.objects.append(("plateau", f"{self._imported(Plateau)}(patience={PATIENCE})"))
         return {
             "watch_share": self.member.stopping.fraction if stopping else None,
+            "retrains": retrains(self.member.stopping),
             "checks": self.training.checks if stopping or self._watches else None,
             "plateau": self._watches,
         }

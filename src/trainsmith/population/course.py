@@ -182,12 +182,14 @@ def _evaluate(
 ) -> list[bool]:
     """Score every member at a check and note it; which of them have ended."""
     members = trainer.members
+    final = [step == (m.ends or last) for m in members]
     if members[0].restated:
         trainer.refresh(x[torch.from_numpy(np.stack([statistics_on(m) for m in members]))])
     if getattr(members[0].rules, "attacked", False):
-        validation = scores_under_attack(trainer, x, y, [step == last or m.stopping is not None for m in members])
+        may_be_last = [f or m.stopping is not None for f, m in zip(final, members, strict=True)]
+        validation = scores_under_attack(trainer, x, y, may_be_last)
     else:
-        validation = _scores(trainer, x, y, np.stack([_checked_on(m, step == last) for m in members]))
+        validation = _scores(trainer, x, y, np.stack([_checked_on(m, f) for f, m in zip(final, members, strict=True)]))
     watched = _watch(trainer, x, y)
     ended = []
     for k, (member, result) in enumerate(zip(members, results, strict=True)):
@@ -202,17 +204,17 @@ def _evaluate(
         best = member.stopping is None or member.stopping.update(watched[k])
         if best:
             result.score, result.loss = score, loss
-            if keep and (member.stopping is not None or step == last):
+            if keep and (member.stopping is not None or final[k]):
                 result.state = {name: t.cpu().numpy() for name, t in trainer.state(k).items()}
         if member.stopping is not None and member.stopping.stop:
             result.status = "stopped"
-        ended.append(result.status == "stopped")
+        ended.append(result.status == "stopped" or final[k])
     return ended
 
 
 def _checked_on(member: Member, final: bool) -> np.ndarray:
     """The validation examples that a check looks at."""
-    if final or member.stopping is not None or len(member.validation) <= CHECKED_ON:
+    if final or member.stopping is not None or member.ends is not None or len(member.validation) <= CHECKED_ON:
         return member.validation
     return generator(member.seed, "checks").permutation(member.validation)[:CHECKED_ON]
 

@@ -9,10 +9,11 @@ import torch
 from trainsmith.catalogue import Run
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
+from trainsmith.population.again import best_steps, followed
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import Result, Training, train
-from trainsmith.population.member import make_member
+from trainsmith.population.member import Member, make_member
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.program import Program, Way
 from trainsmith.population.verify import receipt
@@ -56,6 +57,26 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
     torch.set_flush_denormal(True)  # moments of dead units decay into numbers that are slow to compute with
     x, y = dataset.inputs, dataset.y
     members = [make_member(run, job.network, dataset) for run in job.runs]
+    record = _trained(job, members, dataset, advance)
+    again = best_steps(members, record.results, job.training)
+    if again:
+        seconds = [make_member(job.runs[i], job.network, dataset, again=True) for i in again]
+        for member, ends in zip(seconds, again.values(), strict=True):
+            member.ends = ends
+        second = _trained(job, seconds, dataset, lambda member_steps: None)
+        for i, result in zip(again, second.results, strict=True):
+            record.results[i] = followed(record.results[i], result)
+    for i in job.replay:
+        make = functools.partial(make_member, job.runs[i], job.network, dataset)
+        found, explained = receipt(make, x, y, job.training, record.results[i])
+        record.deviations.append(found)
+        record.tolerances.append(explained)
+    return record
+
+
+def _trained(job: Job, members: Sequence[Member], dataset: Dataset, advance: Advance) -> Record:
+    """The members' results, each bucket trained as one program, or by the loop where it has to be."""
+    x, y = dataset.inputs, dataset.y
     buckets: dict[object, list[int]] = {}
     for i, member in enumerate(members):
         buckets.setdefault(bucket_key(member, x, y), []).append(i)
@@ -71,10 +92,4 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
         done = [r for t in trainers for r in train(t, x, y, job.training, job.keep_states, advance)]
         results.update(zip(places, done, strict=True))
     ordered = [results[i] for i in range(len(members))]
-    record = Record(ordered, buckets=len(buckets), loops=tuple(loops))
-    for i in job.replay:
-        make = functools.partial(make_member, job.runs[i], job.network, dataset)
-        found, explained = receipt(make, x, y, job.training, ordered[i])
-        record.deviations.append(found)
-        record.tolerances.append(explained)
-    return record
+    return Record(ordered, buckets=len(buckets), loops=tuple(loops))

@@ -16,6 +16,7 @@ from trainsmith.network import Factory
 from trainsmith.optimizer import Clipping, Optimizer, with_statistics
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
+from trainsmith.population.held_back import hold_back, retrains
 from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, loss_of, rules_of
@@ -103,7 +104,8 @@ class Member(Learner):
     labels, those in `train` among them. rules: the task's. centre and scale: what numbers to predict are
     standardized with, from the training examples. stopping: the early-stopping policy, if the recipe has one. skipped:
     techniques that could not be put into the network, with the reason. unchanged: what else was left as it was.
-    samples: of an ensemble the words that set each network's luck apart, and the training examples that it sees.
+    samples: of an ensemble the words that set each network's luck apart, and the training examples that it sees. ends:
+    the step after which its training ends, before the others', if it does.
     """
 
     train: np.ndarray
@@ -117,6 +119,7 @@ class Member(Learner):
     skipped: Mapping[str, str] = field(default_factory=dict)
     unchanged: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
+    ends: int | None = None
 
     def order(self, batch_size: int, steps: int) -> np.ndarray:
         """The examples of each step (steps, n), of all inputs; those for the networks of an ensemble side by side.
@@ -147,11 +150,14 @@ class Member(Learner):
         return len(self.validation), len(self.watch)
 
 
-def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
-    """Build the run's network, put its techniques in, draw its weights and split. All from the run's seed."""
+def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool = False) -> Member:
+    """Build the run's network, put its techniques in, draw its weights and split. All from the run's seed.
+
+    again: for the second training of a run whose early stopping trains anew on all examples.
+    """
     trial = run.trial
     given, validation = split(dataset, run.seed)
-    train, watch, stopping = _hold_back(labelled(dataset, given, run.seed), run)
+    train, watch, stopping = hold_back(labelled(dataset, given, run.seed), run, again)
     x, y = Rows(dataset.x, train), dataset.y[train]
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
@@ -177,13 +183,14 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset) -> Member:
     member.average = _average(run, clashes)
     member.pace = own_pace(member)
     if isinstance(member.rules, Regression):
-        member.centre, member.scale = _standard(dataset, train)
+        seen = np.concatenate([train, watch]) if retrains(stopping) else train
+        member.centre, member.scale = _standard(dataset, seen)
     return member.checked()
 
 
 def trained_member(run: Run, network: str | Factory, dataset: Dataset, state: Mapping[str, np.ndarray]) -> Member:
     """The run's member with the weights that its training came to: `state`, the tensors of its network by name."""
-    member = make_member(run, network, dataset)
+    member = make_member(run, network, dataset, again=True)
     member.objective.network.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in state.items()})
     return member
 
@@ -284,14 +291,3 @@ def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:
     chosen = tuple(t for t in around if t.name not in clashes and t.role == "constraint")
     numbers = {f"{t.name}.{name}": value for t in chosen for name, value in run.trial.of(t).items()}
     return constrained(rule, chosen) if chosen else rule, {**run.trial.of(optimizer), **numbers}, clashes
-
-
-def _hold_back(train: np.ndarray, run: Run) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Early stopping watches a share of the training examples, so that the validation score stays unseen."""
-    for technique in run.trial.recipe.techniques():
-        if technique.role == "stopping":
-            policy = technique.make(**run.trial.of(technique))
-            order = luck.generator(run.seed, "watch").permutation(train)
-            count = max(1, round(len(train) * policy.fraction))
-            return order[count:], order[:count], policy
-    return train, np.empty(0, np.int64), None

@@ -15,7 +15,7 @@ from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThresh
 from trainsmith.regularization.drop_connect import DropConnect, DropConnectLinear
 from trainsmith.regularization.drop_connect_gaussian import GaussianDropConnect
 from trainsmith.regularization.dropout import Dropout
-from trainsmith.regularization.early_stopping import EarlyStopping
+from trainsmith.regularization.early_stopping import EarlyStopping, EarlyStoppingRetrain
 from trainsmith.regularization.ensemble import (
     Bagging,
     DeepEnsemble,
@@ -100,6 +100,7 @@ __all__ = [
     "DropConnectLinear",
     "Dropout",
     "EarlyStopping",
+    "EarlyStoppingRetrain",
     "ElasticNet",
     "Ensemble",
     "EntropyMinimization",
