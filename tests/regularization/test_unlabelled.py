@@ -264,6 +264,7 @@ def test_the_unlabelled_are_all_of_the_training_part_and_what_was_given_and_neve
     assert len(member.train) == 30
     assert set(member.train) < set(member.unlabelled)
     assert not set(member.unlabelled) & set(member.validation)
+    assert len(set(member.unlabelled)) == len(data.x) - len(member.validation) + 7
     assert sorted(member.unlabelled)[-7:] == list(range(len(data.x), len(data.x) + 7))
     order = member.order(8, 50)
     assert order.shape == (50, 16)
