@@ -79,7 +79,12 @@ def predictions(output: Any) -> Tensor:
 def outputs_by_pieces(network: nn.Module, x: Examples) -> Tensor:
     """The network's predictions in evaluation mode for x (n, ...), of which no more than a piece is in memory."""
     network.eval()
-    return torch.cat([predictions(network(part.clone())) for part in pieces(x)])
+    outputs = []
+    held: Tensor | None = None
+    for part in pieces(x):  # into one place: freed ones would be cut up by the outputs that stay
+        held = torch.empty_like(part) if held is None else held
+        outputs.append(predictions(network(held[: len(part)].copy_(part))).clone())
+    return torch.cat(outputs)
 
 
 class Predicting(nn.Module):
