@@ -210,7 +210,7 @@ def test_a_technique_that_cannot_be_put_into_the_network_is_left_out_and_said():
     chosen = [find(n) for n in ("tanh", "batch", "dropout", "sgd")]
     study = compare(Functional, blobs(), techniques=chosen, budget=BUDGET, training=TRAINING, processes=1)
     assert {row.technique for row in study.rows} == {"adam", "sgd"}
-    assert len(study.notes) == 4
+    assert len([note for note in study.notes if "fresh seeds can show" not in note]) == 4
     assert any("batch was left out: no weight layer" in note for note in study.notes)
     with pytest.raises(InvalidInput, match="nothing to compare: tanh was left out"):
         compare(Functional, blobs(), techniques=[find("tanh")], budget=BUDGET, training=TRAINING, processes=1)

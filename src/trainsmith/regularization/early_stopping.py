@@ -89,6 +89,3 @@ class EarlyStoppingRetrain(EarlyStopping):
 
     gradients: ClassVar[int] = 2
     retrains: ClassVar[bool] = True
-
-    def __init__(self, patience: float = 5, fraction: float = 0.1) -> None:
-        super().__init__(patience, fraction)
