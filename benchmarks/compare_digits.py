@@ -50,7 +50,7 @@ def loop(seeds: list[int]) -> float:
         hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
         network = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(100, 10))
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: TRAINING.rate(i + 1))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: TRAINING.rate(min(i + 1, TRAINING.steps)))
         order = torch.from_numpy(batches(seed, train, TRAINING.batch_size, TRAINING.steps))
         for chosen in order:
             loss = nn.functional.cross_entropy(network(data.x[chosen]), data.y[chosen])
