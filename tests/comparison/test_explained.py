@@ -48,6 +48,16 @@ def test_it_ends_where_the_run_did_and_names_the_cause_first():
     assert len({f.short for f in why.findings}) == len(why.findings) <= explaining.MOST_FINDINGS
 
 
+def test_which_runs_are_explained_hangs_on_no_order_in_which_processes_end(monkeypatch):
+    runs = [run(1e4), run(1e3, seed=1001), run(1e4, optimizer="momentum")]
+    in_turn, _ = trainings(*runs)
+    usual = Trainings._records
+    monkeypatch.setattr(Trainings, "_records", lambda self, what, jobs: reversed(list(usual(self, what, jobs))))
+    monkeypatch.setattr("trainsmith.comparison.trainings.MOST", 1)
+    backwards, _ = trainings(*runs)
+    assert [r for r, _, _ in backwards.diverged] == [r for r, _, _ in in_turn.diverged] == runs
+
+
 def test_the_update_it_names_is_that_of_the_plain_loop():
     """One step of gradient descent on the run's own first batch, with torch alone."""
     from trainsmith.population import make_member

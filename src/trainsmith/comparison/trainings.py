@@ -29,6 +29,7 @@ from trainsmith.population import (
     seconds_alone,
 )
 from trainsmith.population.attacked import STEPS, attacked_at_checks
+from trainsmith.population.task import ByRobustAccuracy
 from trainsmith.store import Keeper, Store
 
 HEAVIER = 1.6
@@ -139,7 +140,7 @@ class Trainings:
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
-        if getattr(rules_of(self.dataset), "attacked", False):
+        if isinstance(rules_of(self.dataset), ByRobustAccuracy):
             steps += attacked_at_checks(len(t.check_steps()), held) * STEPS / t.batch_size
         return runs * steps * each * HEAVIER + populations * SECONDS_A_POPULATION
 
@@ -159,8 +160,6 @@ class Trainings:
             for i, result in zip(parts[position], record.results, strict=True):
                 results[i] = result
                 self.finished(runs[i], result)
-                if result.status == "diverged":
-                    self.diverged.append((runs[i], result, training))
             self.deviations += record.deviations
             self.tolerances += record.tolerances
             self.loops.update(dict.fromkeys(record.loops))
@@ -168,6 +167,8 @@ class Trainings:
             self.runs += len(record.results)
             self.member_steps += len(record.results) * training.steps
             self.report(what, 0, len(record.results))
+        diverged = [i for i, result in enumerate(results) if result.status == "diverged"]
+        self.diverged += [(runs[i], results[i], training) for i in diverged]  # in an order that no process decides
         return results
 
     def _records(self, what: str, jobs: Sequence[Job]) -> Iterator[tuple[int, Record]]:
