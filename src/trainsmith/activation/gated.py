@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.activation import plain
-from trainsmith.activation.parts import parts
+from trainsmith.activation.parts import check_parts, parts
 from trainsmith.catalogue import kernel_numbers, technique
 
 
@@ -42,8 +42,11 @@ class GLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """x with 2 m features along the axis to m. Raises InvalidInput for an odd number of them."""
+        if kernel_numbers(x) is not None:
+            check_parts(x, 2, self.axis, "glu")
+            return functional.glu(x, self.axis)
         a, b = parts(x, 2, self.axis, "glu")
-        return functional.glu(x, self.axis) if kernel_numbers(x) is not None else a * b.sigmoid()
+        return a * b.sigmoid()
 
     def plain(self) -> nn.Module:
         """The same as a module of torch.nn."""

@@ -143,16 +143,16 @@ def find(name: str, family: str | None = None) -> Technique:
     if family is not None and family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
     wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
-    pool = [t for t in techniques() if family in (None, t.family)]
-    found = [t for t in pool if wanted == t.name or wanted in t.aliases]
+    named = [t for t in techniques() if wanted == t.name or wanted in t.aliases]
+    found = [t for t in named if family in (None, t.family)]
     if len(found) > 1:
         raise InvalidInput(
             f"'{name}' is in several families: say {' or '.join(f'{t.family}/{t.name}' for t in found)}."
         )
     if not found:
-        elsewhere = [t for t in techniques() if wanted == t.name or wanted in t.aliases]
-        if elsewhere:
-            raise InvalidInput(f"'{name}' is no technique of the family {family}, but of {elsewhere[0].family}.")
+        if named:
+            raise InvalidInput(f"'{name}' is no technique of the family {family}, but of {named[0].family}.")
+        pool = [t for t in techniques() if family in (None, t.family)]
         raise unknown_name(f"{family or 'technique'}", name, {n for t in pool for n in (t.name, *t.aliases)})
     return found[0]
 

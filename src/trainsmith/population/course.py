@@ -18,7 +18,7 @@ from trainsmith.population.luck import generator
 from trainsmith.population.member import Learner, Member
 from trainsmith.population.objective import BalancedCrossEntropy
 from trainsmith.population.rates import Rates
-from trainsmith.population.task import Balanced
+from trainsmith.population.task import Balanced, ByRobustAccuracy
 from trainsmith.population.update import Rate
 
 EVALUATED_AT_ONCE = 2**22
@@ -185,7 +185,7 @@ def _evaluate(
     final = [step == (m.ends or last) for m in members]
     if members[0].restated:
         trainer.refresh(x[torch.from_numpy(np.stack([statistics_on(m) for m in members]))])
-    if getattr(members[0].rules, "attacked", False):
+    if isinstance(members[0].rules, ByRobustAccuracy):
         may_be_last = [f or m.stopping is not None for f, m in zip(final, members, strict=True)]
         validation = scores_under_attack(trainer, x, y, may_be_last)
     else:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -193,7 +192,6 @@ class ByRobustAccuracy(Classification):
     """
 
     metric: str = "robust accuracy"
-    attacked: ClassVar[bool] = True
 
 
 Rules = Classification | Balanced | Regression | MultiLabel | Language
