@@ -48,6 +48,14 @@ def test_a_trace_keeps_the_hyperparameter_a_tensor():
     torch.testing.assert_close(exported(X), nn.ELU(3.0)(X))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_trace_of_torchscript_keeps_it_a_tensor_too():
+    traced = torch.jit.trace(ELU(), (X,))
+    with torch.no_grad():
+        dict(traced.named_buffers())["alpha"].fill_(3.0)
+    torch.testing.assert_close(traced(X), nn.ELU(3.0)(X))
+
+
 def test_other_tensors_go_by_the_formula():
     assert kernel_numbers(X, torch.tensor(1.0, device="meta")) is None
     assert LayerNorm(3).to("meta")(X.to("meta")).shape == X.shape
