@@ -2,7 +2,9 @@
 
 import doctest
 import inspect
+import itertools
 import math
+import re
 
 import pytest
 import torch
@@ -68,6 +70,23 @@ def test_the_page_is_complete(technique):
         assert getattr(page, part), f"the page of {technique.name} has no {part}"
     assert page.title[0].isupper()
     assert page.summary.endswith(".")
+
+
+PLACE = re.compile(r"\b(section|equation|algorithm|definition|slide|appendix|chapter|class)s? (\"|\d|[A-Z]{1,2}\b)", re.I)
+WITHOUT_PLACE = {"delta-orthogonal", "none"}
+"""The first: its paper gives the kernel a name, by which it is found there. The second is in no paper."""
+
+
+@each()
+def test_the_page_says_where_in_the_paper_it_is_and_numbers_what_differs(technique):
+    assert bool(PLACE.search(technique.page.paper)) != (technique.name in WITHOUT_PLACE)
+    differs = technique.page.differs
+    numbers = [int(n) for n in re.findall(r"(?:^|[.)\"] |and: )(\d+)\. (?=\S)", differs)]
+    if differs.startswith("as of "):
+        assert re.match(r"as of [a-z0-9-]+(\.|, and: \d+\. )", differs)
+    else:
+        assert differs.startswith(("nothing known", "1. "))
+    assert all(b - a == 1 for a, b in itertools.pairwise(numbers))
 
 
 @each()

@@ -157,7 +157,7 @@ class Softplus(nn.Module):
         f(x) = ln(1 + e^(beta * x)) / beta
 
     Paper: Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, Incorporating second-order functional knowledge
-    for better option pricing.
+    for better option pricing; Goodfellow, Bengio & Courville 2016, Deep Learning, equation 3.31.
 
     Differs: 1. Where beta * x > 20 it is x itself, as in torch: an error below 2.1e-9 / beta.
 

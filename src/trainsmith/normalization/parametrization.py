@@ -111,8 +111,8 @@ class WeightStandardization(Parametrization):
         w = gain * g * (v - mean(v)) / sqrt(fan_in * var(v) + eps),   one g for each output, at first 1
 
     Paper: Qiao, Wang, Liu, Shen & Yuille 2019, Micro-batch training with batch-channel normalization and weight
-    standardization; scaled as in Brock, De & Smith 2021, Characterizing signal propagation to close the performance gap
-    in unnormalized ResNets.
+    standardization; scaled as in Brock, De, Smith & Simonyan 2021, High-performance large-scale image recognition
+    without normalization, equation 1.
 
     Differs: 1. Qiao et al. have no fan_in and need a normalization behind the layer. 2. The default gain
     sqrt(2 / (1 - 1 / pi)) keeps the variance through layers of ReLU; for another activation function it is

@@ -73,7 +73,7 @@ class Robust(nn.Module):
 
         y = (x - median_train) / (q75_train - q25_train)
 
-    Paper: Huber & Ronchetti 2009, Robust statistics (median and interquartile range).
+    Paper: Huber & Ronchetti 2009, Robust statistics, chapter 5 (scale estimates, the interquartile range among them).
 
     Differs: 1. Quantiles lie between two neighbours in proportion, as in NumPy and scikit-learn. 2. A feature whose
     middle half is one value, such as a column that is mostly 0, is divided by its standard deviation instead; one that

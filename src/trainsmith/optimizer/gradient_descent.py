@@ -63,10 +63,12 @@ class Momentum(Optimizer):
         v     = momentum * v + g
         theta = theta - lr * v
 
-    Paper: Polyak 1964, Some methods of speeding up the convergence of iteration methods (the heavy ball).
+    Paper: Polyak 1964, Some methods of speeding up the convergence of iteration methods (the heavy ball); in the
+    words of Sutskever, Martens, Dahl & Hinton 2013, On the importance of initialization and momentum in deep learning,
+    equations 1 and 2.
 
-    Differs: 1. lr stands outside the velocity, as in torch; Polyak and Keras have it inside. The path is the same
-    while lr is constant.
+    Differs: 1. lr stands outside the velocity, as in torch; Polyak, Sutskever and Keras have it inside. The path is the
+    same while lr is constant.
 
     Pitfall: at momentum 0.9 a step is up to ten times as long as SGD's at the same lr.
 

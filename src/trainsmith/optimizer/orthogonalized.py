@@ -37,7 +37,7 @@ class Muon(Optimizer):
         (vectors and numbers: AdamW with learning rate rest * lr)
 
     Paper: Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein 2024, Muon: an optimizer for hidden layers in neural
-    networks; with a, b, c = 3.4445, -4.7750, 2.0315.
+    networks, section "Definition"; with a, b, c = 3.4445, -4.7750, 2.0315.
 
     Differs: 1. By itself every weight with two or more axes counts as a matrix, a convolution's kernel as (out, in *
     height * width); the authors leave embeddings and the last layer to AdamW: pass `Muon.groups(network)`, or mark

@@ -169,7 +169,7 @@ class TRADES(InRange):
         loss = J(x) + beta * KL(p(x) || p(x')),   x' = argmax of that divergence within eps, by projected steps
 
     Paper: Zhang, Yu, Jiao, Xing, El Ghaoui & Jordan 2019, Theoretically principled trade-off between robustness and
-    accuracy.
+    accuracy, equation 5.
 
     Differs: 1. eps is a share of the range of the training inputs, of each column for tables; for pixels from 0 to 1
     it is the paper's. 2. The default is 5 steps. 3. The attack begins at a uniform point of the ball, since at x itself

@@ -76,7 +76,8 @@ class WeightNoise(nn.Module):
         gradient = dJ/dw at w + std * n,   n ~ N(0, 1), anew at each step;   evaluation is at w
 
     Paper: Graves 2011, Practical variational inference for neural networks; Jim, Giles & Horne 1996, An analysis of
-    noise in recurrent neural networks. Graves, Mohamed & Hinton 2013 use std 0.075.
+    noise in recurrent neural networks; Goodfellow, Bengio & Courville 2016, Deep Learning, section 7.5. Graves, Mohamed
+    & Hinton 2013 use std 0.075.
 
     Differs: 1. One draw for the whole batch; Graves draws one for each sequence. 2. On weights of two axes or more,
     not on biases and gains.

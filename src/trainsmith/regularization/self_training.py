@@ -83,7 +83,7 @@ class EntropyMinimization(Unlabelled):
 
         loss = J(labelled) + weight * mean over unlabelled of H(p),   H(p) = -sum_k p_k log p_k
 
-    Paper: Grandvalet & Bengio 2005, Semi-supervised learning by entropy minimization.
+    Paper: Grandvalet & Bengio 2005, Semi-supervised learning by entropy minimization, section 2.
 
     Differs: 1. A mean over each part, so that the weight does not hang on how many there are. 2. The pass of the
     unlabelled examples leaves running statistics as they are.

@@ -26,7 +26,8 @@ class SpatialDropout(nn.Module):
 
         y = x * mask / (1 - rate),   one mask ~ Bernoulli(1 - rate) for each example and channel
 
-    Paper: Tompson, Goroshin, Jain, LeCun & Bregler 2015, Efficient object localization using convolutional networks.
+    Paper: Tompson, Goroshin, Jain, LeCun & Bregler 2015, Efficient object localization using convolutional networks,
+    section 3.2.
 
     Differs: 1. Scaled in training, as in torch.nn.Dropout2d. 2. On inputs without positions (n, features) it is
     ordinary dropout of features.

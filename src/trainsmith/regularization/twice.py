@@ -21,7 +21,8 @@ class RDrop(nn.Module):
 
         loss = (J(p1) + J(p2)) / 2 + alpha / 4 * mean over examples of (KL(p1 || p2) + KL(p2 || p1))
 
-    Paper: Liang, Wu, Li, Wang, Meng, Qin, Chen, Zhang & Liu 2021, R-Drop: regularized dropout for neural networks.
+    Paper: Liang, Wu, Li, Wang, Meng, Qin, Chen, Zhang & Liu 2021, R-Drop: regularized dropout for neural
+    networks, section 2.1 and Algorithm 1.
 
     Differs: 1. The paper's loss divided by 2, so that without noise it is the ordinary loss and a learning rate means
     the same. 2. The first pass leaves running statistics as they are.
@@ -69,8 +70,8 @@ class GradientPenalty(nn.Module):
 
         loss = J + strength / 2 * mean over examples i of |n dJ/dx_i|^2,   n examples in the batch
 
-    Paper: Drucker & Le Cun 1992, Improving generalization performance using double backpropagation; Ross & Doshi-Velez
-    2018 use it against adversarial examples.
+    Paper: Drucker & Le Cun 1992, Improving generalization performance using double backpropagation; Goodfellow, Bengio
+    & Courville 2016, Deep Learning, section 7.14. Ross & Doshi-Velez 2018 use it against adversarial examples.
 
     Differs: 1. The factor 1/2, and the mean over examples. 2. The slopes come from a pass of their own, with its own
     noise, that leaves running statistics as they are. It is not the penalty of Wasserstein networks, which draws the
