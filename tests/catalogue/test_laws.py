@@ -72,7 +72,9 @@ def test_the_page_is_complete(technique):
     assert page.summary.endswith(".")
 
 
-PLACE = re.compile(r"\b(section|equation|algorithm|definition|slide|appendix|chapter|class)s? (\"|\d|[A-Z]{1,2}\b)", re.I)
+PLACE = re.compile(
+    r"\b(section|equation|algorithm|definition|slide|appendix|chapter|class)s? (\"|\d|[A-Z]{1,2}\b)", re.I
+)
 WITHOUT_PLACE = {"delta-orthogonal", "none"}
 """The first: its paper gives the kernel a name, by which it is found there. The second is in no paper."""
 

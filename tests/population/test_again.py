@@ -96,18 +96,37 @@ def test_numbers_to_predict_have_the_same_units_in_both_trainings():
     assert first.scale == pytest.approx(second.scale, rel=1e-12) != plain.scale
 
 
-def test_the_exported_script_ends_with_the_weights_of_the_study():
-    data, record = worked()
+@pytest.mark.parametrize(
+    ("changes", "schedule"),
+    [
+        ({}, "cosine"),
+        ({"initialization": "lsuv"}, "plateau"),
+        ({"normalization": "batch", "optimizer": "schedule-free-adamw"}, "cosine"),
+        ({"normalization": "batch", "regularization": ("swa", "early-stopping-retrain")}, "cosine"),
+        ({"regularization": ("auxiliary-reconstruction", "early-stopping-retrain")}, "cosine"),
+    ],
+    ids=str,
+)
+def test_the_exported_script_ends_with_the_weights_of_the_study(changes, schedule):
+    """Also where the first weights hang on the examples, and where a technique keeps something from step to step."""
+    data, _ = worked()
     run = runs()[2]
-    export = make_export(run, "mlp", data, TRAINING)
+    recipe = replace(run.trial.recipe, **changes)
+    numbers = {"early-stopping-retrain.patience": 2, f"{recipe.optimizer}.lr": 1e-2}
+    run = replace(run, trial=Trial(recipe, numbers))
+    training = replace(TRAINING, steps=30, checks=10, schedule=schedule)
+    (result,) = work(Job("mlp", training, (run,), keep_states=True, replay=()), data).results
+    export = make_export(run, "mlp", data, training)
     member = make_member(run, "mlp", data)
     everything = labelled(data, split(data, run.seed)[0], run.seed)
+    files = {"initial.safetensors": export.first, "initial_again.safetensors": export.again}
     with imported(export.files) as script:
+        script.load_file = lambda path: files[path.name]
         network = script.initialized(data.x[member.train], data.y[member.train])
         watched = data.x[member.watch], data.y[member.watch]
         script.train(network, data.x[member.train], data.y[member.train], *watched)
         network = script.retrained(data.x[everything], data.y[everything])
-    study = trained_member(run, "mlp", data, record.results[2].state).objective.network
+    study = trained_member(run, "mlp", data, result.state).objective.network
     torch.testing.assert_close(network.eval()(data.x), study.eval()(data.x), rtol=1e-3, atol=1e-3)
 
 

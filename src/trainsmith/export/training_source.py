@@ -22,9 +22,9 @@ from trainsmith.export.template import filled
 from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, recompute_statistics
 from trainsmith.optimizer.schedule import PATIENCE, PLATEAU, warm_up
 from trainsmith.population import FIRST_LOSSES, Member, Training
-from trainsmith.population.course import statistics_on
-from trainsmith.population.held_back import retrains
-from trainsmith.regularization import SnapshotEnsemble, mixed_loss
+from trainsmith.population.course import STATISTICS_ON
+from trainsmith.population.held_back import afterwards
+from trainsmith.regularization import SnapshotEnsemble, UntilMatched, mixed_loss
 
 OWN = ("data", "model", "techniques", "train")
 LAYERS = ("layer", "parametrization", "activation", "input", "nothing")
@@ -74,8 +74,7 @@ class Script:
             self._imported(mixed_loss)
         restated = None
         if member.restated:
-            batches, n = statistics_on(member).shape
-            restated = batches, n // member.networks
+            restated = STATISTICS_ON
             self._imported(recompute_statistics)
         losses = [self._object(t, "loss_of") for t in self._techniques("loss")]
         standard = [v.tolist() if isinstance(v, torch.Tensor) else v for v in (member.centre, member.scale)]
@@ -154,14 +153,14 @@ class Script:
     def _factor(self) -> str:
         """The schedule's factor at a step, as a call."""
         rule: type[Optimizer] = self.member.rule
-        factor = ""
+        factor, step = "", "before + step" if afterwards(self.member.stopping) == "on" else "step"
         if rule.scheduled and self.training.schedule != "constant":
             schedule = SCHEDULES.get(self.training.schedule, warm_up)
             takes = "warmup" in inspect.signature(schedule).parameters
             rise = f", warmup={self.training.warmup!r}" if takes else ""
-            factor = f"{self._imported(schedule)}(step, STEPS{rise})"
+            factor = f"{self._imported(schedule)}({step}, STEPS{rise})"
         for average in self._techniques("average") if self.member.pace is not None else ():
-            factor = f"{_variable(average)}.pace(step, STEPS, {factor or 1.0}, **{_variable(average)}.numbers)"
+            factor = f"{_variable(average)}.pace({step}, STEPS, {factor or 1.0}, **{_variable(average)}.numbers)"
         if isinstance(self.member.objective.network, SnapshotEnsemble) and rule.scheduled:
             factor = "network.pace(step, STEPS, 1.0)"
         return f"{factor} * plateau.factor" if self._watches else factor
@@ -215,15 +214,15 @@ class Script:
         stopping = self._techniques("stopping")
         for technique in stopping:
             self._object(technique, "stopping")
-        if retrains(self.member.stopping) and (self._watches or self._techniques("pass") + self._techniques("average")):
-            raise InvalidInput(
-                f"{stopping[0].name} beside a technique that keeps something from step to step cannot be exported yet."
-            )
         if self._watches:
             self.objects.append(("plateau", f"{self._imported(Plateau)}(patience={PATIENCE})"))
+        if afterwards(self.member.stopping) == "on":
+            self._imported(UntilMatched)
+        keeping = ["plateau", *(_variable(t) for role in ("pass", "average") for t in self._techniques(role))]
         return {
             "watch_share": self.member.stopping.fraction if stopping else None,
-            "retrains": retrains(self.member.stopping),
+            "afterwards": afterwards(self.member.stopping),
+            "renewed": [(name, made) for name, made in self.objects if name in keeping],
             "checks": self.training.checks if stopping or self._watches else None,
             "plateau": self._watches,
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 NOT_EXPORTED = (
     "plain", "__getstate__", "groups", "trains_as_plain", "takes_out_the_mean", "least_axes", "kinds", "activations",
-    "classifies", "gradients", "unmet", "fit_to", "retrains",
+    "classifies", "gradients", "unmet", "fit_to", "afterwards",
 )  # fmt: skip
 """Methods and attributes of classes that mean nothing outside trainsmith."""
 CUT_AT = ("Differs:", "Pitfall:", "Helps:", ">>>")

@@ -4,11 +4,11 @@ import ast
 import math
 import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainsmith.catalogue import Run
 from trainsmith.comparison import Study
@@ -25,6 +25,7 @@ from trainsmith.export.template import filled
 from trainsmith.export.training_source import OWN, Script, output_of
 from trainsmith.network import Factory
 from trainsmith.population import FIRST_LOSSES, Member, Training, make_member, trained_member
+from trainsmith.population.held_back import afterwards
 from trainsmith.population.objective import outputs_by_pieces
 from trainsmith.population.task import ByRobustAccuracy
 from trainsmith.regularization import ActivityPenalty
@@ -58,12 +59,14 @@ class Export:
     """A run's export, ready to be written.
 
     files: the texts by their names. first: the weights it starts from. about: where the network's source comes from.
+    again: the weights that a second training starts from, where there is one and the script cannot draw them.
     """
 
     files: dict[str, str]
     first: dict[str, Tensor]
     replay: Replay
     about: str
+    again: dict[str, Tensor] = field(default_factory=dict)
 
 
 def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Training) -> Export:
@@ -81,7 +84,7 @@ def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Tr
     some = dataset.x[:2].clone()
     output = output_of(member.objective.network, some)
     source = factory.source(member.objective.network, some, dataset, _costs(member))
-    first = {name: t.detach().clone().contiguous() for name, t in source.network.state_dict().items()}
+    first = _weights(source.network)
     from_model = ("activity_cost",) if _costs(member) else ()
     title = {"data": _quoted(dataset.name), "recipe": str(run.trial.recipe)}
     for stored in (False, True) if map_of(dataset.x) is None else (True,):  # the script would fit to all at once
@@ -102,16 +105,26 @@ def make_export(run: Run, network: str | Factory, dataset: Dataset, training: Tr
         standardized=dataset.task in ("regression", "autoencoding"),
     )
     files["evaluate.py"] = readable(evaluate, OWN)
-    return Export(files, first, found, source.about)
+    again = {}
+    if not found.draws_weights and afterwards(member.stopping) == "anew":
+        second = make_member(run, factory, dataset, again=True).objective.network
+        again = _weights(factory.source(second, some, dataset, _costs(member)).network)
+    return Export(files, first, found, source.about, again)
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    """Its tensors by name, ready to be written."""
+    return {name: t.detach().clone().contiguous() for name, t in network.state_dict().items()}
 
 
 def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder: Path, training: Training) -> Path:
     """Write train.py, model.py, data.py, evaluate.py, weights.safetensors, requirements.txt, README.md into `folder`.
 
     Where the recipe needs them there are techniques.py, with what torch lacks, and initial.safetensors, the first
-    weights. The run is that of the fresh seed with the median validation score. Running evaluate.py, which needs no
-    trainsmith, prints the score in the README. Raises InvalidInput, before anything is written, if the recipe or the
-    network cannot be exported or no run of the winner finished.
+    weights, and initial_again.safetensors, those of a second training after early stopping. The run is that of the
+    fresh seed with the median validation score. Running evaluate.py, which needs no trainsmith, prints the score in the
+    README. Raises InvalidInput, before anything is written, if the recipe or the network cannot be exported or no run
+    of the winner finished.
     """
     best = study.best()
     finished = {seed: s for seed, s in zip(study.plan["seeds"], best.scores, strict=True) if seed in study.states}
@@ -128,10 +141,11 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in export.files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    weights = {name: t.detach().clone().contiguous() for name, t in plain.state_dict().items()}
-    save_file(weights, folder / "weights.safetensors")
+    save_file(_weights(plain), folder / "weights.safetensors")
     if not export.replay.draws_weights:
         save_file(export.first, folder / "initial.safetensors")
+    if export.again:
+        save_file(export.again, folder / "initial_again.safetensors")
     where = write_data(dataset, folder)
     needed = _requirements([*export.files.values(), (folder / "data.py").read_text(encoding="utf-8")])
     (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in needed))
@@ -150,7 +164,8 @@ def _readme(study: Study, export: Export, member: Member, score: float, where: s
         "README.md.jinja", data=study.data, recipe=best.recipe, network=study.network, values=list(best.values.items()),
         metric=metric_of(member), judged=_judged(study, member), score=score, about=export.about, where=where,
         techniques="techniques.py" in export.files,
-        stored=not found.draws_weights, start=best.recipe.initialization, seeds=seeds, mean=test.mean, low=test.low,
+        stored=not found.draws_weights, again=bool(export.again),
+        start=best.recipe.initialization, seeds=seeds, mean=test.mean, low=test.low,
         high=test.high, one_low=test.mean - one, one_high=min(1.0, test.mean + one), same=same,
     )  # fmt: skip
 

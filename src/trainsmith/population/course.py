@@ -190,7 +190,8 @@ def _evaluate(
         validation = scores_under_attack(trainer, x, y, may_be_last)
     else:
         validation = _scores(trainer, x, y, np.stack([_checked_on(m, f) for f, m in zip(final, members, strict=True)]))
-    watched = _watch(trainer, x, y)
+    some = any(len(m.watch) for m in members)
+    watched = watched_losses(trainer, x, y, [m.watch for m in members]) if some else [math.nan] * len(members)
     ended = []
     for k, (member, result) in enumerate(zip(members, results, strict=True)):
         loss, score = validation[k]
@@ -233,12 +234,9 @@ def statistics_on(member: Member) -> np.ndarray:
     return np.hstack(parts)
 
 
-def _watch(trainer: Trainer, x: Tensor, y: Tensor) -> list[float]:
-    """The loss on the watched examples of members that stop early; nan for the others."""
-    if not any(len(m.watch) for m in trainer.members):
-        return [math.nan] * len(trainer.members)
-    watched = np.stack([m.watch for m in trainer.members])
-    rows = zip(trainer.members, *_outputs(trainer, x, y, watched), strict=True)
+def watched_losses(trainer: Trainer, x: Tensor, y: Tensor, examples: Sequence[np.ndarray]) -> list[float]:
+    """The loss that early stopping watches, of every member on its own of `examples`."""
+    rows = zip(trainer.members, *_outputs(trainer, x, y, np.stack(examples)), strict=True)
     return [_watched_loss(m, out, target) for m, out, target in rows]
 
 

@@ -1,28 +1,46 @@
-"""What early stopping holds back from a run's training examples."""
+"""What early stopping holds back from a run's training examples, and whether it is trained on afterwards."""
 
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from trainsmith.catalogue import Run
+from trainsmith.errors import InvalidInput
 from trainsmith.population import luck
+from trainsmith.regularization import SnapshotEnsemble
 
 
 def hold_back(train: np.ndarray, run: Run, again: bool = False) -> tuple[np.ndarray, np.ndarray, Any]:
     """(examples to train on, examples to watch, policy): the validation score stays unseen.
 
-    again: of a policy that trains anew on all examples when it has stopped, that second training, which watches
-    nothing.
+    again: of a policy that trains on all examples when it has stopped, that second training. It has no policy yet, and
+    watches nothing, or what was watched before where it goes on.
     """
     for technique in run.trial.recipe.techniques():
-        if technique.role == "stopping" and not (again and retrains(technique.make)):
-            policy: Any = technique.make(**run.trial.of(technique))
-            order = luck.generator(run.seed, "watch").permutation(train)
-            count = max(1, round(len(train) * policy.fraction))
-            return order[count:], order[:count], policy
+        if technique.role != "stopping":
+            continue
+        policy: Any = technique.make(**run.trial.of(technique))
+        if again and afterwards(policy) == "anew":
+            break
+        order = luck.generator(run.seed, "watch").permutation(train)
+        count = max(1, round(len(train) * policy.fraction))
+        if again and afterwards(policy) == "on":
+            return train, order[:count], None
+        return order[count:], order[:count], policy
     return train, np.empty(0, np.int64), None
 
 
-def retrains(policy: Any) -> bool:
-    """Whether it trains anew on all examples when it has stopped."""
-    return bool(getattr(policy, "retrains", False))
+def afterwards(policy: Any) -> str:
+    """What it does with all examples when it has stopped: trains "anew" or "on", or nothing."""
+    return str(getattr(policy, "afterwards", ""))
+
+
+def checked(policy: Any, network: nn.Module) -> Any:
+    """The policy. Raises InvalidInput for a network that cannot be trained on after it has stopped."""
+    if afterwards(policy) == "on" and isinstance(network, SnapshotEnsemble):
+        raise InvalidInput(
+            "early-stopping-continue and snapshot-ensemble cannot act together: snapshots are taken at steps of one "
+            "training; choose one."
+        )
+    return policy

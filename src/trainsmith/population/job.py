@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from trainsmith.catalogue import Run
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
-from trainsmith.population.again import best_steps, followed
+from trainsmith.population.again import followed, goes_on, second_trainings
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import Result, Training, train
@@ -57,21 +57,30 @@ def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: Non
     torch.set_flush_denormal(True)  # moments of dead units decay into numbers that are slow to compute with
     x, y = dataset.inputs, dataset.y
     members = [make_member(run, job.network, dataset) for run in job.runs]
-    record = _trained(job, members, dataset, advance)
-    again = best_steps(members, record.results, job.training)
-    if again:
-        seconds = [make_member(job.runs[i], job.network, dataset, again=True) for i in again]
-        for member, ends in zip(seconds, again.values(), strict=True):
-            member.ends = ends
-        second = _trained(job, seconds, dataset, lambda member_steps: None)
-        for i, result in zip(again, second.results, strict=True):
-            record.results[i] = followed(record.results[i], result)
+    keep = job.keep_states or any(map(goes_on, members))
+    record = _trained(replace(job, keep_states=keep), members, dataset, advance)
+    _train_further(job, members, record.results, dataset)
     for i in job.replay:
         make = functools.partial(make_member, job.runs[i], job.network, dataset)
         found, explained = receipt(make, x, y, job.training, record.results[i])
         record.deviations.append(found)
         record.tolerances.append(explained)
     return record
+
+
+def _train_further(job: Job, members: Sequence[Member], results: list[Result], dataset: Dataset) -> None:
+    """Those that train on all examples once they have stopped: in the place of each result that of both trainings."""
+
+    def make(i: int) -> Member:
+        return make_member(job.runs[i], job.network, dataset, again=True)
+
+    again = second_trainings(members, results, make, job.training, dataset)
+    for result in results if not job.keep_states else ():
+        result.state = None
+    if again:
+        second = _trained(job, list(again.values()), dataset, lambda member_steps: None)
+        for i, result in zip(again, second.results, strict=True):
+            results[i] = followed(results[i], result)
 
 
 def _trained(job: Job, members: Sequence[Member], dataset: Dataset, advance: Advance) -> Record:

@@ -16,7 +16,7 @@ from trainsmith.network import Factory
 from trainsmith.optimizer import Clipping, Optimizer, with_statistics
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
-from trainsmith.population.held_back import hold_back, retrains
+from trainsmith.population.held_back import afterwards, checked, hold_back
 from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, loss_of, rules_of
@@ -153,7 +153,7 @@ class Member(Learner):
 def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool = False) -> Member:
     """Build the run's network, put its techniques in, draw its weights and split. All from the run's seed.
 
-    again: for the second training of a run whose early stopping trains anew on all examples.
+    again: for the second training of a run whose early stopping trains on all examples afterwards.
     """
     trial = run.trial
     given, validation = split(dataset, run.seed)
@@ -172,7 +172,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
         watch,
         np.concatenate([given, np.arange(len(dataset.x), len(dataset.inputs))]),
         rules_of(dataset),
-        stopping=stopping,
+        stopping=checked(stopping, network),
         skipped={**surgery.skipped, **clashes, **unfit},
         unchanged=surgery.unchanged,
         samples=samples,
@@ -183,7 +183,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
     member.average = _average(run, clashes)
     member.pace = own_pace(member)
     if isinstance(member.rules, Regression):
-        seen = np.concatenate([train, watch]) if retrains(stopping) else train
+        seen = np.concatenate([train, watch]) if afterwards(stopping) else train
         member.centre, member.scale = _standard(dataset, seen)
     return member.checked()
 

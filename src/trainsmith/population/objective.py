@@ -132,8 +132,14 @@ class Objective(nn.Module):
         self.penalized = True
         self.networks = len(network.members) if isinstance(network, DeepEnsemble) else 1
         self.frozen = frozenset(f"network.{n}" for n, p in network.named_parameters() if not p.requires_grad)
-        begun = getattr(passes, "begun", None)  # it keeps weights of its own, which start as the network's
-        self.passes = passes if begun is None else begun(Predicting(network, self.frozen))
+        self.passes = passes
+        self.begin()
+
+    def begin(self) -> None:
+        """What keeps weights of its own beside the network's starts from those that it has now."""
+        begun = getattr(self.passes, "begun", None)
+        if begun is not None:
+            self.passes = begun(Predicting(self.network, self.frozen))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         for augment in self.augmentations:

@@ -15,7 +15,12 @@ from trainsmith.regularization.constraint import Constraint, MaxNorm, SoftThresh
 from trainsmith.regularization.drop_connect import DropConnect, DropConnectLinear
 from trainsmith.regularization.drop_connect_gaussian import GaussianDropConnect
 from trainsmith.regularization.dropout import Dropout
-from trainsmith.regularization.early_stopping import EarlyStopping, EarlyStoppingRetrain
+from trainsmith.regularization.early_stopping import (
+    EarlyStopping,
+    EarlyStoppingContinue,
+    EarlyStoppingRetrain,
+    UntilMatched,
+)
 from trainsmith.regularization.ensemble import (
     Bagging,
     DeepEnsemble,
@@ -100,6 +105,7 @@ __all__ = [
     "DropConnectLinear",
     "Dropout",
     "EarlyStopping",
+    "EarlyStoppingContinue",
     "EarlyStoppingRetrain",
     "ElasticNet",
     "Ensemble",
@@ -149,6 +155,7 @@ __all__ = [
     "UncertainReconstruction",
     "UncertainRotation",
     "UncertaintyWeights",
+    "UntilMatched",
     "WeightDecay",
     "WeightEMA",
     "WeightNoise",

@@ -35,6 +35,8 @@ class EarlyStopping:
     ([True, True, False, False], True, 0.8)
     """
 
+    afterwards: ClassVar[str] = ""
+
     def __init__(self, patience: float = 5, fraction: float = 0.1) -> None:
         self.patience = patience
         self.fraction = fraction
@@ -88,4 +90,63 @@ class EarlyStoppingRetrain(EarlyStopping):
     """
 
     gradients: ClassVar[int] = 2
-    retrains: ClassVar[bool] = True
+    afterwards: ClassVar[str] = "anew"
+
+
+@technique(
+    "regularization",
+    "stopping",
+    name="early-stopping-continue",
+    patience=Hyperparameter("checks without improvement before stopping", (2, 10), "linear", Interval(1, math.inf)),
+    fraction=Hyperparameter("share of the training examples held back to watch", (0.05, 0.2), "linear",
+                            Interval(0, 1, True, True)),
+)  # fmt: skip
+class EarlyStoppingContinue(EarlyStopping):
+    """Early stopping, then going on: from the best weights on all examples, until the held-back loss matches.
+
+        target = mean loss of the best weights on the examples trained on so far
+        at each check:  while mean loss on the held-back examples > target:  train on all examples
+
+    Paper: Goodfellow et al. 2016, Deep Learning, Algorithm 7.3.
+
+    Differs: 1. It ends where the schedule does, after the steps that were left at the best check; the book's may never
+    end, as it says. Where the target was not reached, the weights of that end count, and where no steps were left those
+    of early stopping. 2. Both losses are without penalties, in evaluation mode. 3. The schedule goes on from the best
+    check; what the optimizer, an average or another technique keeps from step to step begins anew.
+
+    Pitfall: the held-back examples are trained on, so that their loss says nothing of new data any more. The further
+    the training loss had fallen below theirs, the longer it trains, and it may overfit what early stopping had not.
+
+    Helps: few data, where a second training from the start costs too much. early-stopping-retrain is better behaved.
+
+    >>> from trainsmith.regularization import EarlyStoppingContinue, UntilMatched
+    >>> policy = EarlyStoppingContinue(patience=2)
+    >>> watched = [policy.update(loss) for loss in (1.0, 0.8, 0.9, 0.85)]
+    >>> then = UntilMatched(target=0.5)    # the training loss of the best weights
+    >>> [(then.update(loss), then.stop) for loss in (policy.best, 0.6, 0.4)]    # the held-back loss while going on
+    [(True, False), (True, False), (True, True)]
+    """
+
+    afterwards: ClassVar[str] = "on"
+
+
+class UntilMatched:
+    """Going on after early stopping: until the held-back loss is down at the training loss of the best weights.
+
+    target: the mean loss of the best weights on the examples trained on so far. Its use is that of EarlyStopping; every
+    check is the best, since the weights of the last one count.
+    """
+
+    def __init__(self, target: float) -> None:
+        self.target = target
+        self.loss = math.inf
+
+    def update(self, loss: float) -> bool:
+        """Note the held-back loss of one more check."""
+        self.loss = loss
+        return True
+
+    @property
+    def stop(self) -> bool:
+        """Whether it has been reached."""
+        return self.loss <= self.target
