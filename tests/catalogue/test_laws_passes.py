@@ -1,6 +1,8 @@
 """What holds for every technique with passes of its own: alone, in a population, with batch normalization."""
 
 import copy
+import functools
+import math
 
 import pytest
 import torch
@@ -14,7 +16,6 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
 from trainsmith.population import make_member
-from trainsmith.regularization import RootMeanSquare
 
 each_pass = each("pass")
 
@@ -28,17 +29,43 @@ def network_of():
     return nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)).double()
 
 
+def small(shape, outputs):
+    """Two hidden layers: what is traced grows with each, and a normalization behind another says it all."""
+    layers = [nn.Linear(math.prod(shape), 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, outputs)]
+    return nn.Sequential(nn.Flatten(), *layers)
+
+
+def kind_of(technique):
+    return "table" if "table" in getattr(technique.make, "kinds", ("table",)) else "images"
+
+
 def batch(technique):
     draws = torch.Generator().manual_seed(1)
-    shape = (4,) if "table" in getattr(technique.make, "kinds", ("table",)) else (1, 2, 2)
+    shape = (4,) if kind_of(technique) == "table" else (1, 2, 2)
     return torch.rand(6, *shape, generator=draws).double(), torch.randint(0, 3, (6,), generator=draws)
 
 
-def data_of(technique):
-    """Tables, or images of as many numbers for a technique that is for images alone."""
+@functools.cache
+def data_of(kind):
+    """A table, or images of as many numbers for a technique that is for images alone."""
     table = blobs(features=16)
-    images = from_arrays(table.x.numpy().reshape(-1, 1, 4, 4), table.y.numpy(), "images")
-    return table if "table" in getattr(technique.make, "kinds", ("table",)) else images
+    return table if kind == "table" else from_arrays(table.x.numpy().reshape(-1, 1, 4, 4), table.y.numpy(), "images")
+
+
+def members(kind, several, *names):
+    """One for each of these numbers, in double precision: the slopes of two normalizations by 4 amplify a last bit."""
+    recipe = Recipe(normalization="batch", optimizer="sgd", regularization=(*names, "dropout"))
+    made = [make_member(Run(Trial(recipe, given), 5), small, data_of(kind)) for given in several]
+    for member in made:
+        member.objective.double()
+    return made
+
+
+@functools.cache
+def ordinary(kind):
+    """Losses of the same network without any such technique, on the first member's examples."""
+    data = data_of(kind)
+    return side_by_side(lambda: members(kind, [{}]), data.x.double(), data.y, steps=3)[1][:, 0]
 
 
 @each_pass
@@ -69,25 +96,15 @@ def test_running_statistics_move_once_and_nothing_else_does(technique):
 
 @each_pass
 def test_members_with_other_numbers_get_together_what_they_get_alone(technique):
-    data = data_of(technique)
-    norm = "none" if issubclass(technique.make, RootMeanSquare) else "batch"  # see below
-    recipe = Recipe(normalization=norm, optimizer="sgd", regularization=(technique.name, "dropout"))
+    kind = kind_of(technique)
+    data = data_of(kind)
     numbers = [{n: v for n, v in given.items() if n not in LATER} for given in settings(technique)]
     now = {n: 0.0 for n in technique.defaults if n in LATER}
     several = [{f"{technique.name}.{n}": v for n, v in {**given, **now}.items()} for given in numbers]
-
-    def members(recipe, several):
-        made = [make_member(Run(Trial(recipe, given), 5), "mlp", data) for given in several]
-        for member in made:
-            member.objective.double()  # steps along a slope through five normalizations by 4 make much of a last bit
-        return made
-
-    x = data.x.double()
-    together, alone = side_by_side(lambda: members(recipe, several), x, data.y, steps=3)
+    made = functools.partial(members, kind, several, technique.name)
+    together, alone = side_by_side(made, data.x.double(), data.y, steps=3)
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-8)
-    plain = Recipe(normalization=norm, optimizer="sgd", regularization=("dropout",))
-    ordinary = side_by_side(lambda: members(plain, [{}]), x, data.y, steps=3)[1]
-    assert not torch.allclose(together[1:, 0], ordinary[1:, 0], rtol=1e-3)
+    assert not torch.allclose(together[1:, 0], ordinary(kind)[1:], rtol=1e-3)
 
 
 @each_pass

@@ -77,6 +77,43 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
             np.testing.assert_allclose(together[i].state[name], weights, rtol=1e-3, atol=2e-5, err_msg=name)
 
 
+AMPLIFYING = ("vat", "soap")
+"""What makes a direction of something that may be small, besides what moves examples in the Euclidean norm."""
+
+
+def narrow(shape, outputs):
+    return nn.Sequential(nn.Linear(*shape, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, outputs))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(r, normalization="batch")
+        for r in RECIPES
+        if any(n in AMPLIFYING or n.endswith("-l2") for n in (r.optimizer, *r.regularization))
+    ],
+    ids=str,
+)
+def test_what_amplifies_rounding_agrees_to_the_last_weight_in_double_precision(recipe):
+    """Where the law above has to look away: here there is half a billion times less to amplify."""
+    data, runs = blobs(), runs_of(recipe, 3)
+    x = data.x.double()
+
+    def member(run):
+        made = make_member(run, narrow, data)
+        made.objective.double()
+        return made
+
+    together = train(Chunk([member(run) for run in runs], x, data.y), x, data.y, TRAINING, keep_states=True)
+    for run, here in zip(runs, together, strict=True):
+        (there,) = train(Alone(member(run)), x, data.y, TRAINING, keep_states=True)
+        assert here.status == there.status == "finished"
+        np.testing.assert_allclose(here.first_losses, there.first_losses, rtol=1e-6)
+        assert here.loss == pytest.approx(there.loss, rel=1e-6)
+        for name, weights in there.state.items():
+            np.testing.assert_allclose(here.state[name], weights, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
 @pytest.mark.parametrize("recipe", RECIPES[:4], ids=str)
 def test_initial_weights_are_bitwise_those_of_the_member_alone(recipe):
     runs = runs_of(recipe, 3)
