@@ -136,8 +136,15 @@ def test_a_check_scores_the_weights_of_each_member_under_attack():
         assert found.score == attacked <= clean
 
 
-@pytest.mark.parametrize("task", ["regression", "multilabel"])
-def test_robust_accuracy_is_refused_where_there_are_no_classes(task):
-    y = np.stack([Y, 1 - Y], 1) if task == "multilabel" else X[:, 0]
-    with pytest.raises(InvalidInput, match="robust accuracy is the share of examples whose class stays right"):
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("regression", "and numbers has no classes here: task regression is judged by R². Leave it out."),
+        ("multilabel", "and numbers has no classes here: task multilabel is judged by micro F1. Leave it out."),
+        ("balanced", "; task balanced is judged by balanced accuracy alone. Choose --task classification, or leave it"),
+    ],
+)
+def test_robust_accuracy_is_refused_where_it_is_no_score(task, said):
+    y = {"multilabel": np.stack([Y, 1 - Y], 1), "regression": X[:, 0]}.get(task, Y)
+    with pytest.raises(InvalidInput, match=f"robust accuracy is the share .* stays right under attack,? ?{said}"):
         judged_by(from_arrays(X, y, "numbers", task), "robust-accuracy")

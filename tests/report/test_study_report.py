@@ -14,7 +14,7 @@ from make_study import make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
 from trainsmith.comparison.study import Estimate
-from trainsmith.report import family_tables, report_html, summary, tally, write_report
+from trainsmith.report import family_tables, report_html, summary, tally, words, write_report
 from trainsmith.report.interaction_map import interaction_map
 from trainsmith.report.interval_figure import interval, scale_of
 
@@ -106,7 +106,7 @@ def test_what_the_user_named_is_escaped_everywhere():
 
 
 def test_every_row_verdict_and_setting_is_on_the_page(whole):
-    study, text = make_study(), whole
+    study, text = make_study(), whole.replace("\N{NO-BREAK SPACE}", " ")
     for row in study.rows:
         assert f">{row.technique}" in text
         assert row.words in text
@@ -126,9 +126,18 @@ def test_a_broken_receipt_is_shown_as_broken():
 
 
 def test_r_squared_is_not_shown_in_per_cent():
-    text = report_html(make_study(metric="R²", most=1))
+    text = report_html(make_study(metric="R²", most=1)).replace("\N{NO-BREAK SPACE}", " ")
     assert "0.970 [0.960, 0.980]" in text
     assert "97.0 %" not in text
+
+
+def test_a_line_is_broken_before_an_interval_and_between_settings_only():
+    for whole, parts in (
+        ("97.0 % [96.0, 98.0]", ["97.0 %", "[96.0, 98.0]"]),
+        ("-0.024 [-0.044, +0.004]", ["-0.024", "[-0.044, +0.004]"]),
+        ("lr 0.012*, weight_decay 0.32", ["lr 0.012*,", "weight_decay 0.32"]),
+    ):
+        assert [part.replace("\N{NO-BREAK SPACE}", " ") for part in words.unbroken(whole).split(" ")] == parts
 
 
 def test_a_study_from_before_these_were_measured_has_a_page_without_them():

@@ -232,14 +232,19 @@ def judged_by(dataset: Dataset, metric: str) -> Dataset:
     wanted = " ".join(metric.replace("-", " ").replace("_", " ").split()).lower()
     found = next((name for name in known if name.lower() == wanted), None)
     if found is None and wanted == ByRobustAccuracy.metric:
-        raise InvalidInput(
-            f"robust accuracy is the share of examples whose class stays right under attack; {dataset.name} is a "
-            f"{dataset.task} task, which has {'no such score' if not dataset.classifies else 'its own score'}; leave "
-            "the metric out, or choose --task classification."
-        )
+        raise InvalidInput(_not_attacked(dataset))
     if found is None:
         raise unknown_name(f"metric of a {dataset.task}", metric, [name.replace(" ", "-") for name in known])
     return replace(dataset, metric=found)
+
+
+def _not_attacked(dataset: Dataset) -> str:
+    """Why data of another task than classification are not judged by robust accuracy, and what to do."""
+    usual = RULES[dataset.task].metric
+    said = "robust accuracy is the share of examples whose class stays right under attack"
+    if dataset.classifies:
+        return f"{said}; task {dataset.task} is judged by {usual} alone. Choose --task classification, or leave it out."
+    return f"{said}, and {dataset.name} has no classes here: task {dataset.task} is judged by {usual}. Leave it out."
 
 
 def balanced_weights(y: Tensor, classes: int | None = None) -> Tensor:

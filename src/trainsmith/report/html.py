@@ -44,13 +44,15 @@ def report_html(study: Study, question: str = "") -> str:
 
 def environment() -> jinja2.Environment:
     """The pages' templates: values are escaped, a name that is missing is an error."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("trainsmith.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["unbroken"] = words.unbroken
+    return made
 
 
 def policy(script: str) -> str:

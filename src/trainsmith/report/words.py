@@ -1,6 +1,7 @@
 """A study's numbers as words: scores, differences, settings, the answer in two sentences."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,11 @@ def sort_key(study: Study, estimate: Estimate | None) -> str:
     if estimate is None or not math.isfinite(estimate.mean):
         return ""
     return f"{study.shown(estimate).mean:.9g}"
+
+
+def unbroken(text: str) -> str:
+    """The same text, which a line can end in only before an interval and between settings, never before a number."""
+    return re.sub(r" (?=[-+\d%])", "\N{NO-BREAK SPACE}", text)
 
 
 def settings(row: Row) -> str:
