@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "trainsmith"
 LAYERS = [
-    {"errors", "rows"},
+    {"errors", "rows", "leftovers"},
     {"catalogue"},
     {"initialization", "normalization", "activation", "optimizer", "regularization"},
     {"network", "data"},

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.files import SUFFIXES, read_file
+from trainsmith.data.mapped import sweep_scratch
 from trainsmith.data.named import NAMES, known_name, named
 from trainsmith.errors import InvalidInput, unknown_name
 
@@ -32,6 +33,7 @@ def load(
     piece of a text. Raises InvalidInput for
     anything that cannot be loaded or that no network can be trained on.
     """
+    sweep_scratch()
     asked: dict[str, Any] = {"data_dir": data_dir, "target": target, "task": task}
     asked |= {"image_size": image_size, "context": context}
     given = os.fspath(name_or_path)

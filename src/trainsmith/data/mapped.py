@@ -1,5 +1,7 @@
 """Examples too many for memory: .npy files on the disk, mapped, of which only what is looked at is read."""
 
+import atexit
+import contextlib
 import functools
 import itertools
 import os
@@ -13,13 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from trainsmith.errors import InvalidInput, shown
+from trainsmith.leftovers import held_folder, sweep
 from trainsmith.rows import Rows, pieces
 
 HELD = 2**28
 """Bytes as float32 up to which the examples of a mapped array are read into memory all the same."""
+
+SCRATCH = "trainsmith-"
+"""What the names of folders for such files begin with."""
 
 _NUMBERS = itertools.count()
 
@@ -129,12 +136,32 @@ def _check_room(need: int) -> None:
 
 
 @functools.cache
-def _scratch() -> "tempfile.TemporaryDirectory[str]":
+def sweep_scratch() -> None:
+    """Remove, once in a process, the files of those that were killed while they used data larger than memory."""
+    with contextlib.suppress(OSError):
+        sweep(_place(), f"{SCRATCH}*")
+
+
+def _place() -> Path:
+    """Where the files lie."""
     named = os.environ.get("TMPDIR")
     usual = Path("/var/tmp")
-    place = named or (usual if os.access(usual, os.W_OK) else None)
-    return tempfile.TemporaryDirectory(prefix="trainsmith-", dir=place, ignore_cleanup_errors=True)
+    return Path(named) if named else usual if os.access(usual, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _folder() -> Path:
-    return Path(_scratch().name)
+    """This process's folder, made when it is first needed; it goes at the process's end."""
+    return _held()[0]
+
+
+@functools.cache
+def _held() -> tuple[Path, FileLock]:
+    sweep_scratch()
+    folder, lock = held_folder(_place(), SCRATCH)
+    atexit.register(_remove, folder, os.getpid())
+    return folder, lock
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and not a fork of it
+        shutil.rmtree(folder, ignore_errors=True)

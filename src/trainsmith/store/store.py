@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
-import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from trainsmith.errors import InvalidInput
+from trainsmith.leftovers import passing_folder, sweep
 from trainsmith.population import Job, Record, Result
 from trainsmith.store.inputs import Weights, put_data
 from trainsmith.store.jobs import job_id, job_text, run_as_dict
@@ -44,18 +44,21 @@ class Store:
         """A new store in `folder`, which is made. Raises InvalidInput if it holds anything, or cannot be written."""
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InvalidInput(f"'{folder}' exists already; choose another folder for the study.")
-        unfinished = folder.parent / f".{folder.name}-{os.getpid()}.part"  # a kill here leaves no half of a store
+        begun = f".{folder.name}-part-"
         try:
-            unfinished.mkdir(parents=True)
-            put_data(dataset, unfinished)
-            with connected(unfinished, make=True) as database:
-                _put(database, "question", json.dumps(question, ensure_ascii=False))
-                _put(database, "created", _now())
-            unfinished.replace(folder)
+            if not folder.parent.exists():
+                folder.parent.mkdir(parents=True)
+            sweep(folder.parent, f"{glob.escape(begun)}*")
+            with passing_folder(folder.parent, begun) as unfinished:  # a kill here leaves no half of a store
+                whole = unfinished / folder.name
+                whole.mkdir()
+                put_data(dataset, whole)
+                with connected(whole, make=True) as database:
+                    _put(database, "question", json.dumps(question, ensure_ascii=False))
+                    _put(database, "created", _now())
+                whole.replace(folder)
         except OSError as error:
             raise InvalidInput(f"the folder '{folder}' cannot be written: {error.strerror or error}.") from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
         return Store(folder)
 
     def about(self, name: str) -> Any:
