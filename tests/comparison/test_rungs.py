@@ -197,6 +197,7 @@ def test_the_range_is_widened_at_the_first_rung_for_all():
     more = []
     (tuned,) = tune(train, trials(), QUICK, lambda *told: more.append(told))
     assert seen[:2] == [("tuning", 4, 1 / 8), ("widening the range", 2, 1 / 8)]
+    assert [what for what, *_ in seen[2:]] == ["tuning, rung 2 of 3", "tuning the finalists"], "what the bar says"
     assert more == [(2, 2 / 8)]
     assert tuned.trial.values["adam.lr"] == max(t.values["adam.lr"] for t in tuned.trials)
 

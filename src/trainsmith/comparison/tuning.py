@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from trainsmith.catalogue import Run, Trial
@@ -73,9 +74,11 @@ def tune(
             known_trials += new
     shares = [[first.share] * len(t) for t in tried]
     standing, seed = [list(range(len(t))) for t in tried], first.seeds
-    for rung in others:
+    for number, rung in enumerate(others, 2):
         standing = [best_first(r, s)[: rung.settings] for r, s in zip(results, standing, strict=True)]
-        _climb(train, tried, results, shares, standing, rung, seed)
+        last = number == len(budget.rungs)
+        what = "tuning the finalists" if last else f"tuning, rung {number} of {len(budget.rungs)}"
+        _climb(partial(train, what), tried, results, shares, standing, rung, seed)
         seed += rung.seeds
     best = choose(results, standing)
     return [
@@ -85,7 +88,7 @@ def tune(
 
 
 def _climb(
-    train: Train,
+    train: Callable[..., Sequence[Result]],
     tried: Sequence[Sequence[Trial]],
     results: Told,
     shares: Sequence[list[float]],
@@ -96,7 +99,7 @@ def _climb(
     """Train each candidate's standing trials at the rung, with seeds from `seed` on, and put down what they came to."""
     chosen = [(c, position) for c, positions in enumerate(standing) for position in positions]
     runs = planning.tuning_runs([tried[c][position] for c, position in chosen], seed, rung.seeds)
-    found = list(train("tuning the finalists", runs, share=rung.share)) if runs else []
+    found = list(train(runs, share=rung.share)) if runs else []
     for n, (c, position) in enumerate(chosen):
         new = found[n * rung.seeds : (n + 1) * rung.seeds]
         results[c][position] = [*results[c][position], *new] if shares[c][position] == rung.share else new
