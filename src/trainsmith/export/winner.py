@@ -166,7 +166,7 @@ def _readme(study: Study, export: Export, member: Member, score: float, where: s
         techniques="techniques.py" in export.files,
         stored=not found.draws_weights, again=bool(export.again),
         start=best.recipe.initialization, seeds=seeds, mean=test.mean, low=test.low,
-        high=test.high, one_low=test.mean - one, one_high=min(1.0, test.mean + one), same=same,
+        high=min(1.0, test.high), one_low=test.mean - one, one_high=min(1.0, test.mean + one), same=same,
     )  # fmt: skip
 
 
