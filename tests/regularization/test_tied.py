@@ -12,7 +12,9 @@ from trainsmith import Population
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
-from trainsmith.population import make_member
+from trainsmith.export.check import imported
+from trainsmith.export.winner import make_export
+from trainsmith.population import Training, make_member
 from trainsmith.regularization import SoftTying, tied_weights
 
 
@@ -98,3 +100,19 @@ def test_a_population_is_told_to_tie_in_the_factory_and_trains_what_is_tied():
     assert fit.deviation <= fit.tolerance
     member = population.member(1)
     assert member[2].weight is member[0].weight
+
+
+@pytest.mark.parametrize(
+    "around", [("deep-ensemble",), ("snapshot-ensemble",), ("bagging", "monte-carlo-dropout")], ids=str
+)
+def test_each_network_of_an_exported_ensemble_has_ties_of_its_own(around):
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    run = Run(Trial(Recipe(regularization=("tied-weights", *around))), 3)
+    data = from_arrays(x, np.arange(60) % 3, task="autoencoding")
+    export = make_export(run, "mlp", data, Training(steps=10, batch_size=8))
+    assert export.replay.deviation < 1e-5
+    studied = make_member(run, "mlp", data).objective.network
+    with imported(export.files) as script:
+        network = script.build()
+    for count in (nn.Module.parameters, lambda m: m.state_dict().values()):
+        assert sum(p.numel() for p in count(network)) == sum(p.numel() for p in count(studied))

@@ -72,9 +72,6 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
             f"{type(network).__name__} around a network of your own cannot be written as source yet, only around one "
             "that is an nn.Sequential of known layers."
         )
-    ties = any(isinstance(m, Transposed) for m in network.modules())
-    if ties and isinstance(network, WHOLE):
-        raise InvalidInput("an ensemble of networks with tied weights cannot be written as source yet.")
     if origin is None and type(network) is not nn.Sequential and not isinstance(network, WHOLE):
         raise InvalidInput("only networks that are an nn.Sequential can be written as source without their factory.")
     writer = _Writer(network, example, origin)
@@ -84,9 +81,7 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     lines = []
     if origin is not None:
         lines = [f"network = {writer.harvest.add(origin.factory)}({origin.arguments})", *writer.changes(plain)]
-    made = writer.expression(plain)
-    if ties:
-        made = f"{writer.harvest.add(tied_weights)}({made})"
+    made = writer.whole(plain)
     body = [
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
@@ -201,7 +196,7 @@ class _Writer:
             named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in layer.named_children())
             return f"nn.Sequential(OrderedDict({{{named}}}))"
         if isinstance(layer, WHOLE):
-            return self._whole(layer)
+            return self._around(layer)
         if isinstance(layer, Transposed):  # before it is tied
             units, inputs = layer.weight.shape
             return f"nn.Linear({units}, {inputs}, bias={layer.bias is not None})"
@@ -217,13 +212,19 @@ class _Writer:
             )
         return f"nn.{layer!r}"
 
-    def _whole(self, layer: nn.Module) -> str:
+    def whole(self, network: nn.Module) -> str:
+        """The call that makes a network with its ties, if it has any; each network of an ensemble has its own."""
+        made = self.expression(network)
+        ties = not isinstance(network, WHOLE) and any(isinstance(m, Transposed) for m in network.modules())
+        return f"{self.harvest.add(tied_weights)}({made})" if ties else made
+
+    def _around(self, layer: nn.Module) -> str:
         """The call that makes a class around networks."""
         name, kind = self.harvest.add(type(layer)), repr(layer.kind)
         if isinstance(layer, MonteCarlo):
-            return f"{name}({self.expression(layer.network)}, {kind})"
+            return f"{name}({self.whole(layer.network)}, {kind})"
         networks = [layer.live, *layer.taken] if isinstance(layer, SnapshotEnsemble) else list(layer.members)  # type: ignore[arg-type]
-        (made,) = {self.expression(network) for network in networks}
+        (made,) = {self.whole(network) for network in networks}
         return f"{name}([{made} for _ in range({len(networks)})], {kind})"
 
     def _arguments(self, layer: nn.Module) -> str:
