@@ -18,6 +18,7 @@ from trainsmith.inspection.collect import Room, collect
 from trainsmith.inspection.live import LiveLayer
 from trainsmith.inspection.moved import Moved
 from trainsmith.inspection.sampling import sample
+from trainsmith.inspection.waiting import Shelf
 from trainsmith.inspection.watch import FindingWarning
 
 from .make_network import draws
@@ -174,11 +175,19 @@ def no_parameters():
     return Moved(one, torch.optim.SGD(one.parameters()))
 
 
+def layers_of(called, closely=False, room=None):
+    """What is said of these calls."""
+    moved, room = no_parameters(), room or Room()
+    step = Shelf().step(0, called, None, closely)
+    (snapshot,), _ = collect([step], [moved.after(closely)], moved, room)
+    return snapshot.measurement(0).layers
+
+
 def measured(live, x, closely=True):
     """What is said of one call that gave x."""
     live.enter(x, closely)
     live.leave(x, min(1, x.ndim - 1), closely)
-    return collect(0, [live], None, no_parameters(), closely, Room()).measurement(0).layers[0]
+    return layers_of([live], closely)[0]
 
 
 def test_a_unit_is_dead_after_a_thousand_silent_examples_and_alive_again_at_once(forked):
@@ -220,7 +229,7 @@ def test_zeros_that_enter_a_leaky_function_are_not_saturated():
     x[:, ::2] = 0
     live.enter(x, False)
     live.leave(live.layer(x), 1, False)
-    seen = collect(0, [live], None, no_parameters(), False, Room()).measurement(0).layers[0]
+    seen = layers_of([live])[0]
     assert seen.saturated == pytest.approx((x < 0).float().mean().item())
 
 
@@ -316,7 +325,7 @@ def test_counts_of_units_outlive_steps_in_which_their_layer_is_not_called(forked
         for one in called:
             one.enter(torch.zeros(100, 5), False)
             one.leave(torch.zeros(100, 5), 1, False)
-        seen = collect(step, called, None, no_parameters(), False, room).measurement(0).layers
+        seen = layers_of(called, room=room)
         assert [m.examples for m in seen][-1] == 100 * (step + 1)
         assert [m.dead for m in seen][-1] == (1 if step >= 9 else 0)
     assert seen[0].examples == 600

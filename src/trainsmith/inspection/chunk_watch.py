@@ -9,9 +9,10 @@ from torch import Tensor
 from trainsmith.inspection.collect import Room, Step, brought
 from trainsmith.inspection.live import LiveLayer
 from trainsmith.inspection.members import Edges, Named, edges_of, moved, named, numbers_of, stacked_sample
-from trainsmith.inspection.moved import Norms, Trained, twin_rows
-from trainsmith.inspection.snapshot import Snapshot
+from trainsmith.inspection.moved import Norms, Trained
+from trainsmith.inspection.snapshot import Form, Snapshot
 from trainsmith.inspection.stacked import Place, Seen, StackedPass
+from trainsmith.inspection.twins import twin_rows
 from trainsmith.population.chunk import Chunk
 
 NETWORK = "network."
@@ -49,7 +50,7 @@ class ChunkWatch:
         self._weights = [self._own(chunk.parameters[i]).clone() for i in self._trained]
         rows = {i: row for row, i in enumerate(self.members)}
         if layers is None or seen is None:
-            self._places, self._step = [], Step(step, rows, [], [], [], False, [], closely)
+            self._places, self._step = [], Step(step, rows, Form.of([], [], False), [], [], closely)
             return
         self._places = layers.places
         self._layers = self._layers or [place.live.twin(place.live.name) for place in self._places]
@@ -61,7 +62,7 @@ class ChunkWatch:
         samples = [stacked_sample(t) for t in (*own.left, *own.gradients, *own.given)]
         blocks = self._room.samples.gather(samples, len(own.left), len(self.members))
         graded = [i for i, place in enumerate(self._places) if place.graded]
-        self._step = Step(step, rows, self._layers, numbers, graded, bool(own.given), blocks, closely)
+        self._step = Step(step, rows, Form.of(self._layers, graded, bool(own.given)), numbers, blocks, closely)
 
     def _own(self, stacked: Tensor) -> Tensor:
         """The rows of the members that still train."""
@@ -74,7 +75,8 @@ class ChunkWatch:
         trained = Trained([(n, tuple(w.shape[1:])) for n, w in zip(self._names, self._weights, strict=True)])
 
         def read(numbers: np.ndarray) -> Norms:
-            return Norms(trained, numbers.astype(np.float64), frozenset(), numbers[1] == 0)
+            each = numbers.reshape(norms.shape).astype(np.float64)
+            return Norms(trained, each, frozenset(), each[1] == 0)
 
         def twins(i: int, pairs: np.ndarray) -> list[float]:
             name = named(self._places[i].path, "weight")
@@ -83,4 +85,4 @@ class ChunkWatch:
 
         norms = moved(self._weights, now, gradients, kept)
         self._weights = []
-        return brought(self._step, norms, read, twins, self._room)
+        return brought([self._step], [[norms]], read, twins, self._room)[0]

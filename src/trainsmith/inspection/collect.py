@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from trainsmith.inspection.histogram import Histogram, side_by_side
-from trainsmith.inspection.live import SELDOM, LiveLayer, Look
-from trainsmith.inspection.moved import Moved, Norms, alike, twin_share
-from trainsmith.inspection.sampling import Blocks, Sampled, SideBySide, in_single_precision, to_host
-from trainsmith.inspection.snapshot import Snapshot
+from trainsmith.inspection.live import SELDOM, Look
+from trainsmith.inspection.moved import Move, Moved, Norms, numbers_of
+from trainsmith.inspection.sampling import Blocks, SideBySide, to_host
+from trainsmith.inspection.snapshot import Form, Snapshot
+from trainsmith.inspection.twins import twin_share
 from trainsmith.inspection.units import Units, units_of
 
 _ABSENT = {"total": 0.0, "saturated": math.nan}
@@ -25,114 +26,131 @@ class Room:
 
     def __init__(self) -> None:
         self.samples = Blocks()
+        self.scratch = torch.empty(0)
         self.units: Units | None = None
+
+    def columns(self, block: SideBySide) -> Tensor:
+        """What its columns say."""
+        if self.scratch.numel() < block.values.numel() or self.scratch.device != block.values.device:
+            self.scratch = torch.empty_like(block.values).view(-1)
+        return block.columns(self.scratch)
 
 
 @dataclass(frozen=True)
 class Step:
     """What is to be brought to the host.
 
-    number: the step's, from 0. rows: where each member stands in stacked tensors. layers: the calls in the order of the
-    data's way; numbers: of each, what it keeps of a call, of units (units,) or (members, units), of layers () or
-    (members,). graded: the layers that got a gradient, by place. blocks: samples of all outputs, then of these
-    gradients, then of the network's input, if `given`, as `Blocks.gather` gives them.
+    number: the step's, from 0. rows: where each member stands in stacked tensors. numbers: of each layer what it keeps
+    of a call, of units (units,) or (members, units), of layers () or (members,). blocks: samples of all outputs, then
+    of the gradients that there are, then of the network's input, if it is given, as `Blocks.gather` gives them. new:
+    whether the network did something else the step before.
     """
 
     number: int
     rows: dict[int, int]
-    layers: list[LiveLayer]
+    form: Form
     numbers: Sequence[Mapping[str, Tensor]]
-    graded: list[int]
-    given: bool
-    blocks: Sequence[tuple[list[int], SideBySide, Tensor]]
+    blocks: Sequence[tuple[list[int], SideBySide]]
     closely: bool
+    new: bool = False
+
+    def as_before(self, other: "Step") -> bool:
+        """Whether both, of one network, can be brought to the host together."""
+        same = self.form is other.form and not self.closely and not other.closely
+        return same and all(a.keys() == b.keys() for a, b in zip(self.numbers, other.numbers, strict=True))
+
+
+def collect(
+    steps: Sequence[Step], moves: Sequence[Move], moved: Moved, room: Room
+) -> tuple[list[Snapshot], np.ndarray]:
+    """One network's steps, alike, and which of them cannot give a finding."""
+
+    def twins(i: int, _: np.ndarray) -> list[float]:
+        return [twin_share(steps[0].form.layers[i].layer)]
+
+    batch, seen = brought(steps, numbers_of(moves), lambda numbers: moved.read(numbers, moves[0]), twins, room)
+    alone = [batch.alone(row, step.number, seen[row]) for row, step in enumerate(steps)]
+    return alone if len(steps) > 1 else [batch], batch.calm()
 
 
 @torch.no_grad()
-def collect(
-    number: int, called: list[LiveLayer], given: Sampled | None, moved: Moved, closely: bool, room: Room
-) -> Snapshot:
-    """One network's step, after the optimizer moved the parameters.
-
-    called: the layers in the order of the data's way. given: a sample of the network's input. room: the same at each
-    step.
-    """
-    for live in called if closely else ():
-        if (pairs := alike(live.layer)) is not None:
-            live.numbers["twins"] = pairs
-    graded = [i for i, live in enumerate(called) if live.graded]
-    sampled = [live.outputs for live in called] + [called[i].gradients for i in graded]
-    sampled += [] if given is None else [given]
-    blocks = room.samples.gather([s.values for s in sampled], len(called), 1)
-    for places, block, _ in blocks:
-        for place, slot in zip(places, block.slots, strict=True):
-            sampled[place].values = slot  # where the next step's is written at once
-    step = Step(number, {0: 0}, called, [live.numbers for live in called], graded, given is not None, blocks, closely)
-    return brought(step, moved.after(closely), moved.read, lambda i, _: [twin_share(called[i].layer)], room)
-
-
 def brought(
-    step: Step,
-    norms: Tensor,
+    steps: Sequence[Step],
+    norms: Sequence[Sequence[Tensor]],
     read: Callable[[np.ndarray], Norms],
     twins: Callable[[int, np.ndarray], list[float]],
     room: Room,
-) -> Snapshot:
-    """The step on the host.
+) -> tuple[Snapshot, list[list[int]]]:
+    """A step of some members, or some steps of one network, on the host; and how many examples each layer saw by then.
 
-    norms: numbers that say what happened to the parameters, and read, which reads them. twins: share of equal units of
-    the members of a layer, by its place, given how many pairs of units may be equal.
+    Several steps stand side by side like members. norms: of each step numbers that say what happened to the parameters,
+    and read, which reads them. twins: share of equal units of the members of a layer, by its place, given how many
+    pairs of units may be equal.
     """
-    absent, layers, members = _ABSENT_CLOSELY if step.closely else _ABSENT, step.layers, len(step.rows)
-    there = {name: [i for i, own in enumerate(step.numbers) if name in own] for name in absent}
-    counted = [i for i, own in enumerate(step.numbers) if "low" in own]
-    units = [_joined([step.numbers[i][end] for i in counted]) for end in ("low", "high")] if counted else []
-    tensors = [norms, *(columns for *_, columns in step.blocks), *units]
-    tensors += [_stacked([step.numbers[i][name] for i in places]) for name, places in there.items() if places]
-    tensors += [block.values for _, block, _ in step.blocks] if step.closely else []
-    host = iter(to_host(tensors))
+    first, form, layers = steps[0], steps[0].form, steps[0].form.layers
+    absent = _ABSENT_CLOSELY if first.closely else _ABSENT
+    there = {name: [i for i, own in enumerate(first.numbers) if name in own] for name in absent}
+    counted = [i for i, own in enumerate(first.numbers) if "low" in own]
+    members, rows = len(first.rows), len(first.rows) * len(steps)
+    host = iter(to_host([
+        [own, *([room.columns(block)] for _, block in step.blocks),
+         *(_side_by_side([step.numbers[i][end] for i in counted]) for end in ("low", "high") if counted),
+         *([step.numbers[i][name] for i in places] for name, places in there.items()),
+         *([block.values] for _, block in step.blocks if step.closely)]
+        for step, own in zip(steps, norms, strict=True)
+    ]))  # fmt: skip
     read_norms = read(next(host))
-    moments = np.full((len(layers) + len(step.graded) + step.given, 4, members), math.nan)
-    for places, block, _ in step.blocks:
-        moments[places] = block.moments(next(host))
-    shares = np.full((len(layers), 3, members), math.nan)
+    moments = np.full((len(layers) + len(form.graded) + form.given, 4, rows), math.nan)
+    for places, block in first.blocks:
+        moments[places] = block.moments(next(host).reshape(len(steps), 3, -1))
+    shares, seen = np.full((len(layers), 3, rows), math.nan), [[0] * len(layers)] * len(steps)
     if counted:
-        sizes = [step.numbers[i]["low"].numel() // members for i in counted]
-        room.units = units_of([layers[i] for i in counted], sizes, members, room.units)
-        shares[counted] = room.units.count(next(host).reshape(members, -1), next(host).reshape(members, -1))
-    found = {name: np.full((len(layers), members), value) for name, value in absent.items()}
+        shares[counted], seen = _counted(first, counted, (next(host), next(host)), room)
+    found = {name: np.full((len(layers), rows), value) for name, value in absent.items()}
     for name, places in there.items():
-        if places:
-            found[name][places] = next(host).reshape(len(places), members)
+        numbers = next(host).reshape(len(steps), len(places), members)
+        found[name][places] = numbers.swapaxes(0, 1).reshape(len(places), rows)
     shares[there["total"], 2] = np.isfinite(found["total"][there["total"]])
     for i in there.get("twins", ()):
         if found["twins"][i].any():  # seldom: then it is worth another transfer
             found["twins"][i] = twins(i, found["twins"][i])
-    if step.closely:
-        _look(step, [(places, next(host), block) for places, block, _ in step.blocks], found)
-    return Snapshot(
-        step.number, step.rows, layers, step.graded, step.given, moments, shares,
-        found["saturated"], found.get("twins"), read_norms,
+    if first.closely:
+        _look(first, [(places, next(host)[0], block) for places, block in first.blocks], found)
+    looks = [layer.look for layer in layers]
+    batch = Snapshot(
+        first.number, first.rows, form, seen[0], looks, moments, shares, found["saturated"], found.get("twins"),
+        read_norms,
     )  # fmt: skip
+    return batch, seen
+
+
+def _counted(
+    step: Step, counted: list[int], ends: tuple[np.ndarray, np.ndarray], room: Room
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Of these layers the shares of `Units.count` at each of some steps like this (layers, 3, rows), and how many
+    examples each layer saw until then. ends: the smallest and largest of each unit (steps, members x units)."""
+    layers, members = step.form.layers, len(step.rows)
+    own, sizes = [layers[i] for i in counted], [step.numbers[i]["low"].numel() // members for i in counted]
+    examples = [step.form.examples[i] for i in counted]
+    room.units = units_of(own, sizes, members, room.units)
+    low, high = (end.reshape(len(end), members, -1) for end in ends)
+    shares = room.units.count(low, high, examples)
+    last, each = [layer.seen for layer in layers], dict(zip(counted, examples, strict=True))
+    return shares, [[n - k * each.get(i, 0) for i, n in enumerate(last)] for k in reversed(range(len(low)))]
 
 
 def _look(step: Step, blocks: Sequence[tuple[list[int], np.ndarray, SideBySide]], found: dict[str, np.ndarray]) -> None:
     """Have each layer remember what a close look saw."""
     members, drawn = len(step.rows), dict[int, list[Histogram]]()
     for places, values, block in blocks:
-        pictures = side_by_side(values, block.widths)
+        pictures = side_by_side(values.reshape(block.values.shape), block.widths)
         drawn.update({place: pictures[k * members : (k + 1) * members] for k, place in enumerate(places)})
-    behind = {i: drawn[j] for j, i in enumerate(step.graded, len(step.layers))}
-    for i, live in enumerate(step.layers):
+    behind = {i: drawn[j] for j, i in enumerate(step.form.graded, len(step.form.layers))}
+    for i, live in enumerate(step.form.layers):
         numbers = {name: found[name][i] for name in SELDOM}
         live.look = Look(step.number, drawn[i], behind.get(i), numbers, step.rows)
 
 
-def _joined(units: Sequence[Tensor]) -> Tensor:
-    """All layers' units, of all members if they are stacked."""
-    flat = [t.reshape(-1) if t.ndim < 2 else t for t in units]
-    return torch.cat(in_single_precision(flat, flat[0].device), -1)
-
-
-def _stacked(numbers: Sequence[Tensor]) -> Tensor:
-    return torch.stack(in_single_precision(numbers, numbers[0].device))
+def _side_by_side(units: list[Tensor]) -> list[Tensor]:
+    """All layers' units; if they are stacked, of all members."""
+    return units if units[0].ndim < 2 else [torch.cat(units, -1)]

@@ -91,6 +91,9 @@ class LiveLayer:
 
     def _forget(self) -> None:
         self.outputs, self.gradients, self._entering = Sampled(), Sampled(), Sampled()
+        self._whole: tuple[object, ...] = ()
+        self._others: list[int] = []
+        self._output = 0
         self.graded = self._entered = False
         self.numbers: dict[str, Tensor] = {}
         self.shape: tuple[int, ...] = ()
@@ -103,12 +106,13 @@ class LiveLayer:
         self.numbers, self._entered = {}, False
         if entered is None or not entered.is_floating_point() or not entered.numel():
             return
+        entered = entered.detach()
         if self.edges is not None:
             self._entering.take(entered)
             self._entered = True
         elif closely and (kept := self.averages()) is not None:
             mean, variance, eps = kept
-            self.numbers["running_shift"] = running_shift(entered.detach(), mean, variance, eps)
+            self.numbers["running_shift"] = running_shift(entered, mean, variance, eps)
 
     def averages(self) -> tuple[Tensor, Tensor, float] | None:
         """Running mean and variance and eps of a batch normalization in training, if it keeps them."""
@@ -137,13 +141,15 @@ class LiveLayer:
         x = left.detach()
         if not self.enters:
             self.numbers = {}
-        self.shape, self.examples, self.graded = x.shape[1:], x.shape[0], False
+        self.graded = False
+        if self._whole != (x.shape, channels):
+            self._whole, self._others = (x.shape, channels), all_but(channels, x.ndim)
+            self.shape, self.examples = x.shape[1:], x.shape[0]
         self.outputs.take(x)
         if self.parameters:
             self.numbers["total"] = total(x)
         else:
-            others = all_but(channels, x.ndim)
-            self.numbers["low"], self.numbers["high"] = x.amin(others), x.amax(others)
+            self.numbers["low"], self.numbers["high"] = x.amin(self._others), x.amax(self._others)
         entered = self._entering.values
         if self._entered and self.edges is not None and entered.shape == self.outputs.values.shape:
             self.edges = self.edges.to(x.device)
@@ -153,9 +159,22 @@ class LiveLayer:
             with torch.autocast(x.device.type, enabled=False):
                 self.numbers["effective_rank"] = rank_of(sample(x, RANK_VALUES))
 
+    def follow(self, left: Tensor) -> None:
+        """See the loss's gradient for what left the layer: where the next one writes over it, that of what was here."""
+        if left.grad_fn is None:
+            left.register_hook(self.back)
+        else:  # the same, sooner
+            self._output = left.output_nr
+            left.grad_fn.register_prehook(self._back)
+
+    def _back(self, gradients: Sequence[Tensor | None]) -> None:
+        gradient = gradients[self._output]
+        if gradient is not None:
+            self.back(gradient)
+
     def back(self, gradient: Tensor) -> None:
         """The loss's gradient for what left the layer."""
-        self.gradients.take(gradient)
+        self.gradients.take(gradient.detach())
         self.graded = True
 
 

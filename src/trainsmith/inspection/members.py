@@ -9,9 +9,9 @@ from torch import Tensor
 from trainsmith.inspection.layers import MOST_UNITS
 from trainsmith.inspection.likeness import of_units
 from trainsmith.inspection.live import RANK_VALUES, LiveLayer, all_but, rank_of, running_shift, total, where_flat
-from trainsmith.inspection.moved import alike_rows
 from trainsmith.inspection.sampling import VALUES, grid, in_memory_order
 from trainsmith.inspection.stacked import Place, Seen
+from trainsmith.inspection.twins import alike_rows
 
 Named = dict[str, Tensor]
 Edges = list[Tensor | None]

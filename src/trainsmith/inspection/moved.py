@@ -2,16 +2,13 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainsmith.inspection.layers import MOST_UNITS
-from trainsmith.inspection.likeness import of_units
 from trainsmith.inspection.sampling import coprime, in_single_precision
 from trainsmith.population.layout import in_order
 
@@ -70,6 +67,11 @@ class Norms:
         calm: np.ndarray = np.isfinite(self.numbers.sum((0, 1)))
         return calm & ~(updates > fast * self.trained.matrices * before).any(0)
 
+    def alone(self, row: int) -> "Norms":
+        """Those of the member that stands there."""
+        stuck = None if self.stuck is None else self.stuck[:, [row]]
+        return Norms(self.trained, self.numbers[:, :, [row]], self.without, stuck)
+
     def parameters(self, row: int) -> tuple[WatchedParameter, ...]:
         """Those of the member that stands there."""
         stuck = [False] * len(self.trained.named) if self.stuck is None else self.stuck[:, row].tolist()
@@ -84,92 +86,144 @@ class Norms:
         return tuple(out)
 
 
-class Moved:
-    """The parameters that an optimizer moves: `before` a step, `after` it, and `read` on the host."""
+class Parts:
+    """Numbers of some tensors. whole: the same numbers in as few tensors as there are."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, parts: list[Tensor], whole: list[Tensor]) -> None:
+        self.parts, self.whole = parts, whole
+
+
+@dataclass(frozen=True)
+class Move:
+    """What is kept of one step: of each parameter, or a sample of it, its numbers before and after the step.
+
+    gradients: norms of the gradients that there were. states: a number of each tensor that the optimizer remembers, or
+    one that is not finite where one of a sample of all of them is not. without: which parameters had no gradient, by
+    place. times: makes norms of samples those of all values (parameters, 1).
+    """
+
+    closely: bool
+    before: Parts
+    now: Parts
+    gradients: Sequence[Tensor]
+    states: Sequence[Tensor]
+    without: frozenset[int]
+    times: np.ndarray
+
+    def sound(self) -> bool:
+        """Whether the first gradient, and what the optimizer remembers, are finite as far as they were looked at. All
+        others come out of them: NaN in a loss is NaN in every gradient."""
+        return all(math.isfinite(float(t)) for t in (*self.gradients[:1], *self.states))
+
+    def as_before(self, other: "Move") -> bool:
+        """Whether the numbers of both can be read in one go."""
+        same = self.times is other.times and self.without == other.without and len(self.states) == len(other.states)
+        return same and not self.closely and not other.closely
+
+
+@torch.no_grad()
+def numbers_of(moves: Sequence[Move]) -> list[list[Tensor]]:
+    """Of each of some steps like each other, all numbers on the device, which is their last use: norms before the step,
+    of updates, of gradients, and those of the optimizer's state."""
+    n, before = len(moves[0].before.parts), [t for move in moves for t in move.before.parts]
+    norms = torch._foreach_norm(before)
+    torch._foreach_sub_([t for m in moves for t in m.before.whole], [t for m in moves for t in m.now.whole])
+    updates = torch._foreach_norm(before)
+    return [
+        [*norms[i : i + n], *updates[i : i + n], *move.gradients, *move.states]
+        for i, move in zip(range(0, len(before), n), moves, strict=True)
+    ]
+
+
+class Moved:
+    """The parameters that an optimizer moves: `before` a step, `after` it, and `read` on the host.
+
+    together: of so many steps the samples are kept.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, together: int = 1) -> None:
         self.optimizer = optimizer
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) in held]
         self._parameters: list[Tensor] = [p for _, p in named]
         self.trained = Trained([(name, tuple(p.shape)) for name, p in named])
-        self._spaced, self._spaced_states = Spaced(SAMPLED), Spaced(REMEMBERED)
-        self._copies: list[Tensor] = []
-        self._closely = True
-        self._without: frozenset[int] = frozenset()
+        self._spaced, self._spaced_states = Spaced(SAMPLED, 2 * together), Spaced(REMEMBERED, 1)
+        self._before: Parts | None = None
         self._stuck: np.ndarray | None = None
         self._states: list[list[Tensor]] = []
 
     @torch.no_grad()
     def before(self, closely: bool) -> None:
         """Keep the parameters, or a sample of them, as they are."""
-        self._closely = closely
-        self._copies = [p.detach().clone() for p in self._parameters] if closely else self._spaced.of(self._parameters)
+        self._before = self._now(closely, torch.clone)
+
+    def _now(self, closely: bool, taken: Callable[[Tensor], Tensor] = torch.detach) -> Parts:
+        if not closely:
+            return self._spaced.of(self._parameters)
+        all_values = [taken(p.detach()) for p in self._parameters]
+        return Parts(all_values, all_values)
 
     @torch.no_grad()
-    def after(self, closely: bool) -> Tensor:
-        """The numbers of all parameters on the device: norms before, of updates, of gradients; and of each tensor that
-        the optimizer remembers, or one number that is not finite where one of a sample of all of them is not."""
-        if not self._copies:  # the watch began inside this step
-            self.before(closely)
-        norms = [*torch._foreach_norm(self._copies)]
-        now = [p.detach() for p in self._parameters] if closely else self._spaced.of(self._parameters)
-        torch._foreach_sub_(self._copies, now)
+    def after(self, closely: bool) -> Move:
+        """What the step did, on the device."""
+        before = self._before or self._now(closely)  # the watch may have begun inside this step
+        self._before, now = None, self._now(closely)
         gradients = [p.grad for p in self._parameters]
-        norms += torch._foreach_norm([*self._copies, *(_dense(g) for g in gradients if g is not None)])
-        self._copies = []
-        self._without = frozenset(i for i, g in enumerate(gradients) if g is None)
+        there = [_dense(g) for g in gradients if g is not None]
         self._states = [_state(self.optimizer, p) for p in self._parameters]
-        remembered = [t for held in self._states for t in held]
-        if remembered and closely:
-            norms += torch._foreach_norm(remembered)
-        elif remembered:
-            self._spaced_states.of(remembered)
-            norms.append(self._spaced_states.total())
-        return torch.stack(in_single_precision(norms, norms[0].device))
+        states = [t for held in self._states for t in held]
+        if states and closely:
+            states = [*torch._foreach_norm(states)]
+        elif states:
+            states = [t.sum() for t in self._spaced_states.of(states).whole]
+        without = frozenset(i for i, g in enumerate(gradients) if g is None)
+        norms = torch._foreach_norm(there) if there else ()
+        return Move(closely, before, now, norms, states, without, self._spaced.times)
 
-    def read(self, numbers: np.ndarray) -> Norms:
-        """From `after`'s numbers, moved to the host."""
-        n, at = len(self._parameters), 3 * len(self._parameters) - len(self._without)
-        found = np.zeros((4, n, 1))
-        found[:2, :, 0] = numbers[: 2 * n].reshape(2, n)
-        with_gradient = [i for i in range(n) if i not in self._without] if self._without else slice(None)
-        found[2, with_gradient, 0] = numbers[2 * n : at]
-        states = numbers[at:]
-        if not self._closely:
-            found[:2] *= self._spaced.times
-            if len(states) and not math.isfinite(states[0]):  # seldom: then it is worth another transfer
-                each = torch._foreach_norm([t for held in self._states for t in held])
-                states = torch.stack(in_single_precision(each, each[0].device)).cpu().numpy()
-            else:
-                states = states[:0]
-        if len(states):
-            owners = np.repeat(np.arange(n), [len(held) for held in self._states])
-            found[3, :, 0] = np.bincount(owners, states, n)
-        self._states = []
-        if self._closely:
+    def read(self, numbers: np.ndarray, move: Move) -> Norms:
+        """From `numbers_of` steps like this, moved to the host (steps, numbers)."""
+        n, at = len(self._parameters), 3 * len(self._parameters) - len(move.without)
+        found = np.zeros((4, n, len(numbers)))
+        found[:2] = numbers[:, : 2 * n].reshape(-1, 2, n).transpose(1, 2, 0)
+        with_gradient = [i for i in range(n) if i not in move.without] if move.without else slice(None)
+        found[2, with_gradient] = numbers[:, 2 * n : at].T
+        states = numbers[:, at:]
+        if not move.closely:
+            found[:2] *= move.times
+        for row in np.flatnonzero(move.closely | ~np.isfinite(states.sum(1))):
+            found[3, :, row] = self._of_states(states[row] if move.closely else None)
+        if move.closely:
             still = found[1] == 0
             self._stuck = still if still.any() else None
         stuck = None if self._stuck is None else self._stuck & (found[1] == 0)
-        return Norms(self.trained, found, self._without, stuck)
+        return Norms(self.trained, found, move.without, stuck)
+
+    def _of_states(self, norms: np.ndarray | None) -> np.ndarray:
+        """Of each parameter the sum of the norms of all that the optimizer remembers of it."""
+        if norms is None:  # seldom: then it is worth another transfer
+            each = torch._foreach_norm([t for held in self._states for t in held])
+            norms = torch.stack(in_single_precision(each, each[0].device)).cpu().numpy()
+        owners = np.repeat(np.arange(len(self._states)), [len(held) for held in self._states])
+        return np.bincount(owners, norms, len(self._states))
 
 
 class Spaced:
     """Samples of tensors, one after the other; how they are taken is looked up only where one no longer lies where it
-    lay in memory. The last two samples are kept.
+    lay in memory.
 
-    times: makes norms of samples those of all values (tensors, 1).
+    kept: so many samples, the last ones, stay as they are. times: makes norms of samples those of all values (tensors,
+    1).
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, kept: int) -> None:
         self._most = most
         self._places: list[tuple[int, tuple[int, ...]]] = []
         self._views: list[Tensor] = []
-        self._last = self._next = _Room([], [])
+        self._rooms, self._at = [_Room([], []) for _ in range(kept)], 0
         self.times = np.ones((0, 1))
 
-    def of(self, tensors: list[Tensor]) -> list[Tensor]:
-        """At most so many values of each, in single precision or better, until the next but one is taken."""
+    def of(self, tensors: list[Tensor]) -> Parts:
+        """At most so many values of each, in single precision or better."""
         places = [(t.data_ptr(), t.stride()) for t in tensors]
         if places != self._places:
             self._views = [_spaced(t.detach(), self._most) for t in tensors]
@@ -177,26 +231,23 @@ class Spaced:
             shared = all(v.untyped_storage().data_ptr() == t.untyped_storage().data_ptr() for v, t in pairs)
             self._places = places if shared else []  # a copy is of this moment only
             self.times = np.array([[math.sqrt(t.numel() / max(1, v.numel()))] for v, t in pairs])
-        if self._next.views is not self._views:
-            self._next = _Room(self._views, tensors)
-        self._last, self._next = self._next, self._last
-        torch._foreach_copy_(self._last.shaped, self._views)
-        return self._last.parts
-
-    def total(self) -> Tensor:
-        """The sum of the last sample."""
-        return self._last.whole.sum()
+        self._at = (self._at + 1) % len(self._rooms)
+        room = self._rooms[self._at]
+        if room.views is not self._views:
+            room = self._rooms[self._at] = _Room(self._views, tensors)
+        torch._foreach_copy_(room.shaped, self._views)
+        return room
 
 
-class _Room:
-    """Room for a sample of tensors by these views of them: as a whole, its parts, and those in the views' shapes."""
+class _Room(Parts):
+    """Room for a sample of tensors by these views of them; shaped: its parts in the views' shapes."""
 
     def __init__(self, views: list[Tensor], tensors: list[Tensor]) -> None:
         self.views = views
         kind = functools.reduce(torch.promote_types, (t.dtype for t in tensors), torch.float32)
         sizes = [v.numel() for v in views]
-        self.whole = torch.empty(sum(sizes), dtype=kind, device=tensors[0].device if tensors else None)
-        self.parts = [*self.whole.split(sizes)] if sizes else []
+        whole = torch.empty(sum(sizes), dtype=kind, device=tensors[0].device if tensors else None)
+        super().__init__([*whole.split(sizes)] if sizes else [], [whole])
         self.shaped = [p.view(v.shape) for p, v in zip(self.parts, views, strict=True)]
 
 
@@ -220,54 +271,3 @@ def _state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> list[Tensor]:
 
 def _dense(gradient: Tensor) -> Tensor:
     return gradient.coalesce().values() if gradient.is_sparse else gradient
-
-
-def alike(layer: nn.Module) -> Tensor | None:
-    """How many pairs of a weight layer's units agree in 64 of their incoming weights; None for other layers.
-
-    Where there is none, no units are equal, and `twin_share` need not look at all of their weights.
-    """
-    weight = of_units(layer, layer._parameters.get("weight"), MOST_UNITS)
-    return None if weight is None else alike_rows(weight.detach())
-
-
-def alike_rows(weight: Tensor) -> Tensor:
-    """`alike` of a weight (units, ...)."""
-    rows = weight.flatten(1)
-    rows = rows[:, :: -(-rows.shape[1] // 64)].float()
-    return _near(rows, 1e-6, _projection(rows.shape[1], rows.device))[1].sum()
-
-
-@torch.no_grad()
-def twin_share(layer: nn.Module) -> float:
-    """Share of a weight layer's units equal to another in incoming weights and gradient.
-
-    Two fixed projections of the units are compared instead of every pair: equal units have equal ones.
-    """
-    weight = layer._parameters["weight"]
-    return 0.0 if weight is None or weight.grad is None else twin_rows(weight.detach(), weight.grad)
-
-
-def twin_rows(weight: Tensor, gradient: Tensor) -> float:
-    """`twin_share` of a weight and its gradient (units, ...)."""
-    rows, gradients = (t.flatten(1).float() for t in (weight, gradient))
-    onto = _projection(rows.shape[1], rows.device)
-    order, same = _near(rows, 1e-6, onto)
-    same &= _near(gradients, 1e-3, onto, order)[1]
-    end = same.new_zeros(1)
-    return float((torch.cat([same, end]) | torch.cat([end, same])).float().mean())
-
-
-def _near(rows: Tensor, tolerance: float, onto: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """An order of the rows, by their first projection unless it is given, and which rows equal the next in it."""
-    projected = rows @ onto
-    order = projected[:, 0].argsort() if order is None else order
-    largest = rows.square().sum(1).amax().sqrt()
-    return order, projected[order].diff(dim=0).abs().amax(1) <= tolerance * largest
-
-
-@lru_cache(maxsize=256)
-def _projection(columns: int, device: torch.device) -> Tensor:
-    """Two fixed directions (columns, 2)."""
-    angle = torch.arange(1, columns + 1, device=device, dtype=torch.float32)
-    return torch.stack([torch.cos(angle * 1.7), torch.sin(angle.square() * 0.61)], 1)

@@ -1,7 +1,7 @@
 """Which values of outputs and gradients are looked at, and what the samples of many layers say, in few operations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +32,12 @@ def _spaced(x: Tensor, values: int) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 class Sampled:
-    """`sample` of a tensor that comes anew at each measured step, written where it was written last."""
+    """`sample` of a tensor that comes anew at each measured step, written where it was written last.
+
+    looked_up: how often a tensor came that was not like the one before, anywhere.
+    """
+
+    looked_up = 0
 
     def __init__(self) -> None:
         self.values = torch.empty(0, 0)
@@ -40,11 +45,11 @@ class Sampled:
         self._spaced: tuple[tuple[int, int], tuple[int, int]] = (0, 0), (0, 0)
         self._gaps = False
 
-    def take(self, x: Tensor) -> Tensor:
-        """The sample of x (n, ...), until the next is taken."""
-        x = x.detach()
+    def take(self, x: Tensor) -> None:
+        """The sample of x (n, ...), which asks for no gradient, until the next is taken."""
         like = x.shape, x.stride(), x.device
         if like != self._like:
+            Sampled.looked_up += 1
             ordered = in_memory_order(x)
             self._gaps = ordered.data_ptr() != x.data_ptr()
             self._like, self._spaced = like, _spaced(ordered, VALUES)
@@ -52,7 +57,7 @@ class Sampled:
                 self.values = x.new_empty(self._spaced[0], dtype=torch.float32)
         if self._gaps:
             x = x.contiguous()
-        return self.values.copy_(x.as_strided(*self._spaced, x.storage_offset()))
+        self.values.copy_(x.as_strided(*self._spaced, x.storage_offset()))
 
 
 def in_memory_order(x: Tensor) -> Tensor:
@@ -96,10 +101,9 @@ class SideBySide:
         self.values = samples[0].new_empty(rows, sum(self.widths), dtype=torch.float32)
         self.slots = [*self.values.split([members * width for width in each], 1)]
         self._outputs = self.values[:, : members * sum(each[:outputs])]
-        self._columns = self.values.new_full((3, self.values.shape[1]), math.nan)
+        self._columns = self.values.new_zeros(3, self.values.shape[1])
         mean, variance, zeros = self._columns
         self._rows = mean, variance, zeros[: self._outputs.shape[1]]
-        self._host = np.empty((4, self.values.shape[1]))
 
     def fill(self, samples: Sequence[Tensor]) -> None:
         """Other samples of the same shapes; those that are slots are in their place."""
@@ -109,7 +113,7 @@ class SideBySide:
                 slot.view(whole.shape).copy_(whole)
 
     def columns(self, scratch: Tensor) -> Tensor:
-        """Of each column mean and variance, and of those of outputs the share of exact zeros, else NaN (3, columns).
+        """Of each column mean and variance, and of those of outputs the share of exact zeros, else 0 (3, columns).
 
         scratch: as many numbers as there are values, or more.
         """
@@ -122,16 +126,18 @@ class SideBySide:
         return self._columns
 
     def moments(self, columns: np.ndarray) -> np.ndarray:
-        """Of each sample mean, variance within columns, share of zeros, variance between columns (samples, 4, members),
-        from `columns`."""
-        self._host[:3] = columns
+        """Of each sample mean, variance within columns, share of zeros, variance between columns (samples, 4, rows),
+        from the `columns` of some steps (steps, 3, columns). rows: of each step all members."""
+        each = np.empty((len(columns), 4, columns.shape[2]))
+        each[:, :3] = columns
         with np.errstate(invalid="ignore", over="ignore"):  # infinite ones
-            np.multiply(self._host[0], self._host[0], out=self._host[3])
-            found = np.add.reduceat(self._host, self._starts, axis=1)
+            np.multiply(each[:, 0], each[:, 0], out=each[:, 3])
+            found = np.add.reduceat(each, self._starts, axis=2)
             found /= self._divisors
-            found[3] -= found[0] * found[0]
-            np.maximum(found[3], 0, out=found[3])
-        return found.reshape(4, -1, self.members).swapaxes(0, 1)
+            found[:, 3] -= found[:, 0] * found[:, 0]
+            np.maximum(found[:, 3], 0, out=found[:, 3])
+        split = found.reshape(len(columns), 4, -1, self.members)
+        return split.transpose(2, 1, 0, 3).reshape(split.shape[2], 4, -1)
 
 
 def _shaped(scratch: Tensor, like: Tensor) -> Tensor:
@@ -143,41 +149,60 @@ class Blocks:
 
     def __init__(self) -> None:
         self._blocks: dict[object, SideBySide] = {}
-        self._scratch = torch.empty(0)
+        self._like: object = None
+        self._found: list[tuple[list[int], SideBySide]] = []
 
-    def gather(
-        self, samples: Sequence[Tensor], outputs: int, members: int
-    ) -> list[tuple[list[int], SideBySide, Tensor]]:
-        """Blocks of samples with their places among all, and what `columns` gives. outputs: how many of the samples,
-        the first ones, are of outputs.
+    def gather(self, samples: Sequence[Tensor], outputs: int, members: int) -> list[tuple[list[int], SideBySide]]:
+        """`places_of` samples, filled with them."""
+        found = self.places_of(samples, outputs, members)
+        for places, block in found:
+            block.fill([samples[i] for i in places])
+        return found
+
+    def places_of(self, samples: Sequence[Tensor], outputs: int, members: int) -> list[tuple[list[int], SideBySide]]:
+        """Blocks of samples with their places among all. outputs: how many of the samples, the first ones, are of
+        outputs.
 
         Of one network those with equally many rows come together, as operations cost more than numbers; of several
         members each sample comes by itself, so that it stays in the caches.
         """
+        like = [(s.shape, s.device) for s in samples], outputs, members
+        if like == self._like:
+            return self._found
+        self._like, self._found = like, []
         groups: dict[object, list[int]] = {}
         for i, s in enumerate(samples):
             groups.setdefault((s.shape[-2], s.device) if members == 1 else i, []).append(i)
-        found = []
         for key, places in groups.items():
             own, counted = [samples[i] for i in places], sum(i < outputs for i in places)
             block = self._blocks.get(key)
             if block is None or (block.like, block.members) != (([s.shape for s in own], counted), members):
                 block = self._blocks[key] = SideBySide(own, counted, members)
-            block.fill(own)
-            if self._scratch.numel() < block.values.numel() or self._scratch.device != block.values.device:
-                self._scratch = torch.empty_like(block.values).view(-1)
-            found.append((places, block, block.columns(self._scratch)))
-        return found
+            self._found.append((places, block))
+        return self._found
 
 
-def to_host(tensors: Sequence[Tensor]) -> list[np.ndarray]:
-    """All tensors' numbers, in single precision, in one transfer."""
-    flat = torch.cat([t.reshape(-1) for t in in_single_precision(tensors, tensors[0].device)]).cpu().numpy()
-    out, at = [], 0
-    for t in tensors:
-        out.append(flat[at : at + t.numel()].reshape(t.shape))
-        at += t.numel()
-    return out
+def to_host(steps: Sequence[Sequence[Sequence[Tensor]]]) -> list[np.ndarray]:
+    """Parts of some steps, each of some tensors, in single precision, in one transfer: each part of all steps (steps,
+    numbers), the numbers of its tensors one behind the other."""
+    points = [i for i, part in enumerate(steps[0]) if part and not part[0].ndim]  # thus they take a third of the time
+    others = [i for i in range(len(steps[0])) if i not in points]
+    single = [t for parts in steps for i in points for t in parts[i]]
+    joined = [t if t.ndim == 1 else t.reshape(-1) for parts in steps for i in others for t in parts[i]]
+    flat = _joined([_joined(single, torch.stack), *joined] if single else joined, torch.cat).float().cpu().numpy()
+    found: list[np.ndarray] = [flat] * len(steps[0])
+    for places, numbers in ((points, flat[: len(single)]), (others, flat[len(single) :])):
+        ends = np.cumsum([sum(t.numel() for t in steps[0][i]) for i in places])
+        for i, part in zip(places, np.split(numbers.reshape(len(steps), -1), ends[:-1], axis=1), strict=bool(places)):
+            found[i] = part
+    return found
+
+
+def _joined(tensors: list[Tensor], how: Callable[[list[Tensor]], Tensor]) -> Tensor:
+    try:
+        return how(tensors)
+    except RuntimeError:  # they lie on several devices
+        return how([t.to(tensors[0].device) for t in tensors])
 
 
 def in_single_precision(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:

@@ -13,12 +13,11 @@ class Counted(Protocol):
     """A layer whose units are counted.
 
     counts: for how many examples on end each unit of each member was silent, and on (2, members, units). seen: how many
-    were looked at. examples: how many the step has.
+    were looked at.
     """
 
     counts: np.ndarray
     seen: int
-    examples: int
 
 
 class Units:
@@ -34,25 +33,29 @@ class Units:
         self._starts = np.concatenate([[0], ends[:-1]])
         for layer, start, end in zip(layers, self._starts, ends, strict=True):
             layer.counts = self._counts[:, :, start:end]
-        self._each = np.empty((3, *self._counts.shape[1:]))
         self._examples, self._repeated = [0], np.zeros(0)
 
-    def count(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Of each layer the shares of its units that are dead, always on, and finite (layers, 3, members).
+    def count(self, low: np.ndarray, high: np.ndarray, examples: list[int]) -> np.ndarray:
+        """Of each layer the shares of its units that are dead, always on, and finite (layers, 3, rows), at each of some
+        steps. rows: of each step all members.
 
-        low, high: of all units (members, units), each one's in this step.
+        low, high: of all units (steps, members, units), each one's in its step. examples: how many each layer saw.
         """
-        examples = [layer.examples for layer in self.layers]
         if examples != self._examples:
             self._examples, self._repeated = examples, np.repeat(np.array(examples, dtype=np.float64), self.sizes)
-        for layer in self.layers:
-            layer.seen += layer.examples
-        self._counts += self._repeated
-        self._counts[0] *= (low == 0) & (high == 0)
-        self._counts[1] *= low > 0
-        np.greater_equal(self._counts, DEAD_AFTER, out=self._each[:2])
-        self._each[2] = np.isfinite(low) & np.isfinite(high)
-        return (np.add.reduceat(self._each, self._starts, axis=2) / self.sizes).transpose(2, 0, 1)
+        for layer, more in zip(self.layers, examples, strict=True):
+            layer.seen += more * len(low)
+        each = np.empty((3, *low.shape))
+        each[0] = (low == 0) & (high == 0)
+        each[1] = low > 0
+        each[2] = np.isfinite(low) & np.isfinite(high)
+        for step in range(len(low)):
+            self._counts += self._repeated
+            self._counts *= each[:2, step]
+            each[:2, step] = self._counts
+        each[:2] = each[:2] >= DEAD_AFTER
+        shares = np.add.reduceat(each, self._starts, axis=3) / self.sizes
+        return shares.transpose(3, 0, 1, 2).reshape(len(self.sizes), 3, -1)
 
 
 def units_of(layers: Sequence[Counted], sizes: Sequence[int], members: int, last: Units | None) -> Units:

@@ -1,6 +1,7 @@
 """Measuring a network while its owner trains it: hooks on the measured steps, nothing but a count on the others."""
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
@@ -9,16 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.collect import Room, collect
+from trainsmith.inspection.collect import Room, Step, collect
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.hung import Hung
 from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
 from trainsmith.inspection.log import Log
 from trainsmith.inspection.measurement import Measurement, findings_of
-from trainsmith.inspection.moved import Moved, WatchedParameter
+from trainsmith.inspection.moved import Move, Moved, WatchedParameter
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
 from trainsmith.inspection.sampling import Sampled
 from trainsmith.inspection.snapshot import Later
+from trainsmith.inspection.waiting import Shelf
+
+LATE = 7
+"""Of a network, what is not NaN or infinite may be told so many steps late: measured steps wait for others, as numbers
+of several are read in about the time that those of one take."""
 
 
 class FindingWarning(UserWarning):
@@ -29,24 +35,29 @@ class Watch:
     """Measures every `every`-th optimizer step from the first on, between `start` and `stop`.
 
     A step's first forward pass in training is measured with its gradients; parameters' gradients are those that the
-    step used, of all its passes. The network, its training and torch's random numbers are not touched.
+    step used, of all its passes. The network, its training and torch's random numbers are not touched. late: so many
+    steps later a finding may be told.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 16, warn: bool = True) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 16, warn: bool = True, late: int = LATE
+    ) -> None:
         if not isinstance(model, nn.Module):
             raise InvalidInput(f"watch needs a network (torch.nn.Module) first; got {type(model).__name__}.")
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInput(f"watch needs the training's torch optimizer second; got {type(optimizer).__name__}.")
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise InvalidInput(f"every must be a whole number of steps, at least 1; got {every!r}.")
-        self._moved = Moved(model, optimizer)
+        together = max(1, (late + every) // every)
+        self._moved = Moved(model, optimizer, together)
         if not self._moved.trained.named:
             raise InvalidInput(
                 "the optimizer holds none of the network's trainable parameters: pass the one it trains with."
             )
         self.model, self.optimizer, self.every, self.warn = model, optimizer, every, warn
         self.steps = 0
-        self.log = Log[Later]()
+        self._log = Log[Later]()
+        self._waiting: list[tuple[Step, Move]] = []
         self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
         self._closely = True
         self._live: dict[str, LiveLayer] = {}
@@ -55,7 +66,7 @@ class Watch:
         self._passes = 0
         self._input = Sampled()
         self._given = False
-        self._room = Room()
+        self._room, self._shelf = Room(), Shelf(together)
         self._channels: tuple[tuple[int, ...], int] = ((), 1)
         self._layers: list[tuple[str, nn.Module]] = []
         self._hung = Hung()
@@ -72,8 +83,11 @@ class Watch:
 
     def stop(self) -> None:
         """Take every hook away. What was measured stays."""
-        self._steps.close()
-        self._hooks.close()
+        try:
+            self._tell()
+        finally:
+            self._steps.close()
+            self._hooks.close()
 
     def at_stop(self, call: Callable[[], object]) -> None:
         """Have this called when the watch stops."""
@@ -84,6 +98,12 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def log(self) -> Log[Later]:
+        """What was seen so far."""
+        self._tell()
+        return self._log
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -98,12 +118,12 @@ class Watch:
     @property
     def layers(self) -> tuple[WatchedLayer, ...]:
         """The layers at the last measured step."""
-        return self.log.measurements[-1].made().layers if self.log.measurements else ()
+        return last[-1].made().layers if (last := self.log.measurements) else ()
 
     @property
     def parameters(self) -> tuple[WatchedParameter, ...]:
         """The parameters at the last measured step."""
-        return self.log.measurements[-1].made().parameters if self.log.measurements else ()
+        return last[-1].made().parameters if (last := self.log.measurements) else ()
 
     def _attach(self) -> None:
         """Hang the hooks up; where the network may have got other layers since, it is searched for them."""
@@ -123,7 +143,7 @@ class Watch:
     def _expect(self) -> None:
         """The next step is to be measured."""
         self._called, self._times, self._passes, self._given = [], {}, 0, False
-        self._closely = self.log.closely(self.steps)
+        self._closely = self._log.closely(self.steps)
 
     def _known(self, name: str, layer: nn.Module, times: int = 1) -> LiveLayer:
         """What is remembered of the layer's call of this number within a pass."""
@@ -163,7 +183,7 @@ class Watch:
                 return
             times = self._times[name] = self._times.get(name, 0) + 1
             live = self._known(name, layer, times)
-            left = first_tensor(output)
+            left = output if isinstance(output, Tensor) else first_tensor(output)
             if left is None or not left.is_floating_point() or not left.numel() or left.ndim < 1:
                 return
             axis = unit_axis(layer, left.ndim) if left.ndim > 1 else 0
@@ -173,7 +193,7 @@ class Watch:
             live.leave(left, axis, self._closely)
             self._called.append(live)
             if left.requires_grad:
-                left.register_hook(live.back)
+                live.follow(left)
 
         return hook
 
@@ -195,15 +215,37 @@ class Watch:
 
     def _collect(self) -> None:
         given = self._input if self._given else None
-        snapshot = collect(self.steps, self._called, given, self._moved, self._closely, self._room)
-        later, calm = Later(snapshot, 0), snapshot.calm()[0]
-        self.log.keep(later, self._closely)
-        new = self.log.tell(self.steps, [] if calm else findings_of(later.made()), self._closely)
-        for f in new if self.warn else ():
-            # the line that called step()
-            warnings.warn(f"step {self.steps}: {f.words}", FindingWarning, stacklevel=5)
-        for listener in self.listeners:
-            listener(later.made(), new)
+        step = self._shelf.step(self.steps, self._called, given, self._closely)
+        move = self._moved.after(self._closely)
+        if self._waiting and not (step.as_before(self._waiting[0][0]) and move.as_before(self._waiting[0][1])):
+            self._tell()
+        self._waiting.append((step, move))
+        if step.closely or step.new or len(self._waiting) >= self._shelf.together or not move.sound():
+            self._tell()
+
+    def _tell(self) -> None:
+        """What the steps that wait say."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        steps, moves = zip(*waiting, strict=True)
+        snapshots, calm = collect(steps, moves, self._moved, self._room)
+        for step, snapshot, nothing in zip(steps, snapshots, calm.tolist(), strict=True):
+            later = Later(snapshot, 0)
+            self._log.keep(later, step.closely)
+            new = self._log.tell(step.number, [] if nothing else findings_of(later.made()), step.closely)
+            for f in new if self.warn else ():
+                warnings.warn(f"step {step.number}: {f.words}", FindingWarning, stacklevel=_depth())
+            for listener in self.listeners:
+                listener(later.made(), new)
+
+
+def _depth() -> int:
+    """How far up the line is that called step(), or asked: the first that is not ours, nor torch's."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("trainsmith", "torch"):
+        depth, frame = depth + 1, frame.f_back
+    return depth
 
 
 def _first(inputs: Any, named: Any) -> Tensor | None:
