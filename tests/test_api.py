@@ -66,6 +66,9 @@ def test_inspect_takes_any_module_and_draws(tmp_path):
     assert len(inspection.layers) == 4
     assert "Conv2d" in str(inspection.table())
     assert inspection.figure(tmp_path / "layers.png").read_bytes()[:4] == b"\x89PNG"
+    for write in (inspection.figure, inspection.report):
+        with pytest.raises(trainsmith.InvalidInput, match="give a name that ends in"):
+            write(tmp_path / "layers.pdf")
     json.dumps(inspection.to_dict(), allow_nan=False)
 
 

@@ -3,11 +3,18 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from trainsmith import examine
+from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.cli import main
+from trainsmith.data import load
+from trainsmith.population import make_member
+from trainsmith.rows import Rows
 
 
 @pytest.fixture
@@ -105,6 +112,21 @@ def test_a_network_of_ones_own_is_inspected_as_it_is_and_the_page_is_written(run
     assert {f["short"] for f in numbers["findings"]} >= {"unscaled inputs", "gradient vanishes"}
 
 
+def test_a_followed_training_reads_each_batch_when_it_comes(monkeypatch):
+    given = []
+    quick = SimpleNamespace(train=lambda *a: given.extend(a), findings=(), to_dict=dict, table=str)
+    monkeypatch.setattr(examine, "inspect", lambda *a, **more: quick)
+    examine.network("wine", None, None, 0, steps=7, every=2)
+    steps, every, (x, y) = given
+    data = load("wine")
+    assert (steps, every) == (7, 2)
+    assert isinstance(x, Rows)
+    assert torch.equal(x.x, data.x)
+    train = make_member(Run(Trial(Recipe()), 0), "mlp", data).train
+    assert list(x.chosen) == list(train)
+    assert torch.equal(y, data.y[train])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -113,7 +135,15 @@ def test_a_network_of_ones_own_is_inspected_as_it_is_and_the_page_is_written(run
         (("inspect", "broken.py:build", "--data", "wine"), "ZeroDivisionError"),
         (("inspect", "empty.py:build", "--data", "wine"), "has no 'build'"),
         (("inspect", "wine", "--lr", "-1"), "learning rate must be above 0"),
-        (("inspect", "--example", "depth", "--out", "x.html"), "drawn as a picture"),
+        (
+            ("inspect", "--example", "depth", "--out", "x.html"),
+            "drawn as a picture: give a name that ends in .png; got",
+        ),
+        (("inspect", "wine", "--out", "x.pdf"), "name that ends in .png, .html or .htm; got 'x.pdf'"),
+        (
+            ("report", "study", "--out", "x.pdf"),
+            "a report is a page: give a name that ends in .html or .htm; got 'x.pdf'",
+        ),
     ],
 )
 def test_mistakes_about_networks_are_one_sentence(run, tmp_path, arguments, words):

@@ -14,7 +14,7 @@ from trainsmith.catalogue import Recipe, Technique
 from trainsmith.comparison import Announce, Prepared, Row, Study, prepare
 from trainsmith.comparison import compare as run_comparison
 from trainsmith.data import ClassWeights, Dataset
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import PAGE, InvalidInput, named
 from trainsmith.export import export_winner
 from trainsmith.export.stored import NOT_EXPORTED, WINNER
 from trainsmith.network import Factory
@@ -46,8 +46,8 @@ class Comparison:
         return self.study.best()
 
     def report(self, path: str | Path) -> Path:
-        """Write the report as one HTML file that opens offline; returns its path."""
-        return write_report(self.study, Path(path))
+        """Write the report as one HTML file that opens offline; returns its path. Raises InvalidInput for another."""
+        return write_report(self.study, named(path, "a report is a page", *PAGE))
 
     def export(self, folder: str | Path) -> Path:
         """Write the winner as a training script, its network as source and its weights; returns the folder."""

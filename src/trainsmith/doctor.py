@@ -11,6 +11,7 @@ from rich.console import Group
 from torch import nn
 
 from trainsmith import inspection
+from trainsmith.errors import PAGE, PICTURE, named
 from trainsmith.inspection.inspect import followed
 from trainsmith.inspection.remedies import Treatment, try_remedies
 from trainsmith.report.course_frame import HISTOGRAMS, layers_frame
@@ -101,9 +102,10 @@ class Inspection:
         return Printable(Group(*parts))
 
     def figure(self, path: str | Path) -> Path:
-        """Write one histogram per layer as a PNG; returns its path."""
-        layer_figure(self.measured, Path(path))
-        return Path(path)
+        """Write one histogram per layer as a PNG; returns its path. Raises InvalidInput for another kind of file."""
+        path = named(path, "a figure is written as a picture", *PICTURE)
+        layer_figure(self.measured, path)
+        return path
 
     def frame(self) -> pd.DataFrame:
         """One row per layer, in the order of the data's way."""
@@ -121,8 +123,8 @@ class Inspection:
         return pd.DataFrame([vars(f) for f in self.findings], columns=columns).astype({"step": "Int64"})
 
     def report(self, path: str | Path) -> Path:
-        """Write everything as one HTML file that opens offline; returns its path."""
-        path = Path(path)
+        """Write everything as one HTML file that opens offline; returns its path. Raises InvalidInput for another."""
+        path = named(path, "a report is a page", *PAGE)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._repr_html_(), encoding="utf-8")
         return path

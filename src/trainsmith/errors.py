@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InvalidInput(ValueError):
@@ -28,3 +29,17 @@ def unknown_name(kind: str, given: str, valid: Iterable[str]) -> InvalidInput:
     near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of: {', '.join(names)}."
     return InvalidInput(f"unknown {kind} '{shown(given)}': {hint}")
+
+
+def named(path: str | Path, what: str, *suffixes: str) -> Path:
+    """The path of a file to write, whose name must end in one of these, as .html does. what: what it will hold."""
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        *most, last = suffixes
+        ending = f"{', '.join(most)} or {last}" if most else last
+        raise InvalidInput(f"{what}: give a name that ends in {ending}; got '{shown(path)}'.")
+    return path
+
+
+PICTURE, PAGE = (".png",), (".html", ".htm")
+"""What the names of pictures and pages end in."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import Run, Trial
 from trainsmith.data import Dataset, load
 from trainsmith.doctor import Inspection, inspect
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import PAGE, PICTURE, InvalidInput, named
 from trainsmith.inspection import depth_experiment
 from trainsmith.network import build, default_network
 from trainsmith.population import Member, Training, make_member
@@ -23,10 +23,10 @@ from trainsmith.population.luck import key
 from trainsmith.question import make_baseline
 from trainsmith.report.inspection_figure import depth_figure
 from trainsmith.report.inspection_table import depth_table
+from trainsmith.rows import Rows
 
 EXAMPLES = 1000
 """Training examples that a network is inspected on, at most, and held-back ones beside them."""
-PAGE = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,13 @@ class Shown:
     numbers: dict[str, Any]
     table: RenderableType
     draw: Callable[[Path], Path]
+
+
+def written(path: Path, example: str | None) -> Path:
+    """Where to draw an inspection, or the experiment `example`. Raises InvalidInput for files of other kinds."""
+    if example is not None:
+        return named(path, f"the {example} experiment is drawn as a picture", *PICTURE)
+    return named(path, "an inspection is drawn as a picture or written as a page", *PICTURE, *PAGE)
 
 
 def asked(
@@ -96,16 +103,16 @@ def _shown(
     module: nn.Module, member: Member, dataset: Dataset, optimizer: Any, name: str, remedies: bool,
     steps: int | None, every: int | None,
 ) -> Shown:  # fmt: skip
-    def part(which: np.ndarray[Any, Any], most: int | None = EXAMPLES) -> tuple[Tensor, Tensor]:
-        chosen = which[:most]
+    def part(which: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
+        chosen = which[:EXAMPLES]
         return dataset.x[chosen], member.targets(dataset.y[chosen])
 
     measured = inspect(
         module, part(member.train), member.objective.loss, optimizer=optimizer, validation=part(member.validation),
         batch_size=Training.batch_size,
     )  # fmt: skip
-    if steps is not None:
-        measured.train(steps, every, part(member.train, None))
+    if steps is not None:  # on all examples, each read when its batch is
+        measured.train(steps, every, (Rows(dataset.x, member.train), member.targets(dataset.y[member.train])))
     measured.network = f"{name} on {dataset.name}"
     if remedies and any(f.remedies for f in measured.findings):
         measured.remedies(batch_size=Training.batch_size)
@@ -121,9 +128,7 @@ def depth(seed: int) -> Shown:
     experiment = depth_experiment(seed=seed)
 
     def drawn(path: Path) -> Path:
-        if path.suffix.lower() in PAGE:
-            raise InvalidInput("the depth experiment is drawn as a picture: give --out a name that ends in .png.")
-        depth_figure(experiment, path)
+        depth_figure(experiment, written(path, "depth"))
         return path
 
     return Shown(experiment.to_dict(), depth_table(experiment), drawn)

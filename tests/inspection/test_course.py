@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,11 +13,12 @@ import trainsmith
 from inspection.make_network import batch, draws, stack
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.course import follow
+from trainsmith.inspection.course import LOOKED_AT, follow
 from trainsmith.report.course_table import course_table
 from trainsmith.report.inspection_page import page
 from trainsmith.report.inspection_table import layer_table
 from trainsmith.report.terminal import Printable
+from trainsmith.rows import Rows
 
 
 def task(n=200):
@@ -66,6 +68,17 @@ def test_losses_and_layers_are_those_of_a_plain_loop_and_the_network_stays():
     assert weight.update_ratio == pytest.approx(
         float(((first[0].weight - module[0].weight).norm() / module[0].weight.norm()).detach()), rel=1e-4
     )
+
+
+def test_batches_are_read_by_index_and_the_rest_is_not(monkeypatch):
+    x, y = task(1500)
+    chosen, most = np.random.default_rng(0).permutation(1500)[:1400], []
+    read = Rows.__getitem__
+    monkeypatch.setattr(Rows, "__getitem__", lambda self, which: most.append(len(t := read(self, which))) or t)
+    course = follow(network(), (Rows(x, chosen), y[chosen]), steps=30)
+    assert max(most) == LOOKED_AT
+    assert most[:-1] == [64] * 30
+    assert repr(course) == repr(follow(network(), (x[chosen], y[chosen]), steps=30))
 
 
 def test_a_healthy_training_gets_no_finding():

@@ -38,16 +38,18 @@ def inspect(what: str | None, data: str | None, example: str | None, as_json: bo
     if options["every"] is not None and options["steps"] is None:
         raise click.UsageError("--every says how often a training is measured: give --steps too.")
     from trainsmith import examine
+    from trainsmith.errors import PAGE
     from trainsmith.report.terminal import show
 
+    name = Path(data or what or example or "").stem
+    out = examine.written(options["out"] or Path(f"inspect-{name}.png"), example)
     more = {"rate": options["lr"], "remedies": options["remedies"], **reading(options)}
     more |= {"steps": options["steps"], "every": options["every"]}
     recipe = pairs(options["recipe"])
     result = examine.asked(what, data, example, options["network"], recipe, options["seed"], **more)
-    name = Path(data or what or example or "").stem
-    picture = result.draw(options["out"] or Path(f"inspect-{name}.png"))
+    picture = result.draw(out)
     if as_json:
         click.echo(json.dumps({**result.numbers, "picture": str(picture)}, indent=1, ensure_ascii=False))
         return
     show(result.table)
-    click.echo(f"{'page' if picture.suffix == '.html' else 'picture'}: {picture}")
+    click.echo(f"{'page' if picture.suffix.lower() in PAGE else 'picture'}: {picture}")

@@ -9,7 +9,7 @@ import click
 
 from trainsmith.cli.door import main
 from trainsmith.cli.options import json_option
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import PAGE, InvalidInput, named
 
 STUDIES = Path("trainsmith-studies")
 
@@ -39,7 +39,8 @@ def report(study: Path, out: Path | None, mlflow: str | None, tensorboard: Path 
     from trainsmith.report.terminal import show
     from trainsmith.studies import progress_of, study_in
 
-    read, path = study_in(study), out or study / "report.html"
+    path = named(out or study / "report.html", "a report is a page", *PAGE)
+    read = study_in(study)
     if read is None:
         progress = progress_of(study)
         show(progress_table(progress))
