@@ -18,7 +18,7 @@ from trainsmith.population import Job, Training, make_member, trained_member, wo
 from trainsmith.population.luck import batches
 
 TRAINING = Training(steps=60, batch_size=8, checks=12, warmup=0.1)
-SEEDS = (4, 5, 6, 14)
+SEEDS = (3, 4, 6, 15)
 DRAW = np.random.default_rng(1)
 X = DRAW.normal(size=(60, 9))
 LINE = from_arrays(X, X @ DRAW.normal(size=9) + 4 * DRAW.normal(size=60) + 7, "line", "regression")
@@ -75,7 +75,7 @@ def test_it_is_the_books_in_float64():
 
 
 def test_weights_are_kept_only_where_they_are_asked_for():
-    record = work(Job(linear, TRAINING, (run(5), run(6)), replay=()), LINE)
+    record = work(Job(linear, TRAINING, tuple(map(run, SEEDS[1:3])), replay=()), LINE)
     assert [r.state for r in record.results] == [None, None]
     assert [r.score for r in record.results] == [r.score for r in worked().results[1:3]]
 

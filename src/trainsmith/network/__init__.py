@@ -1,6 +1,7 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
+from trainsmith.network.by_name import change
 from trainsmith.network.factory import build, build_with, families_taken, named_factory
 from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.reading import techniques_of
@@ -15,6 +16,7 @@ __all__ = [
     "apply",
     "build",
     "build_with",
+    "change",
     "default_network",
     "families_taken",
     "mlp",

@@ -34,7 +34,12 @@ def techniques_of(network: str | Factory, input_shape: tuple[int, ...], outputs:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        modules = list(build(network, input_shape, outputs).modules())
+        return techniques_in(build(network, input_shape, outputs))
+
+
+def techniques_in(network: nn.Module) -> dict[str, str]:
+    """The same of a network at hand."""
+    modules = list(network.modules())
     kinds: list[Any] = [type(m) for m in modules]
     modules += [make() for kind in kinds if (new := rewritten(kind)) is not None for _, make in new.sites]
     normalizations = {_name(m, "normalization") for m in modules if is_normalization(m)}

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from trainsmith.catalogue import Technique, Trial
@@ -46,7 +47,8 @@ def apply(
     pass of a few shows which weight layer feeds which activation. draw: see Draw; the order of the weight
     layers, not their names, is the place of the luck, so that inserted layers do not shift it. targets: those of
     the examples (n,), for initializations that look at them. given: the families whose layers the network was made
-    with and which are left as they are, each with "" or why it could not be made with the trial's technique.
+    with and which are left as they are, each with "" or why it could not be made with the trial's technique; as
+    "initialization" the weights that it has stay, but for those of layers that are made wider or narrower.
 
     Activation functions are replaced where they are modules, or called in the forward of one (see functional.py). A
     normalization layer takes the places of those that the network has; in one that has none it goes between a weight
@@ -62,7 +64,7 @@ def apply(
     recipe, given = trial.recipe, given or {}
     skipped = {getattr(recipe, family): why for family, why in given.items() if why and family != "regularization"}
     unchanged = (*_frozen(root), *(() if "activation" in given else call_modules(root, example)))
-    if not weight_layers(root):
+    if not weight_layers(root) and "initialization" not in given:
         skipped[recipe.initialization] = "the network has no linear or convolution layer to train"
     norm = recipe.one("normalization")
     layered = norm.role == "layer" and "normalization" not in given
@@ -90,7 +92,7 @@ def apply(
     if flat := [m for m, place in before.items() if place.axes < least]:
         skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
         before = {}
-    finish = _initialize(root, trial, draw)
+    finish = _initialize(root, trial, draw, keep="initialization" in given)
     rewrite(root, _edit(trial, before, replace, [t for t in layers if not _unmet(t, trial)]))
     if own:
         skipped |= _fill_places(root, trial, example)
@@ -115,17 +117,22 @@ def _frozen(module: nn.Module) -> list[str]:
     return [f"{layers}, whose weights stay as they are"] if n else []
 
 
-def _initialize(module: nn.Module, trial: Trial, draw: Draw) -> Callable[..., None]:
-    """Draw the weights, biases 0; what is left to do once every technique is in its place."""
+def _initialize(module: nn.Module, trial: Trial, draw: Draw, keep: bool) -> Callable[..., None]:
+    """Draw the weights, biases 0; what is left to do once every technique is in its place.
+
+    keep: draw only those that a layer got anew with its width.
+    """
     chosen = trial.recipe.one("initialization")
     numbers = trial.of(chosen)
     of_network = chosen.make(**numbers) if chosen.role == "network" else None
     fill = of_network.fill if of_network else functools.partial(chosen.make, **numbers)
     for place, layer in enumerate(weight_layers(module)):
+        if keep and not bool(torch.isnan(layer.weight).any()):  # type: ignore[arg-type]
+            continue
         fill(layer.weight, generator=draw(place))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return of_network.finish if of_network else lambda *_: None
+    return of_network.finish if of_network and not keep else lambda *_: None
 
 
 def _initialize_from_data(root: nn.Module, example: Tensor) -> None:

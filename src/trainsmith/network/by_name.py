@@ -1,0 +1,149 @@
+"""Techniques put into a network by their names: model surgery for who has a module and no study."""
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
+from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.initialization import weight_layers
+from trainsmith.network.functional import call_modules
+from trainsmith.network.reading import techniques_in
+from trainsmith.network.surgery import Surgery, apply
+from trainsmith.rows import fit
+
+INSIDE: tuple[Role, ...] = (
+    "weights", "network", "input", "layer", "parametrization", "activation", "pooling", "branch", "pair", "tying",
+    "nothing",
+)  # fmt: skip
+"""Roles of techniques that are parts of a network or of its start."""
+
+AT_ACTIVATIONS: tuple[Role, ...] = ("activation", "layer", "parametrization", "pair")
+"""Roles of techniques whose places are at a network's activation functions."""
+
+
+def change(
+    network: nn.Module,
+    *names: str | Technique,
+    x: Tensor,
+    y: Tensor | None = None,
+    seed: int = 0,
+    numbers: Mapping[str, float] | None = None,
+) -> Surgery:
+    """Put techniques into a network by their names, in place; what none of them is about stays as it is.
+
+    An activation function takes the place of those that the network has, modules and calls such as functional.relu(x)
+    in a forward. A normalization takes the network's own out: one of layers takes their places, or goes between weight
+    layers and activations where there are none; one of weights goes around weight layers; "normalization/none" leaves
+    nothing. One of inputs goes in front of everything, and leaves the others. Dropout and its kin go behind
+    activations; stochastic pooling, DropConnect with Gaussian inference, stochastic depth and tied weights where they
+    belong. An initialization draws the weights anew; without one they stay, but for those of layers whose width an
+    activation function such as GLU changes, and of weight normalization, which starts from data as its paper has it.
+
+    x (n, *features): inputs, as the network is trained on; a pass of them shows what feeds what, and initializations
+    and layers that start from data see them. y (n, ...): their targets, for `class-prior`. seed: of what is drawn.
+    numbers: hyper-parameters by their full names, such as {"dropout.rate": 0.2}; the others have their defaults.
+
+    Returns the module (another than `network` if something was put in front of one that is no nn.Sequential), why
+    techniques could not be put in, by name (`skipped`), and what else was left as it was (`unchanged`).
+
+    Raises InvalidInput for what is no part of a network, such as an optimizer, for two techniques of which a network
+    has one, for a number that no named technique has, and for a network on another device than the CPU.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from trainsmith.network import change
+    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> done = change(network, "elu", "layer", "dropout", x=torch.rand(16, 4), numbers={"dropout.rate": 0.2})
+    >>> [type(m).__name__ for m in done.module], done.skipped
+    (['Linear', 'LayerNorm', 'ELU', 'Dropout', 'Linear'], {})
+    >>> done = change(network, "stochastic-pooling", x=torch.rand(16, 4))
+    >>> done.skipped["stochastic-pooling"]
+    'it needs activations that are not negative, as of relu or sigmoid or hard-sigmoid or softplus, not elu'
+    """
+    chosen = [name if isinstance(name, Technique) else find(name) for name in names]
+    _check(network, chosen, numbers or {})
+    inside = [t for t in chosen if t.role != "input"]
+    with _as_the_network(network, seed):
+        left = call_modules(network, x) if any(t.role in AT_ACTIVATIONS for t in inside) else ()
+        before = set(network.modules())
+        weights = {layer: copy.deepcopy(layer.state_dict()) for layer in weight_layers(network)}
+        trial = Trial(_recipe(inside, techniques_in(network)), _of(inside, numbers or {}))
+        kept: dict[str, str] = {family: "" for family in FAMILIES if family not in {t.family for t in inside}}
+        whole = nn.Sequential(network) if type(network) is not nn.Sequential else network
+        for t in chosen:
+            if t.role == "input":
+                own = _of([t], numbers or {})
+                whole.insert(0, fit(t.make(**{name.removeprefix(f"{t.name}."): v for name, v in own.items()}), x))
+        done = apply(whole, trial, x, _draw(seed), y, kept)
+    if trial.recipe.initialization in done.skipped:  # what it drew is of no use without the rest of it
+        for layer, state in weights.items():
+            layer.load_state_dict(state)
+    for module in set(whole.modules()) - before:
+        module.training = network.training
+    alone = type(network) is not nn.Sequential and len(whole) == 1
+    return Surgery(whole[0] if alone else whole, done.skipped, (*left, *done.unchanged))
+
+
+def _check(network: nn.Module, chosen: list[Technique], numbers: Mapping[str, float]) -> None:
+    if not chosen:
+        raise InvalidInput('name at least one technique to put into the network, such as "elu" or "dropout".')
+    for t in chosen:
+        if t.role not in INSIDE:
+            raise InvalidInput(
+                f"{t.name} ({t.role}) is no part of a network: use trainsmith.{t.family} in the training itself."
+            )
+        if hasattr(t.make, "around"):
+            raise InvalidInput(
+                f"{t.name} needs a class around the whole network: put its layers in yourself, and "
+                f"trainsmith.regularization.{t.make.around} around it."
+            )
+        others = [o.name for o in chosen if o is not t and _kind(o) == _kind(t) != "regularization"]
+        if others:
+            raise InvalidInput(f"{t.name} and {others[0]}: a network has one {_kind(t)}; name one of them.")
+    known = {f"{t.name}.{h.name}" for t in chosen for h in t.hyperparameters}
+    for name in numbers:
+        if name not in known:
+            raise unknown_name(f"hyper-parameter of {', '.join(t.name for t in chosen)}", name, known or {"none"})
+    if any(p.device.type != "cpu" for p in network.parameters()):
+        raise InvalidInput("the network is changed on the CPU: call network.cpu() before, and move it back afterwards.")
+
+
+def _kind(technique: Technique) -> str:
+    """Of what a network has one; what normalizes its inputs is beside what normalizes inside."""
+    return "normalization of inputs" if technique.role == "input" else technique.family
+
+
+def _of(chosen: list[Technique], numbers: Mapping[str, float]) -> dict[str, float]:
+    """The numbers of these techniques."""
+    names = [f"{t.name}.{h.name}" for t in chosen for h in t.hyperparameters]
+    return {name: numbers[name] for name in names if name in numbers}
+
+
+def _recipe(chosen: list[Technique], found: Mapping[str, str]) -> Recipe:
+    """The recipe of the named techniques, with the activation function that the network has, where it stays."""
+    named: dict[str, Any] = {t.family: t.name for t in chosen if t.family != "regularization"}
+    regularizers = tuple(t.name for t in chosen if t.family == "regularization")
+    return Recipe(**{"activation": found.get("activation", "identity"), **named}, regularization=regularizers)
+
+
+def _draw(seed: int) -> Any:
+    return lambda place: torch.Generator().manual_seed(hash((seed, place)) % 2**63)
+
+
+@contextlib.contextmanager
+def _as_the_network(network: nn.Module, seed: int) -> Iterator[None]:
+    """New modules are made in the network's precision, and what they draw is the seed's."""
+    kinds = [p.dtype for p in network.parameters() if p.is_floating_point()]
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kinds[0] if kinds else before)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_default_dtype(before)
