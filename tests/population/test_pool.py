@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from make_runs import blobs, runs_of
 from trainsmith.catalogue import Recipe
@@ -39,3 +40,16 @@ def test_workers_that_have_served_before_stand_in_the_folder_the_parent_stands_i
         written = {p.name: p.read_text() for p in (tmp_path / name).iterdir()}
         assert set(written) == {"kept-0", "kept-1"}, name
         assert str(os.getpid()) not in written.values()
+
+
+def test_a_job_in_this_process_computes_on_one_thread_as_in_another_and_leaves_the_others_as_they_were():
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        job = Job("mlp", Training(steps=2, checks=1, batch_size=4), runs_of(Recipe(), 1))
+        jobs = run_jobs([job, job], blobs(), 1, lambda member_steps: seen.append(torch.get_num_threads()))
+        between = [torch.get_num_threads() for _ in jobs]
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+    assert between == [3, 3]

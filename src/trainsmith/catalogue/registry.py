@@ -143,6 +143,9 @@ def find(name: str, family: str | None = None) -> Technique:
     if family is not None and family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
     wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
+    _import_rooms()
+    if family is not None and (family, wanted) in _techniques:
+        return _techniques[family, wanted]
     named = [t for t in techniques() if wanted == t.name or wanted in t.aliases]
     found = [t for t in named if family in (None, t.family)]
     if len(found) > 1:

@@ -140,8 +140,8 @@ def train(
     done = 0
     for check in training.check_steps():
         total = torch.zeros(len(active), dtype=torch.float64)
-        for step in range(done + 1, check + 1):
-            chosen = torch.from_numpy(np.stack([orders[i][step - 1] for i in active]))
+        batches = torch.from_numpy(np.stack([orders[i][done:check] for i in active], axis=1))
+        for step, chosen in enumerate(batches, done + 1):
             labelled = chosen[:, : trainer.members[0].targeted(training.batch_size)]
             targets = _targets(trainer.members, gathered(y, labelled))
             losses = trainer.step(step, rates(step, active), gathered(x, chosen), targets)

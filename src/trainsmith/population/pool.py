@@ -1,5 +1,6 @@
 """Jobs spread over processes, one thread each, with progress that the parent can read at any moment."""
 
+import contextlib
 import dataclasses
 import gc
 import os
@@ -38,7 +39,9 @@ def run_jobs(
     """(position, record) of each job as it finishes. advance: told of member-steps done anywhere. keep: see Keep."""
     if processes == 1 or len(jobs) <= 1:
         for i, job in enumerate(jobs):
-            yield i, _work(i, job, dataset, advance, keep)
+            with _one_thread():
+                record = _work(i, job, dataset, advance, keep)
+            yield i, record
         return
     fields = {f.name: getattr(dataset, f.name) for f in dataclasses.fields(dataset)}
     fields |= {"x": _handed(dataset.x), "y": dataset.y.numpy(), "test": None}  # workers never see the test part
@@ -85,6 +88,18 @@ def _work(position: int, job: Job, dataset: Dataset, advance: Callable[[int], No
     if keep is not None:
         keep(position, job, record, started)
     return record
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """What a process of its own would compute on: a step's operations are too short to share out, and their numbers
+    hang on how they are shared out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _handed(x: torch.Tensor) -> np.ndarray:
