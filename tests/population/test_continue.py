@@ -109,6 +109,11 @@ def test_a_teacher_begins_as_the_network_that_is_gone_on_with():
     assert not torch.equal(after, before)
 
 
+def test_there_is_one_way_to_stop():
+    with pytest.raises(InvalidInput, match="early-stopping-continue and early-stopping cannot act together"):
+        make_member(run(5, also=("early-stopping",)), linear, LINE)
+
+
 def test_snapshots_are_of_one_training():
     with pytest.raises(InvalidInput, match="early-stopping-continue and snapshot-ensemble cannot act together"):
         make_member(run(5, also=("snapshot-ensemble",)), linear, LINE)

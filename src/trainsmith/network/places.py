@@ -33,7 +33,8 @@ def _pooling(root: nn.Module, technique: Technique, trial: Trial, example: Tenso
     left = swap_pooling(root)
     if any(isinstance(m, StochasticPool2d) for m in root.modules()):
         return ""
-    return next(iter(left.values()), "the network has no max or average pooling of images")
+    none = "the network has no module that pools images by max or average; calls such as max_pool2d(x, 2) are left"
+    return next(iter(left.values()), none)
 
 
 def _branches(root: nn.Module, technique: Technique, trial: Trial, example: Tensor) -> str:

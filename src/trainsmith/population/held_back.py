@@ -8,6 +8,7 @@ from torch import nn
 from trainsmith.catalogue import Run
 from trainsmith.errors import InvalidInput
 from trainsmith.population import luck
+from trainsmith.population.networks import at_most_one
 from trainsmith.regularization import SnapshotEnsemble
 
 
@@ -15,20 +16,17 @@ def hold_back(train: np.ndarray, run: Run, again: bool = False) -> tuple[np.ndar
     """(examples to train on, examples to watch, policy): the validation score stays unseen.
 
     again: of a policy that trains on all examples when it has stopped, that second training. It has no policy yet, and
-    watches nothing, or what was watched before where it goes on.
+    watches nothing, or what was watched before where it goes on. Raises InvalidInput for two policies.
     """
-    for technique in run.trial.recipe.techniques():
-        if technique.role != "stopping":
-            continue
-        policy: Any = technique.make(**run.trial.of(technique))
-        if again and afterwards(policy) == "anew":
-            break
-        order = luck.generator(run.seed, "watch").permutation(train)
-        count = max(1, round(len(train) * policy.fraction))
-        if again and afterwards(policy) == "on":
-            return train, order[:count], None
-        return order[count:], order[:count], policy
-    return train, np.empty(0, np.int64), None
+    found = [t.make(**run.trial.of(t)) for t in run.trial.recipe.techniques() if t.role == "stopping"]
+    policy = at_most_one(run, "stopping", found)
+    if policy is None or (again and afterwards(policy) == "anew"):
+        return train, np.empty(0, np.int64), None
+    order = luck.generator(run.seed, "watch").permutation(train)
+    count = max(1, round(len(train) * policy.fraction))
+    if again and afterwards(policy) == "on":
+        return train, order[:count], None
+    return order[count:], order[:count], policy
 
 
 def afterwards(policy: Any) -> str:
