@@ -9,7 +9,7 @@ import torch
 
 from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.data import labelled, split
+from trainsmith.data import labelled, split, with_class_weights
 from trainsmith.export.check import imported
 from trainsmith.export.winner import make_export
 from trainsmith.population import Alone, Job, Training, make_member, train, trained_member, work
@@ -85,6 +85,13 @@ def test_the_second_training_is_a_plain_loop_on_all_examples_by_the_same_schedul
     torch.testing.assert_close(network.eval()(data.x), kept(data.x), rtol=1e-3, atol=1e-3)
     right = (network(data.x[member.validation]).argmax(-1) == data.y[member.validation]).double().mean()
     assert record.results[1].score == pytest.approx(float(right), abs=0.05)
+
+
+def test_classes_have_the_same_weights_in_both_trainings():
+    data = with_class_weights(blobs(examples=120, features=4), "balanced")
+    first, second = (make_member(runs()[0], "mlp", data, again=again).objective.loss.weight for again in (False, True))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, make_member(runs("early-stopping")[0], "mlp", data).objective.loss.weight)
 
 
 def test_numbers_to_predict_have_the_same_units_in_both_trainings():

@@ -158,13 +158,13 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
     trial = run.trial
     given, validation = split(dataset, run.seed)
     train, watch, stopping = hold_back(labelled(dataset, given, run.seed), run, again)
-    x, y = Rows(dataset.x, train), dataset.y[train]
+    x, seen = Rows(dataset.x, train), np.concatenate([train, watch]) if afterwards(stopping) else train
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
     unfit = _unfit(run, dataset, network, x[:8])
     member = Member(
         run.seed,
-        _objective(network, run, dataset, x, y, unfit),
+        _objective(network, run, dataset, x, dataset.y[seen], unfit),
         rule,
         numbers,
         train,
@@ -183,7 +183,6 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
     member.average = _average(run, clashes)
     member.pace = own_pace(member)
     if isinstance(member.rules, Regression):
-        seen = np.concatenate([train, watch]) if afterwards(stopping) else train
         member.centre, member.scale = _standard(dataset, seen)
     return member.checked()
 
