@@ -37,7 +37,10 @@ TESTS_FAILED = 1
 
 @dataclass(frozen=True)
 class Mutant:
-    """One wrong version: in `file` (under src/trainsmith) `old` becomes `new`; `tests` (under tests/) must notice."""
+    """One wrong version: in `file` (under src/trainsmith) `old` becomes `new`; `tests` must notice.
+
+    tests: under tests/, files or single tests as pytest names them.
+    """
 
     name: str
     file: str

@@ -15,7 +15,9 @@ def test_a_mutant_replaces_one_place_and_names_tests_that_exist(mutant):
     assert mutant.new != mutant.old
     assert mutant.tests
     for tests in mutant.tests:
-        assert (ROOT / "tests" / tests).exists()
+        path, _, test = tests.partition("::")
+        assert (ROOT / "tests" / path).exists()
+        assert not test or f"def {test.partition('[')[0]}(" in (ROOT / "tests" / path).read_text()
 
 
 @each()
