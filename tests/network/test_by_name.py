@@ -1,6 +1,7 @@
 """Techniques put by their names into networks at hand: what changes, what stays, what is said."""
 
 import copy
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -156,6 +157,37 @@ def test_double_precision_stays_and_a_normalization_of_inputs_goes_in_front():
     module = change(module, "min-max", x=x).module
     assert any(type(m) is find("layer").make for m in module.modules())
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_what_changes_weights_does_so_around_every_weight_layer_in_training_alone():
+    module = change(made(rows), "drop-connect", x=ROWS, numbers={"drop-connect.rate": 0.5}).module
+    plain, x = made(rows), ROWS
+    torch.testing.assert_close(module.eval()(ROWS), plain(ROWS))
+    torch.manual_seed(7)
+    found = module.train()(ROWS)
+    torch.manual_seed(7)
+    for layer in plain:
+        if isinstance(layer, nn.Linear):
+            kept = (torch.rand_like(layer.weight) >= 0.5) / 0.5
+            x = functional.linear(x, layer.weight * kept, layer.bias)
+        else:
+            x = layer(x)
+    torch.testing.assert_close(found, x)
+
+
+def test_a_sequence_with_names_of_its_own_keeps_them_behind_a_normalization_of_inputs():
+    network = nn.Sequential(OrderedDict(first=nn.Linear(6, 8), act=nn.ReLU(), last=nn.Linear(8, 3)))
+    before = copy.deepcopy(network)
+    module = change(network, "standardization", x=ROWS).module
+    assert module[1] is network
+    torch.testing.assert_close(module(ROWS), before((ROWS - ROWS.mean(0)) / ROWS.std(0, correction=0)))
+
+
+def test_weights_come_back_where_an_initialization_finds_nothing_beside_wider_layers():
+    done = change(made(rows), "rezero", "glu", "layer", x=ROWS)
+    assert "rezero" in done.skipped
+    assert torch.equal(weights_of(done.module)[2], weights_of(made(rows))[2])
+    assert done.module(ROWS).isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Techniques put into networks that know nothing of them."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -59,6 +61,14 @@ def test_the_default_network_is_a_plain_deep_mlp():
     network = mlp((1, 8, 8), 10)
     assert [m.weight.shape for m in weight_layers(network)] == [(100, 64), *[(100, 100)] * 4, (10, 100)]
     assert network(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+
+
+def test_a_sequence_with_names_of_its_own_takes_every_kind_of_normalization():
+    for norm, kind in (("standardization", "Standardization"), ("layer", "LayerNorm"), ("weight-norm", "WeightNorm")):
+        network = nn.Sequential(OrderedDict(first=nn.Linear(12, 8), act=nn.ReLU(), last=nn.Linear(8, 3)))
+        done = operated(Recipe(normalization=norm), network)
+        assert any(type(m).__name__ == kind for m in done.module.modules())
+        assert done.module(X).shape == (64, 3)
 
 
 class Own(nn.Module):

@@ -2,28 +2,48 @@
 
 import contextlib
 import copy
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.initialization import weight_layers
+from trainsmith.initialization import WEIGHT_LAYERS, weight_layers
 from trainsmith.network.functional import call_modules
 from trainsmith.network.reading import techniques_in
-from trainsmith.network.surgery import Surgery, apply
+from trainsmith.network.rewriting import rewrite
+from trainsmith.network.surgery import Surgery, apply, in_front
 from trainsmith.rows import fit
 
 INSIDE: tuple[Role, ...] = (
     "weights", "network", "input", "layer", "parametrization", "activation", "pooling", "branch", "pair", "tying",
-    "nothing",
+    "perturbation", "nothing",
 )  # fmt: skip
 """Roles of techniques that are parts of a network or of its start."""
 
 AT_ACTIVATIONS: tuple[Role, ...] = ("activation", "layer", "parametrization", "pair")
 """Roles of techniques whose places are at a network's activation functions."""
+
+
+class Perturbed(nn.Module):
+    """A linear or convolution layer whose weight another module changes at each call, such as DropConnect in training.
+
+    perturb: of a list of weights, as the catalogue's perturbations are.
+    """
+
+    def __init__(self, layer: nn.Module, perturb: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.perturb = layer, perturb
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's outputs."""
+        (weight,) = self.perturb([self.layer.weight])
+        outputs: Tensor = functional_call(self.layer, {"weight": weight}, (x,))
+        return outputs
 
 
 def change(
@@ -40,9 +60,10 @@ def change(
     in a forward. A normalization takes the network's own out: one of layers takes their places, or goes between weight
     layers and activations where there are none; one of weights goes around weight layers; "normalization/none" leaves
     nothing. One of inputs goes in front of everything, and leaves the others. Dropout and its kin go behind
-    activations; stochastic pooling, DropConnect with Gaussian inference, stochastic depth and tied weights where they
-    belong. An initialization draws the weights anew; without one they stay, but for those of layers whose width an
-    activation function such as GLU changes, and of weight normalization, which starts from data as its paper has it.
+    activations; DropConnect and weight noise around every weight layer; stochastic pooling, DropConnect with Gaussian
+    inference, stochastic depth and tied weights where they belong. An initialization draws the weights anew; without
+    one they stay, but for those of layers whose width an activation function such as GLU changes, and of weight
+    normalization, which starts from data as its paper has it.
 
     x (n, *features): inputs, as the network is trained on; a pass of them shows what feeds what, and initializations
     and layers that start from data see them. y (n, ...): their targets, for `class-prior`. seed: of what is drawn.
@@ -78,11 +99,13 @@ def change(
         for t in chosen:
             if t.role == "input":
                 own = _of([t], numbers or {})
-                whole.insert(0, fit(t.make(**{name.removeprefix(f"{t.name}."): v for name, v in own.items()}), x))
+                whole = in_front(fit(t.make(**_short(t, own)), x), whole)
         done = apply(whole, trial, x, _draw(seed), y, kept)
+        for t in inside:
+            if t.role == "perturbation":
+                rewrite(whole, functools.partial(_perturbed, t, _short(t, trial.values)))
     if trial.recipe.initialization in done.skipped:  # what it drew is of no use without the rest of it
-        for layer, state in weights.items():
-            layer.load_state_dict(state)
+        _put_back(weights)
     for module in set(whole.modules()) - before:
         module.training = network.training
     alone = type(network) is not nn.Sequential and len(whole) == 1
@@ -122,6 +145,26 @@ def _of(chosen: list[Technique], numbers: Mapping[str, float]) -> dict[str, floa
     """The numbers of these techniques."""
     names = [f"{t.name}.{h.name}" for t in chosen for h in t.hyperparameters]
     return {name: numbers[name] for name in names if name in numbers}
+
+
+def _short(technique: Technique, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Of these the technique's own, by their own names."""
+    start = f"{technique.name}."
+    return {name.removeprefix(start): v for name, v in numbers.items() if name.startswith(start)}
+
+
+def _put_back(weights: Mapping[nn.Module, Mapping[str, Tensor]]) -> None:
+    """Give layers the weights that they had, where these still fit."""
+    for layer, state in weights.items():
+        own = dict(layer.named_parameters())
+        with torch.no_grad():
+            for name, t in state.items():
+                if name in own and own[name].shape == t.shape:
+                    own[name].copy_(t)
+
+
+def _perturbed(technique: Technique, numbers: Mapping[str, float], module: nn.Module) -> list[nn.Module] | None:
+    return [Perturbed(module, technique.make(**numbers))] if isinstance(module, WEIGHT_LAYERS) else None
 
 
 def _recipe(chosen: list[Technique], found: Mapping[str, str]) -> Recipe:

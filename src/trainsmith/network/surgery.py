@@ -101,13 +101,21 @@ def apply(
     if norm.role == "input" and not example.is_floating_point():
         skipped[norm.name] = "it is for inputs that are numbers, and these are characters"
     elif norm.role == "input":
-        root.insert(0, fit(norm.make(**trial.of(norm)), examples))
+        root = in_front(fit(norm.make(**trial.of(norm)), examples), root)
     try:
         finish(root, example, targets)
     except InvalidInput as reason:
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
     return Surgery(root, skipped, unchanged)
+
+
+def in_front(layer: nn.Module, root: nn.Sequential) -> nn.Sequential:
+    """The layer and behind it `root`, in place unless its layers have names of their own."""
+    if list(root._modules) != [str(i) for i in range(len(root))]:
+        return nn.Sequential(layer, root)
+    root.insert(0, layer)
+    return root
 
 
 def _frozen(module: nn.Module) -> list[str]:
