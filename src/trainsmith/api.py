@@ -182,7 +182,7 @@ def _check_processes(processes: int | None) -> None:
 def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
     """Go on with the study in `folder`, whose data and question are there. Raises InvalidInput if it cannot."""
     folder = Path(folder)
-    asked = Store(folder).about("question")
+    asked = Store(folder).about("question", dict)
     try:
         network, question = asked["network"], Question.of(asked)
         return answer(network, data_of(folder), question, None, announce, folder)

@@ -90,8 +90,8 @@ def _kept(folder: Path, compare: Any) -> tuple[api.Comparison, Path]:
 def progress_of(folder: Path) -> Progress:
     """How far the study in `folder` is."""
     store = Store(folder)
-    question, planned = store.about("question") or {}, store.about("planned") or {}
-    result = store.about("result")
+    question, planned = store.about("question", dict) or {}, store.about("planned", dict) or {}
+    result = store.about("result", dict)
     parts = (question, planned, result or {}, question.get("data", {}) if isinstance(question, dict) else None)
     runs = store.runs()
     try:

@@ -154,7 +154,7 @@ class Notes:
     def __init__(self):
         self.noted = {}
 
-    def about(self, name):
+    def about(self, name, kind=object):
         return self.noted.get(name)
 
     def note(self, name, value):

@@ -212,6 +212,8 @@ def readers() -> dict[str, Reader]:
         "study": Reader("study.json", [_study()], mutate.of_json, _read_and_tell),
         "weights": Reader(stored.WEIGHTS_FILE, [stored.weights()], mutate.of_bytes, stored.read_weights),
         "store": Reader(stored.DATABASE, stored.databases(), stored.of_database, stored.read_database),
+        "store-on": Reader(stored.DATABASE, stored.databases(), stored.of_database, stored.go_on),
+        "store-log": Reader(f"{stored.DATABASE}-wal", stored.logs(), stored.of_log, stored.read_log),
         "stored-data": Reader("x.npy", [stored.data()], mutate.of_bytes, stored.read_data),
     }
     return found

@@ -1,11 +1,13 @@
 """The readers of a study's folder: its database, its data, its weights."""
 
 import contextlib
+import functools
 import io
 import json
 import random
 import sqlite3
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ from fuzz import mutate
 from make_store import table
 from make_study import make_study
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.population import Job, Record, Result, Training
+from trainsmith.comparison.taken import Taken
+from trainsmith.comparison.trainings import Trainings
+from trainsmith.population import Job, Packing, Record, Result, Training
 from trainsmith.report import family_tables, summary
 from trainsmith.report.partial import write_partial
-from trainsmith.store import Store
+from trainsmith.store import Store, opened
 from trainsmith.store.inputs import Weights, data_of
 from trainsmith.store.jobs import job_id, job_of, job_text
 from trainsmith.store.schema import DATABASE
@@ -47,11 +51,13 @@ def databases() -> list[bytes]:
     found = []
     for finished in (False, True):
         with tempfile.TemporaryDirectory() as folder:
-            store = Store.create(Path(folder) / "study", {"data": {"name": "tiny"}, "network": "mlp"}, table())
+            store = Store.create(Path(folder) / "study", QUESTION, table())
             (id,) = store.ask("tuning", [JOB])
             result = Result("finished", 5, 0.5, 0.3, [(2, 1.0, 0.9, 0.4), (5, 0.1, 0.3, 0.5)], [2.3, 1.0])
             store.keep(id, JOB, Record([result, result], [1e-7], [1e-4], 1), 1.0)
             store.note("planned", {"runs": 4, "words": "4 runs"})
+            store.note("taken", [1.5, 0.3])
+            store.note("packing", {"processes": 1, "packing": asdict(Packing("together", 8)), "words": "packed"})
             if finished:
                 whole = make_study().to_dict()
                 store.note("result", {**whole, "rows": whole["rows"][:3]})
@@ -98,6 +104,90 @@ def read_database(path: Path) -> Any:
     id = job_id(job_text(JOB))
     store.record(id)
     return job_of(store.job(id))
+
+
+QUESTION = {"data": {"name": "tiny"}, "network": "mlp"}
+OTHER = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 5),))
+
+
+def go_on(path: Path) -> Any:
+    """What a resumed study does with it: it takes the lock, reads what is done and writes what it does itself."""
+    folder = path.parent
+    for left in folder.glob(f"{DATABASE}-*"):  # what the case before this one left
+        if left != path:
+            left.unlink()
+    progress_of(folder)
+    with opened(folder, Store(folder).about("question") or {}, None) as store:  # the data are not looked at
+        taken = Taken(store)
+        if store.about("packing") is not None:
+            Trainings("mlp", table(), JOB.training, None, lambda *_: None, store=store).prepare(Recipe(), 1)
+        kept = [store.record(id) for id in store.ask("tuning", [JOB, OTHER])]
+        (id,) = store.ask("confirming on fresh seeds", [OTHER])
+        result = Result("finished", 5, 0.5, 0.3, [(step, 1.0, 0.9, 0.4) for step in range(200)], [2.3, 1.0])
+        store.keep(id, OTHER, Record([result], [], [], 1), 1.0)
+        taken.note()
+        store.note("result", {"notes": ["x" * 20_000]})
+    return kept
+
+
+def logs() -> list[bytes]:
+    """The write-ahead log of a database whose process was killed."""
+    return [_healthy()[1]]
+
+
+def of_log(data: bytes, luck: random.Random) -> bytes:
+    """The log's bytes, of which SQLite leaves out what its sums do not fit; or a page in it, with sums that fit."""
+    if luck.random() < 0.2:
+        return mutate.of_bytes(data, luck)
+    log, page = bytearray(data), int.from_bytes(data[8:12])
+    frames = range(32, len(log), 24 + page)
+    at = luck.choice(frames)
+    if luck.random() < 0.2:
+        log[at : at + 4] = luck.choice(mutate.NUMBERS).to_bytes(4)
+    else:
+        log[at + 24 : at + 24 + page] = mutate.of_bytes(data[at + 24 : at + 24 + page], luck)[:page].ljust(page, b"\0")
+    order = "<" if log[3] % 2 == 0 else ">"
+    sums = np.frombuffer(log[24:32], ">u4").tolist()
+    for at in frames:
+        sums = _summed(np.frombuffer(log[at : at + 8] + log[at + 24 : at + 24 + page], f"{order}u4").tolist(), sums)
+        log[at + 16 : at + 24] = np.array(sums, ">u4").tobytes()
+    return bytes(log)
+
+
+def _summed(words: list[int], sums: list[int]) -> list[int]:
+    """SQLite's checksum of a write-ahead log (Database File Format, section 4.2), carried on over these words."""
+    a, b = sums
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        a = (a + first + b) % 2**32
+        b = (b + second + a) % 2**32
+    return [a, b]
+
+
+def read_log(path: Path) -> Any:
+    """The same with a damaged log beside a healthy database."""
+    database, _ = _healthy()
+    for left in path.parent.glob(f"{DATABASE}*"):
+        if left != path:
+            left.unlink()
+    (path.parent / DATABASE).write_bytes(database)
+    return go_on(path)
+
+
+@functools.cache
+def _healthy() -> tuple[bytes, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return _killed(Path(folder))
+
+
+def _killed(folder: Path) -> tuple[bytes, bytes]:
+    """A database and its log, as they lie on the disk while somebody still has it open."""
+    store = Store.create(folder / "study", QUESTION, table())
+    with contextlib.closing(sqlite3.connect(store.folder / DATABASE)) as reader:
+        reader.execute("SELECT count(*) FROM about").fetchone()
+        (id,) = store.ask("tuning", [JOB])
+        result = Result("finished", 5, 0.5, 0.3, [(2, 1.0, 0.9, 0.4), (5, 0.1, 0.3, 0.5)], [2.3, 1.0])
+        store.keep(id, JOB, Record([result, result], [1e-7], [1e-4], 1), 1.0)
+        return (store.folder / DATABASE).read_bytes(), (store.folder / f"{DATABASE}-wal").read_bytes()
 
 
 def read_data(path: Path) -> Any:

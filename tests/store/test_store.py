@@ -18,7 +18,7 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.comparison.taken import Taken
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
-from trainsmith.store import DATABASE, Store, data_of, digest, hold
+from trainsmith.store import DATABASE, Store, data_of, digest, hold, opened
 from trainsmith.store.jobs import job_id, job_of, job_text
 from trainsmith.store.opening import differing
 from trainsmith.store.schema import VERSION, connected
@@ -119,6 +119,8 @@ def test_notes(store):
         (lambda f: changed(f, f"PRAGMA user_version = {VERSION + 1}"), "newer trainsmith"),
         (lambda f: changed(f, "DROP TABLE about"), "is damaged"),
         (lambda f: changed(f, "UPDATE about SET value = '{'"), "is damaged"),
+        (lambda f: changed(f, f"CREATE TRIGGER t AFTER INSERT ON jobs BEGIN {ENDLESS}; END"), "has other tables than"),
+        (lambda f: changed(f, f"CREATE VIEW v AS {ENDLESS}"), "has other tables than trainsmith makes"),
     ],
 )
 def test_a_damaged_or_newer_store_is_said_in_one_sentence(store, harm, message):
@@ -129,6 +131,32 @@ def test_a_damaged_or_newer_store_is_said_in_one_sentence(store, harm, message):
     with pytest.raises(InvalidInput, match=message) as refused:
         store.about("question")
     assert "\n" not in str(refused.value)
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+def test_reading_that_does_not_come_to_an_end_is_given_up(store, monkeypatch):
+    monkeypatch.setattr("trainsmith.store.schema.LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr("trainsmith.store.schema.LOOK_EVERY", 100)
+    with pytest.raises(InvalidInput, match=r"is damaged \(reading it does not come to an end\)"):
+        store._frame(ENDLESS)
+    assert store.about("question") == {"asks": "ü"}, "what is quicker is read"
+
+
+def test_nothing_is_written_to_a_damaged_store(store):
+    """The index of the jobs says another id than their table; a reader who asks for no job would not notice."""
+    (id,) = store.ask("tuning", [JOB])
+    file = store.folder / DATABASE
+    changed(file, "PRAGMA journal_mode = DELETE")
+    content = file.read_bytes()
+    assert content.count(id.encode()) == 2
+    place = content.rindex(id.encode())
+    file.write_bytes(content[:place] + b"0000" + content[place + 4 :])
+    assert store.about("question") == {"asks": "ü"}
+    with pytest.raises(InvalidInput, match=r"is damaged \(.*; go on from a copy"), opened(store.folder, {}, table()):
+        pass
+    assert not hold(store).release(), "and nobody holds it"
 
 
 def changed(file, statement):

@@ -99,9 +99,11 @@ def measured_costs(trainer: Trainings, candidates: Sequence[Candidate], runs: Se
 
     A study that goes on after it was finished keeps what was measured.
     """
-    noted = trainer.store.about("costs") if trainer.store is not None else None
-    if noted is not None:
-        return tuple(Cost(**cost) for cost in noted)
+    if trainer.store is not None and (noted := trainer.store.about("costs", list)) is not None:
+        try:
+            return tuple(Cost(**cost) for cost in noted)
+        except TypeError as error:
+            raise trainer.store.damaged("costs") from error
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

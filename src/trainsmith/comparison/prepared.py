@@ -186,12 +186,15 @@ def prepare(
     ready = replace(ready, packed=packed, preparation=time.perf_counter() - started)
     if within is None:
         return ready
-    chosen = store.about("fitted") if store is not None else None
+    chosen = store.about("fitted", dict) if store is not None else None
     if chosen is None:
         chosen = _fitted(ready, within)
         if store is not None:
             store.note("fitted", chosen)
-    return _shortened(ready, chosen)
+    try:
+        return _shortened(ready, chosen)
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(f"what a study within {within} was to train is not what was written: {error}.") from error
 
 
 def _populations(candidates: Sequence[Candidate], budget: Budget) -> int:

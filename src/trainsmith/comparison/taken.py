@@ -10,6 +10,14 @@ from trainsmith.store import Store
 NAME = "taken"
 
 
+def _seconds(store: Store) -> list[float]:
+    """Those of the goes before."""
+    try:
+        return [float(seconds) for seconds in store.about(NAME, list) or ()]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise store.damaged(NAME) from error
+
+
 class Taken:
     """The seconds a study takes: those of this go, and of those before it up to the last run that each finished.
 
@@ -18,7 +26,7 @@ class Taken:
 
     def __init__(self, store: Store | None) -> None:
         self.store, self.started = store, time.perf_counter()
-        self.before: list[float] = [] if store is None else list(store.about(NAME) or [])
+        self.before: list[float] = [] if store is None else _seconds(store)
         self.over = store is not None and store.about("result") is not None and bool(self.before)
         self.note()  # this go counts, even if it is stopped before its first run is done
 

@@ -2,8 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import Dataset, split
@@ -84,12 +85,8 @@ class Trainings:
         take longer than they save.
         A study that goes on keeps the packing it began with, so that its numbers stay the same.
         """
-        noted = self.store.about("packing") if self.store is not None else None
-        if noted is not None:
-            self.processes = noted["processes"]
-            self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
-            self.megabytes = noted.get("megabytes")
-            return str(noted["words"])
+        if self.store is not None and (noted := self.store.about("packing", dict)) is not None:
+            return self._as_noted(self.store, noted)
         words = self._measured(baseline, runs, populations)
         if self.store is not None:
             packing = asdict(self.packing) if self.packing is not None else None
@@ -98,6 +95,15 @@ class Trainings:
                 {"processes": self.processes, "packing": packing, "words": words, "megabytes": self.megabytes},
             )
         return words
+
+    def _as_noted(self, store: Store, noted: Mapping[str, Any]) -> str:
+        try:
+            self.processes = noted["processes"]
+            self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
+            self.megabytes = noted.get("megabytes")
+            return str(noted["words"])
+        except (KeyError, TypeError) as error:
+            raise store.damaged("packing") from error
 
     def _measured(self, baseline: Recipe, runs: float, populations: int) -> str:
         seeded = (make_member(Run(Trial(baseline), i), self.network, self.dataset) for i in itertools.count())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainsmith.errors import InvalidInput
-from trainsmith.store.schema import DATABASE
+from trainsmith.store.schema import DATABASE, check_sound
 from trainsmith.store.store import Store, hold
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def opened(folder: Path, question: Mapping[str, Any], dataset: Dataset) -> Itera
     store = Store.create(folder, question, dataset) if new else Store(folder)
     lock = hold(store)
     try:
-        _check_same(folder, store.about("question") or {}, question)
+        if not new:
+            check_sound(folder)
+        _check_same(folder, store.about("question", dict) or {}, question)
         yield store
     except BaseException:
         if new and not store.finished_runs():
@@ -44,7 +46,7 @@ def unfinished(root: Path, question: Mapping[str, Any]) -> Path | None:
     for path in studies(root):
         with contextlib.suppress(InvalidInput):  # a damaged study is not gone on with
             store = Store(path)
-            if not differing(store.about("question") or {}, question) and store.about("result") is None:
+            if not differing(store.about("question", dict) or {}, question) and store.about("result") is None:
                 found.append(path)
     return max(found, key=lambda path: (path / DATABASE).stat().st_mtime, default=None)
 

@@ -1,17 +1,22 @@
 """The store's database: its tables, its version, and plain words for what SQLite says when something is wrong."""
 
 import contextlib
+import functools
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 
 DATABASE = "study.sqlite"
 VERSION = 1
 """Of the tables below. A store of a newer version is refused, an older one would be brought up to date here."""
 BUSY_SECONDS = 60.0
+LONGEST_SECONDS, LOOK_EVERY = 120.0, 10**6
+"""No connection is open for longer, which a sound database of a million runs does not need: pages that lead to one
+another would keep SQLite busy for ever. Looked at after so many of its instructions."""
 FULL_BYTES = 2**20
 """With less free than this a failed write is a full disk: SQLite says "disk I/O error" where its side files cannot
 grow."""
@@ -64,13 +69,18 @@ def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
         raise no_study(folder, f"has no {DATABASE}")
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+        latest = time.monotonic() + LONGEST_SECONDS
+        connection.set_progress_handler(lambda: time.monotonic() > latest, LOOK_EVERY)
         try:
+            connection.execute("PRAGMA trusted_schema = OFF")  # of a file that anybody may have made
             connection.execute("PRAGMA foreign_keys = ON")
             if make:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
             else:
                 _check_version(connection, path)
+                if _schema(connection) != _tables():
+                    raise InvalidInput(_damaged(path, "it has other tables than trainsmith makes"))
             connection.execute("PRAGMA synchronous = FULL")  # what is committed survives a cut of power too
             with connection:
                 yield connection
@@ -78,6 +88,29 @@ def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
             connection.close()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from the name of a damaged table
         raise InvalidInput(_words(error, path)) from error
+
+
+def check_sound(folder: Path) -> None:
+    """Look at every page of the folder's database, as is due before anything is written to one that somebody else made.
+
+    Raises InvalidInput for one that is damaged.
+    """
+    with connected(folder) as database:
+        found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise InvalidInput(_damaged(folder / DATABASE, shown(found, 200)))
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
+    """What is defined in a database: tables, and nothing that would run by itself, such as triggers."""
+    return set(connection.execute("SELECT type, name, sql FROM sqlite_schema"))
+
+
+@functools.cache
+def _tables() -> set[tuple[str, str, str | None]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(TABLES)
+        return _schema(fresh)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
@@ -102,4 +135,8 @@ def _words(error: Exception, path: Path) -> str:
         return f"'{path}' cannot be written ({said}); check the folder's permissions and its disk."
     if "locked" in said:
         return f"'{path}' is locked by another process; try again when it is done."
-    return f"'{path}' is damaged ({said}); go on from a copy, or begin the study anew in another folder."
+    return _damaged(path, "reading it does not come to an end" if "interrupted" in said else said)
+
+
+def _damaged(path: Path, why: str) -> str:
+    return f"'{path}' is damaged ({why}); go on from a copy, or begin the study anew in another folder."

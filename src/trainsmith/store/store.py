@@ -61,16 +61,26 @@ class Store:
             raise InvalidInput(f"the folder '{folder}' cannot be written: {error.strerror or error}.") from error
         return Store(folder)
 
-    def about(self, name: str) -> Any:
-        """What is noted under `name`: "question", "packing", "created", "planned", "result"; None if nothing is."""
+    def about(self, name: str, kind: type = object) -> Any:
+        """What is noted under `name`: "question", "packing", "created", "planned", "result"; None if nothing is.
+
+        Raises InvalidInput for what is not of that kind.
+        """
         with connected(self.folder) as database:
             row = database.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
         if row is None:
             return None
         try:
-            return row[0] if name == "created" else json.loads(row[0])
-        except ValueError as error:
-            raise InvalidInput(f"'{self.folder / DATABASE}' is damaged: its {name} is no JSON.") from error
+            value = str(row[0]) if name == "created" else json.loads(row[0])
+        except (ValueError, TypeError) as error:
+            raise self.damaged(name) from error
+        if value is not None and not isinstance(value, kind):
+            raise self.damaged(name)
+        return value
+
+    def damaged(self, name: str) -> InvalidInput:
+        """The error for something noted under `name` that this program did not write so."""
+        return InvalidInput(f"'{self.folder / DATABASE}' is damaged: its {name} is not what was written.")
 
     def note(self, name: str, value: Any) -> None:
         """Keep a value that JSON knows under `name`."""
