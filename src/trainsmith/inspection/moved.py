@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainsmith.inspection.sampling import coprime, in_single_precision
 from trainsmith.population.layout import in_order
 
+_NONE: frozenset[int] = frozenset()
 SAMPLED, REMEMBERED, RUN = 4096, 256, 8
 """A step that is not looked at closely looks at so many values of a larger parameter, and of each larger tensor that
 the optimizer remembers of it, in evenly spaced runs of 8."""
@@ -150,7 +151,8 @@ class Moved:
         self._spaced, self._spaced_states = Spaced(SAMPLED, 2 * together), Spaced(REMEMBERED, 1)
         self._before: Parts | None = None
         self._stuck: np.ndarray | None = None
-        self._states: list[list[Tensor]] = []
+        self._states: list[list[Tensor]] = [[] for _ in named]
+        self._held: list[object] = []
 
     @torch.no_grad()
     def before(self, closely: bool) -> None:
@@ -169,16 +171,28 @@ class Moved:
         before = self._before or self._now(closely)  # the watch may have begun inside this step
         self._before, now = None, self._now(closely)
         gradients = [p.grad for p in self._parameters]
-        there = [_dense(g) for g in gradients if g is not None]
-        self._states = [_state(self.optimizer, p) for p in self._parameters]
-        states = [t for held in self._states for t in held]
+        there = [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
+        states = self._remembered()
         if states and closely:
             states = [*torch._foreach_norm(states)]
         elif states:
             states = [t.sum() for t in self._spaced_states.of(states).whole]
-        without = frozenset(i for i, g in enumerate(gradients) if g is None)
+        without = _NONE if len(there) == len(gradients) else frozenset(i for i, g in enumerate(gradients) if g is None)
         norms = torch._foreach_norm(there) if there else ()
         return Move(closely, before, now, norms, states, without, self._spaced.times)
+
+    def _remembered(self) -> list[Tensor]:
+        """The numbers that the optimizer remembers of the parameters, where these are."""
+        state = self.optimizer.state
+        held = [state.get(p, {}) for p in self._parameters]
+        values = [v for own in held for v in own.values()]
+        if [*map(id, values)] != [*map(id, self._held)]:
+            self._held = values
+            self._states = [
+                [t for t in own.values() if isinstance(t, Tensor) and t.is_floating_point() and t.device == p.device]
+                for own, p in zip(held, self._parameters, strict=True)
+            ]
+        return [t for own in self._states for t in own]
 
     def read(self, numbers: np.ndarray, move: Move) -> Norms:
         """From `numbers_of` steps like this, moved to the host (steps, numbers)."""
@@ -217,19 +231,19 @@ class Spaced:
 
     def __init__(self, most: int, kept: int) -> None:
         self._most = most
-        self._places: list[tuple[int, tuple[int, ...]]] = []
+        self._places: tuple[list[int], list[int]] = [], []
         self._views: list[Tensor] = []
         self._rooms, self._at = [_Room([], []) for _ in range(kept)], 0
         self.times = np.ones((0, 1))
 
     def of(self, tensors: list[Tensor]) -> Parts:
         """At most so many values of each, in single precision or better."""
-        places = [(t.data_ptr(), t.stride()) for t in tensors]
+        places = [*map(Tensor.data_ptr, tensors)], [*map(Tensor.numel, tensors)]
         if places != self._places:
             self._views = [_spaced(t.detach(), self._most) for t in tensors]
             pairs = [*zip(self._views, tensors, strict=True)]
             shared = all(v.untyped_storage().data_ptr() == t.untyped_storage().data_ptr() for v, t in pairs)
-            self._places = places if shared else []  # a copy is of this moment only
+            self._places = places if shared else ([], [])  # a copy is of this moment only
             self.times = np.array([[math.sqrt(t.numel() / max(1, v.numel()))] for v, t in pairs])
         self._at = (self._at + 1) % len(self._rooms)
         room = self._rooms[self._at]
@@ -261,13 +275,3 @@ def _spaced(t: Tensor, most: int) -> Tensor:
         return flat
     step = coprime(math.ceil(t.numel() * RUN / most), t.shape[-1])
     return flat.unfold(0, RUN, step)
-
-
-def _state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> list[Tensor]:
-    """The numbers that the optimizer remembers of a parameter, where the parameter is."""
-    remembered = optimizer.state.get(parameter, {}).values()
-    return [t for t in remembered if isinstance(t, Tensor) and t.is_floating_point() and t.device == parameter.device]
-
-
-def _dense(gradient: Tensor) -> Tensor:
-    return gradient.coalesce().values() if gradient.is_sparse else gradient

@@ -192,9 +192,10 @@ def to_host(steps: Sequence[Sequence[Sequence[Tensor]]]) -> list[np.ndarray]:
     flat = _joined([_joined(single, torch.stack), *joined] if single else joined, torch.cat).float().cpu().numpy()
     found: list[np.ndarray] = [flat] * len(steps[0])
     for places, numbers in ((points, flat[: len(single)]), (others, flat[len(single) :])):
-        ends = np.cumsum([sum(t.numel() for t in steps[0][i]) for i in places])
-        for i, part in zip(places, np.split(numbers.reshape(len(steps), -1), ends[:-1], axis=1), strict=bool(places)):
-            found[i] = part
+        numbers, start = numbers.reshape(len(steps), -1), 0
+        for i in places:
+            end = start + sum(t.numel() for t in steps[0][i])
+            found[i], start = numbers[:, start:end], end
     return found
 
 
