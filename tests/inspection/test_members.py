@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ import trainsmith
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.measurement import findings_of
+from trainsmith.inspection.stacked import StackedPass
 from trainsmith.population import crew
 from trainsmith.population.calibrate import Packing
 from trainsmith.population.program import Unbatchable
@@ -39,6 +41,10 @@ def pictures():
     )
 
 
+def in_place():
+    return nn.Sequential(nn.Linear(12, 20), nn.ReLU(inplace=True), nn.Linear(20, 3))
+
+
 class Twice(nn.Module):
     """One layer called twice, a part of the loss's way frozen, and functions beside modules."""
 
@@ -53,8 +59,8 @@ class Twice(nn.Module):
         return self.last(self.act(self.again(self.act(self.again(x)))) + x)
 
 
-INPUTS = {dense: (12,), pictures: (1, 5, 5), Twice: (12,)}
-WAYS = {dense: "together", pictures: "in turn", Twice: "together"}
+INPUTS = {dense: (12,), pictures: (1, 5, 5), Twice: (12,), in_place: (12,)}
+WAYS = {dense: "together", pictures: "in turn", Twice: "together", in_place: "together"}
 
 
 def trained(make, monkeypatch, every=None, members=3, steps=21, loop=False, **more):
@@ -106,6 +112,21 @@ def test_each_member_has_the_numbers_of_the_member_watched_alone(make, monkeypat
         told = [{(f.short, f.layer, f.step) for f in w.findings.get(k, ())} for w in (together, alone)]
         assert told[0] == told[1]
     assert fit.deviation < fit.tolerance
+
+
+@pytest.mark.parametrize("make", [dense, in_place])
+def test_the_steps_own_pass_shows_what_one_more_shows(make, monkeypatch):
+    frames, taken = [], []
+    for own in (True, False):
+        if not own:  # as if it left something else
+            monkeypatch.setattr(StackedPass, "_try_whole", lambda *_: None)
+        _, _, w = trained(make, monkeypatch, 5, steps=11)
+        monkeypatch.undo()
+        taken.append({bool(layers._wholes) for _, layers in w._passes.values()})
+        frames.append((w.frame(), w.parameters_frame()))
+    assert taken == [{True}, {False}]
+    for one, more in zip(*frames, strict=True):
+        pd.testing.assert_frame_equal(one, more, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("make", [dense, pictures])

@@ -32,17 +32,20 @@ class ChunkWatch:
         """See where each member's activation functions are flat, before threads run: it takes running them."""
         if not self._edges:
             self._rows = chunk.rows if len(chunk.rows) < len(chunk.parameters[0]) else None
-            tensors = self._fixed(chunk)
+            tensors = self._fixed(chunk, chunk.buffers)
             self._edges = [edges_of(places, k, tensors) for k in range(len(self.members))]
 
-    def _fixed(self, chunk: Chunk) -> Named:
+    def _fixed(self, chunk: Chunk, buffers: Sequence[Tensor]) -> Named:
         """The members' buffers, by their name in the network."""
-        pairs = zip(chunk.program.buffer_names, chunk.buffers, strict=True)
+        pairs = zip(chunk.program.buffer_names, buffers, strict=True)
         return {n.removeprefix(NETWORK): self._own(b) for n, b in pairs if n.startswith(NETWORK)}
 
     @torch.no_grad()
-    def before(self, chunk: Chunk, step: int, layers: StackedPass | None, seen: Seen | None, closely: bool) -> None:
-        """Take the numbers of the layers, and keep the weights as they are."""
+    def before(
+        self, chunk: Chunk, step: int, layers: StackedPass | None, seen: Seen | None, closely: bool,
+        buffers: Sequence[Tensor],
+    ) -> None:  # fmt: skip
+        """Take the numbers of the layers, and keep the weights as they are. buffers: the chunk's before the pass."""
         self._rows = chunk.rows if len(chunk.rows) < len(chunk.parameters[0]) else None
         names = chunk.program.parameter_names
         self._trained = [i for i, n in enumerate(names) if n.startswith(NETWORK)]
@@ -54,10 +57,12 @@ class ChunkWatch:
             return
         self._places = layers.places
         self._layers = self._layers or [place.live.twin(place.live.name) for place in self._places]
-        own = Seen(*([self._own(t) for t in part] for part in (seen.given, seen.entered, seen.left, seen.gradients)))
+        parts = (seen.given, seen.entered, seen.left, seen.gradients)
+        given, entered, outputs, gradients = ([self._own(t) for t in part] for part in parts)
+        own = Seen(given, entered, outputs, gradients)
         for live, left in zip(self._layers, own.left, strict=True):
             live.shape, live.examples = tuple(left.shape[2:]), left.shape[1]
-        tensors = {**self._fixed(chunk), **dict(zip(self._names, self._weights, strict=True))}
+        tensors = {**self._fixed(chunk, buffers), **dict(zip(self._names, self._weights, strict=True))}
         numbers = numbers_of(self._places, self._edges, own, tensors, closely)
         samples = [stacked_sample(t) for t in (*own.left, *own.gradients, *own.given)]
         blocks = self._room.samples.gather(samples, len(own.left), len(self.members))

@@ -1,7 +1,6 @@
 """Measuring every member of a population while it trains, without touching what is trained."""
 
 import threading
-from collections.abc import Callable
 from typing import Self
 
 from torch import Tensor
@@ -16,15 +15,16 @@ from trainsmith.inspection.watch import Watch
 from trainsmith.population import Population
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
+from trainsmith.population.observer import Looked
 
 
 class MembersWatch:
     """Measures every member at every `every`-th step of a population from its first on, between `start` and `stop`.
 
-    A measured step is preceded by one more pass of the members on the same batches with the same luck, on copies of
-    their buffers, whose outputs are the layers' outputs and gradients; the step itself is the one that is taken without
-    a watch, bit for bit. Members that are trained by the loop are measured by hooks. unseen: why the layers of some
-    members could not be seen; their parameters are measured all the same.
+    The pass of a measured step has the layers' outputs and gradients as outputs too; where that would change a bit of
+    the step, one more pass precedes it on the same batches with the same luck, on copies of the buffers. Members that
+    are trained by the loop are measured by hooks. unseen: why the layers of some members could not be seen; their
+    parameters are measured all the same.
     """
 
     def __init__(self, population: Population, every: int = 16) -> None:
@@ -68,14 +68,14 @@ class MembersWatch:
                 self._passes[key] = chunk, StackedPass(chunk.program)
             own = self._passes[key][1]
             if own is not None:
-                own.prepare(chunk.parameters, chunk.buffers, keys, x, y)
+                own.prepare(chunk.parameters, chunk.buffers, keys, x, y, chunk.gradients)
                 self._known(chunk).meet(chunk, own.places)
         except Exception as reason:  # a network may resist in any way; it is trained all the same
             self._passes[key] = chunk, None
             self._cannot(reason)
 
-    def before(self, chunk: Chunk, number: int, keys: Tensor, x: Tensor, y: Tensor) -> Callable[[], None] | None:
-        """At a measured step, one more pass; then what is to be done after the step."""
+    def before(self, chunk: Chunk, number: int, keys: Tensor, x: Tensor, y: Tensor) -> Looked | None:
+        """At a measured step, its pass, or one more; then what is to be done after the step."""
         step = number - 1
         if step % self.every:
             return None
@@ -83,12 +83,14 @@ class MembersWatch:
         closely = self.logs[members[0]].closely(step)
         own = self._known(chunk)
         layers = self._passes.get(id(chunk.program.lines), (chunk, None))[1]
+        buffers, seen = [b.clone() for b in chunk.buffers], None
         try:
-            seen = None if layers is None else layers(chunk.parameters, chunk.buffers, keys, x, y)
+            seen = None if layers is None else layers(chunk.parameters, chunk.buffers, keys, x, y, chunk.gradients)
         except Exception as reason:
             self._cannot(reason)
-            seen = None
-        own.before(chunk, step, layers, seen, closely)
+            for b, was in zip(chunk.buffers, buffers, strict=True):
+                b.copy_(was)
+        own.before(chunk, step, layers, seen, closely, buffers)
 
         def after() -> None:
             snapshot = own.after(chunk)
@@ -96,7 +98,7 @@ class MembersWatch:
                 self.logs[i].keep(Later(snapshot, i), closely)
                 self.logs[i].tell(step, [] if calm else findings_of(snapshot.measurement(i)), closely)
 
-        return after
+        return Looked(after, None if seen is None else seen.losses)
 
     def prepare_alone(self, trainer: Alone) -> None:
         """A member that is trained by the loop is watched as any network is."""

@@ -6,6 +6,7 @@ Hooks on a copy of the members' common network collect it while the pass is trac
 import contextlib
 import copy
 import dataclasses
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._guards import TracingContext, tracing
+from torch._ops import OpOverload
 from torch._subclasses import FakeTensorMode
 from torch.func import vmap
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.inspection.live import LiveLayer, unit_axis
@@ -25,6 +28,7 @@ from trainsmith.population.program import Program
 from trainsmith.population.straighten import straighten
 
 Tensors = list[Tensor]
+aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,25 @@ class Place:
 @dataclass
 class Seen:
     """Of all members, stacked (K, n, ...): what the network takes, or nothing; what its layers take, where that is
-    kept, and give; the gradients of what they give, where there are any."""
+    kept, and give; the gradients of what they give, where there are any; the losses of a pass that was the step's."""
 
     given: Sequence[Tensor]
     entered: Sequence[Tensor]
     left: Sequence[Tensor]
     gradients: Sequence[Tensor]
+    losses: Tensor | None = None
 
 
 class StackedPass:
-    """One more pass of stacked members on their batches, with the same luck, that changes nothing."""
+    """A pass of stacked members on their batches: the step's own, or one more with the same luck, without effect."""
 
     def __init__(self, program: Program) -> None:
-        self.program = copy.copy(program)
+        self.plain, self.program = program, copy.copy(program)
         self.program.base = copy.deepcopy(program.base)
         self.places: list[Place] = []
         self._trained = len(program.parameter_names)
         self._lines: dict[object, Callable[..., Tensors]] = {}
+        self._wholes: dict[object, Callable[..., Tensors]] = {}
         self._steps: dict[object, tuple[Callable[..., Tensors], int]] = {}  # for any number of members
         self._one_at_a_time = threading.Lock()
         self._found: list[Place] | None = None
@@ -73,14 +79,18 @@ class StackedPass:
             layer.register_forward_pre_hook(self._enter, with_kwargs=True)
             layer.register_forward_hook(self._leave(live, "" if layer is network else live.name))
 
-    def prepare(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> None:
+    def prepare(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> None:
         """Find the layers, and trace the pass for tensors like these (K, ...). Raises what the network raises."""
         tensors = next(self._calls(parameters, buffers, keys, x, y))
         if (key := _key(tensors)) in self._lines:
             return
         self._found = []
         try:
-            _, kept = self._collected(self._fresh(tensors), [])
+            fresh = self._fresh(tensors)
+            trained = [t.detach().requires_grad_() for t in fresh[: self._trained]]
+            _, kept = self._collected([*trained, *fresh[self._trained :]], [])
             found = zip(self._found, kept[2], strict=True)  # that it needs a gradient is seen outside of vmap alone
             self.places = [dataclasses.replace(p, graded=p.graded and t.requires_grad) for p, t in found]
         finally:
@@ -89,10 +99,39 @@ class StackedPass:
         step = self._step(shapes)
         self._steps[_shapes(tensors)] = step, len(kept[0])
         with contextlib.suppress(Exception), tracing(TracingContext(FakeTensorMode())):
-            self._lines[key] = straighten(make_fx(step)(*self._fresh(tensors)))
+            self._lines[key] = straighten(_without_probes(make_fx(step)(*self._fresh(tensors))))
+        if self.program.way == "together":
+            with contextlib.suppress(Exception):
+                self._try_whole(self._step(shapes, True), tensors, gradients)
 
-    def __call__(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Seen | None:
-        """What is seen of the members whose tensors (K, ...) these are; None for batches of shapes not prepared."""
+    def _try_whole(self, step: Callable[..., Tensors], tensors: Sequence[Tensor], gradients: Tensors) -> None:
+        """The pass that is the step's too, if it leaves what the step's own program leaves, bit for bit."""
+        with tracing(TracingContext(FakeTensorMode())):
+            traced = make_fx(step)(*self._fresh(tensors), *map(torch.zeros_like, gradients))
+            line = straighten(_without_probes(traced))
+        left = []
+        for whole in (False, True):
+            own, written = self._fresh(tensors), [torch.zeros_like(g) for g in gradients]
+            parameters, (*buffers, keys, x, y) = own[: self._trained], own[self._trained :]
+            with torch.no_grad():
+                losses = line(*own, *written)[0] if whole else self.plain.run(parameters, buffers, keys, x, y, written)
+            left.append([losses, *buffers, *written])
+        if all(torch.equal(a, b) for a, b in zip(*left, strict=True)):
+            self._wholes[_key(tensors)] = line
+
+    def __call__(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> Seen | None:
+        """What is seen of the members whose tensors (K, ...) these are; None for batches of shapes not prepared.
+
+        With losses, the gradients are written and the buffers moved as the step does it.
+        """
+        tensors = (*parameters, *buffers, keys, x, y)
+        whole = self._wholes.get(_key(tensors))
+        if whole is not None:
+            with torch.no_grad():
+                losses, *outputs = whole(*tensors, *gradients)
+            return self._seen(outputs, self._steps[_shapes(tensors)][1], losses)
         found: list[Tensors] = []
         given = 0
         for tensors in self._calls(parameters, buffers, keys, x, y):
@@ -102,10 +141,12 @@ class StackedPass:
             line = self._lines.get(_key(tensors))
             with contextlib.nullcontext() if line is not None else self._one_at_a_time, torch.no_grad():
                 found.append((line or step)(*self._fresh(tensors)))
-        whole = found[0] if len(found) == 1 else [torch.cat(parts) for parts in zip(*found, strict=True)]
+        return self._seen(found[0] if len(found) == 1 else [torch.cat(p) for p in zip(*found, strict=True)], given)
+
+    def _seen(self, outputs: Tensors, given: int, losses: Tensor | None = None) -> Seen:
         entered = given + sum(place.takes for place in self.places)
         left = entered + len(self.places)
-        return Seen(whole[:given], whole[given:entered], whole[entered:left], whole[left:])
+        return Seen(outputs[:given], outputs[given:entered], outputs[entered:left], outputs[left:], losses)
 
     def _calls(
         self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor
@@ -116,17 +157,27 @@ class StackedPass:
             return iter([tensors])
         return zip(*(t.split(1) for t in tensors), strict=True)
 
-    def _step(self, shapes: Sequence[torch.Size]) -> Callable[..., Tensors]:
-        """What is kept of a pass of flat tensors, then the gradients of outputs (K, *shape)."""
+    def _step(self, shapes: Sequence[torch.Size], whole: bool = False) -> Callable[..., Tensors]:
+        """What is kept of a pass of flat tensors, then the gradients of outputs (K, *shape).
+
+        whole: first the losses, and the parameters' gradients are written to the last of the tensors. What is added to
+        outputs is -0.0, which leaves every number as it is.
+        """
 
         @torch.enable_grad()
-        def step(*tensors: Tensor) -> Tensors:
+        def step(*given: Tensor) -> Tensors:
+            tensors, wanted = (given[: -self._trained], given[-self._trained :]) if whole else (given, ())
             x = tensors[-2]
             like = x if x.is_floating_point() else tensors[0]
-            probes = [like.new_zeros(len(x), *shape).requires_grad_() for shape in shapes]
-            losses, kept = self._collected(tensors, probes)
-            found = torch.autograd.grad(losses.sum(), probes, materialize_grads=True) if probes else ()
-            return [t.detach() for t in (*kept[0], *kept[1], *kept[2], *found)]
+            probes = [like.new_full((len(x), *shape), -0.0).requires_grad_() for shape in shapes]
+            parameters = [t.detach().requires_grad_() for t in tensors[: self._trained]]
+            losses, kept = self._collected((*parameters, *tensors[self._trained :]), probes)
+            asked = [*(parameters if whole else ()), *probes]
+            found = torch.autograd.grad(losses.sum(), asked, materialize_grads=True) if asked else ()
+            for there, g in zip(wanted, found, strict=False):
+                there.copy_(g)
+            seen = [t.detach() for t in (*kept[0], *kept[1], *kept[2], *found[len(wanted) :])]
+            return [losses.detach(), *seen] if whole else seen
 
         return step
 
@@ -137,7 +188,7 @@ class StackedPass:
 
     def _collected(self, tensors: Sequence[Tensor], probes: Tensors) -> tuple[Tensor, tuple[Tensors, Tensors, Tensors]]:
         """Each member's loss, and what is given, entered and left."""
-        parameters = [t.detach().requires_grad_() for t in tensors[: self._trained]]
+        parameters = list(tensors[: self._trained])
         *buffers, keys, x, y = tensors[self._trained :]
 
         def one(
@@ -193,6 +244,40 @@ class StackedPass:
             return left + next(self._probes) if self.places[len(self._kept[2]) - 1].graded else None
 
         return hook
+
+
+def _without_probes(graph: GraphModule) -> GraphModule:
+    """The same program without what was there for the trace alone: -0.0 that is added, copies of the input.
+
+    It stays as it is where anything but an input is written over, which may be what is kept.
+    """
+    written = []
+    for node in graph.graph.nodes:
+        if isinstance(node.target, OpOverload) and node.target._schema.is_mutable:
+            pairs = zip(node.args, node.target._schema.arguments, strict=False)
+            written += [a for a, known in pairs if known.alias_info is not None and known.alias_info.is_write]
+    if not all(isinstance(a, Node) and a.op == "placeholder" for a in written):
+        return graph
+    for node in graph.graph.nodes:
+        source = node.args[0] if node.args else None
+        if not isinstance(source, Node) or source in written:
+            continue
+        probed = node.target is aten.add.Tensor and _is_probe(node.args[1]) and _shape(node) == _shape(source)
+        if probed or (node.target is aten.clone.default and source.op == "placeholder"):
+            node.replace_all_uses_with(source)
+    graph.graph.eliminate_dead_code()
+    return graph
+
+
+def _is_probe(value: object) -> bool:
+    if not isinstance(value, Node) or value.target is not aten.new_full.default:
+        return False
+    number = value.args[2]
+    return isinstance(number, float) and number == 0 and math.copysign(1, number) < 0
+
+
+def _shape(node: Node) -> object:
+    return node.meta["val"].shape if isinstance(node.meta.get("val"), Tensor) else None
 
 
 def _key(tensors: Sequence[Tensor]) -> object:

@@ -127,20 +127,25 @@ class Chunk:
         x, y = self._filled(x, y)
         keys = self._keys(number, x)
         self._refreshed = self._to_score = None
-        after = None if self.observer is None else self.observer.before(self, number, keys, x, y)
-        before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
+        looked = None if self.observer is None else self.observer.before(self, number, keys, x, y)
+        losses = looked.losses if looked is not None else None
         with torch.no_grad():
-            try:
-                losses = self.program.run(self.parameters, self.buffers, keys, x, y, self.gradients)
-            except torch.OutOfMemoryError:
-                for b, was in zip(self.buffers, before or [], strict=bool(before)):
-                    b.copy_(was)
-                raise
+            losses = self._pass(keys, x, y) if losses is None else losses
             self._update(number, self._rates(rate), self.members[0].length)
             self._take_snapshot(number)
-        if after is not None:
-            after()
+        if looked is not None:
+            looked.after()
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
+
+    def _pass(self, keys: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """The losses of all rows; the gradients lie where the update reads them."""
+        before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
+        try:
+            return self.program.run(self.parameters, self.buffers, keys, x, y, self.gradients)
+        except torch.OutOfMemoryError:
+            for b, was in zip(self.buffers, before or [], strict=bool(before)):
+                b.copy_(was)
+            raise
 
     def _take_snapshot(self, number: int) -> None:
         """Keep the weights of snapshot ensembles where a cycle ends."""
