@@ -65,7 +65,7 @@ class ChunkWatch:
         tensors = {**self._fixed(chunk, buffers), **dict(zip(self._names, self._weights, strict=True))}
         numbers = numbers_of(self._places, self._edges, own, tensors, closely)
         samples = [stacked_sample(t) for t in (*own.left, *own.gradients, *own.given)]
-        blocks = self._room.samples.gather(samples, len(own.left), len(self.members))
+        blocks = self._room.samples.gather(samples, len(own.left))
         graded = [i for i, place in enumerate(self._places) if place.graded]
         self._step = Step(step, rows, Form.of(self._layers, graded, bool(own.given)), numbers, blocks, closely)
 
@@ -90,4 +90,7 @@ class ChunkWatch:
 
         norms = moved(self._weights, now, gradients, kept)
         self._weights = []
-        return brought([self._step], [[norms]], read, twins, self._room)[0]
+        snapshot, _ = brought([self._step], [[norms]], read, twins, self._room)
+        for _, block in self._step.blocks:
+            block.let_go()
+        return snapshot

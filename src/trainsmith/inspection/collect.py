@@ -31,8 +31,8 @@ class Room:
 
     def columns(self, block: SideBySide) -> Tensor:
         """What its columns say."""
-        if self.scratch.numel() < block.values.numel() or self.scratch.device != block.values.device:
-            self.scratch = torch.empty_like(block.values).view(-1)
+        if self.scratch.numel() < block.numel or self.scratch.device != block.device:
+            self.scratch = torch.empty(block.numel, device=block.device)
         return block.columns(self.scratch)
 
 
@@ -143,7 +143,7 @@ def _look(step: Step, blocks: Sequence[tuple[list[int], np.ndarray, SideBySide]]
     """Have each layer remember what a close look saw."""
     members, drawn = len(step.rows), dict[int, list[Histogram]]()
     for places, values, block in blocks:
-        pictures = side_by_side(values.reshape(block.values.shape), block.widths)
+        pictures = side_by_side(values.reshape(-1, sum(block.widths)), block.widths)
         drawn.update({place: pictures[k * members : (k + 1) * members] for k, place in enumerate(places)})
     behind = {i: drawn[j] for j, i in enumerate(step.form.graded, len(step.form.layers))}
     for i, live in enumerate(step.form.layers):

@@ -86,43 +86,59 @@ def coprime(step: int, n: int) -> int:
 
 
 class SideBySide:
-    """Samples (rows, columns) or of all members (members, rows, columns), their columns side by side.
+    """Samples (rows, columns) of one network, their columns side by side.
 
-    slots: where each lies, of all members (rows, members x columns). outputs: of how many, the first ones, the exact
-    zeros are counted.
+    slots: where each lies. outputs: of how many, the first ones, the exact zeros are counted. numel: how many values.
     """
 
-    def __init__(self, samples: Sequence[Tensor], outputs: int, members: int) -> None:
-        self.like, self.members = ([s.shape for s in samples], outputs), members
-        rows, each = samples[0].shape[-2], [s.shape[-1] for s in samples]
-        self.widths = [width for width in each for _ in range(members)]
+    members = 1
+
+    def __init__(self, samples: Sequence[Tensor], outputs: int) -> None:
+        self._lay_out(samples, outputs)
+        self._whole = samples[0].new_empty(samples[0].shape[0], sum(self.widths), dtype=torch.float32)
+        self.slots = [*self._whole.split(self.widths, 1)]
+
+    def _lay_out(self, samples: Sequence[Tensor], outputs: int) -> None:
+        each = [s.shape[-1] for s in samples]
+        self.like, self.numel = ([s.shape for s in samples], outputs), sum(s.numel() for s in samples)
+        self.widths = [width for width in each for _ in range(self.members)]
+        self.device = samples[0].device
         self._starts = np.cumsum([0, *self.widths[:-1]])
         self._divisors = np.array(self.widths, dtype=np.float64)
-        self.values = samples[0].new_empty(rows, sum(self.widths), dtype=torch.float32)
-        self.slots = [*self.values.split([members * width for width in each], 1)]
-        self._outputs = self.values[:, : members * sum(each[:outputs])]
-        self._columns = self.values.new_zeros(3, self.values.shape[1])
-        mean, variance, zeros = self._columns
-        self._rows = mean, variance, zeros[: self._outputs.shape[1]]
+        self._counted = self.members * sum(each[:outputs])
+        self._columns = samples[0].new_zeros(3, sum(self.widths), dtype=torch.float32)
+
+    @property
+    def values(self) -> Tensor:
+        """All samples' (rows, columns)."""
+        return self._whole
 
     def fill(self, samples: Sequence[Tensor]) -> None:
         """Other samples of the same shapes; those that are slots are in their place."""
         for slot, s in zip(self.slots, samples, strict=True):
             if s is not slot:
-                whole = s if s.ndim == 2 else s.movedim(0, 1)
-                slot.view(whole.shape).copy_(whole)
+                slot.copy_(s)
+
+    def let_go(self) -> None:
+        """Hold no sample any more that lies elsewhere."""
 
     def columns(self, scratch: Tensor) -> Tensor:
         """Of each column mean and variance, and of those of outputs the share of exact zeros, else 0 (3, columns).
 
         scratch: as many numbers as there are values, or more.
         """
-        mean, variance, zeros = self._rows
-        torch.mean(self.values, 0, out=mean)
-        if len(zeros):  # ones as floats: several times faster than as bool
-            torch.mean(torch.eq(self._outputs, 0, out=_shaped(scratch, self._outputs)), 0, out=zeros)
-        centred = torch.sub(self.values, mean, out=_shaped(scratch, self.values))
-        torch.mean(centred.square_(), 0, out=variance)
+        return self._of_columns(self._whole, self._whole[:, : self._counted], 0, scratch)
+
+    def _of_columns(self, values: Tensor, outputs: Tensor, rows: int, scratch: Tensor) -> Tensor:
+        """`columns`, of values whose rows are this axis; what is left of the others is as flat as the columns."""
+        mean, variance, zeros = self._columns
+        shape = [n for axis, n in enumerate(values.shape) if axis != rows]
+        torch.mean(values, rows, out=mean.view(shape))
+        if outputs.numel():  # ones as floats: several times faster than as bool
+            ones = torch.eq(outputs, 0, out=_shaped(scratch, outputs))
+            torch.mean(ones, rows, out=zeros[: self._counted].view([*shape[:-1], outputs.shape[-1]]))
+        centred = torch.sub(values, mean.view(shape).unsqueeze(rows), out=_shaped(scratch, values))
+        torch.mean(centred.square_(), rows, out=variance.view(shape))
         return self._columns
 
     def moments(self, columns: np.ndarray) -> np.ndarray:
@@ -140,6 +156,32 @@ class SideBySide:
         return split.transpose(2, 1, 0, 3).reshape(split.shape[2], 4, -1)
 
 
+class Stacked(SideBySide):
+    """A sample of all members (members, rows, columns), each member's columns beside those of the others."""
+
+    def __init__(self, samples: Sequence[Tensor], outputs: int) -> None:
+        self.members = len(samples[0])
+        self._lay_out(samples, outputs)
+
+    @property
+    def values(self) -> Tensor:
+        """All members' (rows, columns)."""
+        return self._whole.movedim(0, 1).flatten(1)
+
+    def fill(self, samples: Sequence[Tensor]) -> None:
+        """Another sample of the same shape, which is copied only where it has gaps."""
+        self._whole = samples[0].to(torch.float32).contiguous()
+
+    def let_go(self) -> None:
+        """Hold no member's outputs any more, which may be large."""
+        self._whole = self._columns.new_empty(0)
+
+    def columns(self, scratch: Tensor) -> Tensor:
+        """As those of one network."""
+        counted = self._whole if self._counted else self._whole[:, :0]
+        return self._of_columns(self._whole, counted, 1, scratch)
+
+
 def _shaped(scratch: Tensor, like: Tensor) -> Tensor:
     return scratch[: like.numel()].view(like.shape)
 
@@ -152,32 +194,33 @@ class Blocks:
         self._like: object = None
         self._found: list[tuple[list[int], SideBySide]] = []
 
-    def gather(self, samples: Sequence[Tensor], outputs: int, members: int) -> list[tuple[list[int], SideBySide]]:
+    def gather(self, samples: Sequence[Tensor], outputs: int) -> list[tuple[list[int], SideBySide]]:
         """`places_of` samples, filled with them."""
-        found = self.places_of(samples, outputs, members)
+        found = self.places_of(samples, outputs)
         for places, block in found:
             block.fill([samples[i] for i in places])
         return found
 
-    def places_of(self, samples: Sequence[Tensor], outputs: int, members: int) -> list[tuple[list[int], SideBySide]]:
+    def places_of(self, samples: Sequence[Tensor], outputs: int) -> list[tuple[list[int], SideBySide]]:
         """Blocks of samples with their places among all. outputs: how many of the samples, the first ones, are of
         outputs.
 
         Of one network those with equally many rows come together, as operations cost more than numbers; of several
         members each sample comes by itself, so that it stays in the caches.
         """
-        like = [(s.shape, s.device) for s in samples], outputs, members
+        like = [(s.shape, s.device) for s in samples], outputs
         if like == self._like:
             return self._found
         self._like, self._found = like, []
         groups: dict[object, list[int]] = {}
         for i, s in enumerate(samples):
-            groups.setdefault((s.shape[-2], s.device) if members == 1 else i, []).append(i)
+            groups.setdefault((s.shape[0], s.device) if s.ndim == 2 else i, []).append(i)
         for key, places in groups.items():
             own, counted = [samples[i] for i in places], sum(i < outputs for i in places)
             block = self._blocks.get(key)
-            if block is None or (block.like, block.members) != (([s.shape for s in own], counted), members):
-                block = self._blocks[key] = SideBySide(own, counted, members)
+            if block is None or block.like != ([s.shape for s in own], counted):
+                kind = SideBySide if own[0].ndim == 2 else Stacked
+                block = self._blocks[key] = kind(own, counted)
             self._found.append((places, block))
         return self._found
 

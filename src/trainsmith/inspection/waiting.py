@@ -60,9 +60,9 @@ class Shelf:
         blocks = self._places[0][0]
         for places, block in blocks:
             block.fill([self._sampled[i].values for i in places])
-        self.together = min(self.most, max(1, WAITING // max(1, 4 * sum(b.values.numel() for _, b in blocks))))
+        self.together = min(self.most, max(1, WAITING // max(1, 4 * sum(b.numel for _, b in blocks))))
 
     def _place(self) -> Place:
-        blocks = Blocks().places_of([s.values for s in self._sampled], self._outputs, 1)
+        blocks = Blocks().places_of([s.values for s in self._sampled], self._outputs)
         slots = {i: slot for places, block in blocks for i, slot in zip(places, block.slots, strict=True)}
         return blocks, [slots[i] for i in range(len(slots))]
