@@ -159,7 +159,7 @@ def test_double_precision_stays_and_a_normalization_of_inputs_goes_in_front():
     assert torch.get_default_dtype() == torch.float32
 
 
-def test_what_changes_weights_does_so_around_every_weight_layer_in_training_alone():
+def test_what_changes_weights_does_so_on_every_layers_weight_in_training_alone():
     module = change(made(rows), "drop-connect", x=ROWS, numbers={"drop-connect.rate": 0.5}).module
     plain, x = made(rows), ROWS
     torch.testing.assert_close(module.eval()(ROWS), plain(ROWS))
@@ -173,6 +173,23 @@ def test_what_changes_weights_does_so_around_every_weight_layer_in_training_alon
         else:
             x = layer(x)
     torch.testing.assert_close(found, x)
+
+
+def test_a_weight_that_others_look_at_is_perturbed_all_the_same():
+    class Attends(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.head = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.head(self.attention(x[:, None], x[:, None], x[:, None])[0][:, 0])
+
+    done = change(change(made(rows), "weight-norm", x=ROWS).module, "weight-noise", x=ROWS)
+    assert done.unchanged == ("the weights that another technique makes, without weight-noise",)
+    for network in (done.module, change(made(Attends), "drop-connect", x=ROWS).module):
+        first, second = network.train()(ROWS), network(ROWS)
+        assert not torch.equal(first, second)
+        assert torch.equal(network.eval()(ROWS), network(ROWS))
 
 
 def test_a_sequence_with_names_of_its_own_keeps_them_behind_a_normalization_of_inputs():

@@ -2,21 +2,21 @@
 
 import contextlib
 import copy
-import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.nn.utils import parametrize
 
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.initialization import WEIGHT_LAYERS, weight_layers
+from trainsmith.initialization import weight_layers
 from trainsmith.network.functional import call_modules
 from trainsmith.network.reading import techniques_in
-from trainsmith.network.rewriting import rewrite
 from trainsmith.network.surgery import Surgery, apply, in_front
+from trainsmith.normalization.parametrization import Parametrization
+from trainsmith.regularization import GaussianDropConnect
 from trainsmith.rows import fit
 
 INSIDE: tuple[Role, ...] = (
@@ -28,22 +28,25 @@ INSIDE: tuple[Role, ...] = (
 AT_ACTIVATIONS: tuple[Role, ...] = ("activation", "layer", "parametrization", "pair")
 """Roles of techniques whose places are at a network's activation functions."""
 
+MAKERS = (Parametrization, GaussianDropConnect)
+"""Modules that hold a layer and make its weight, or what it gives, in their own way."""
+
 
 class Perturbed(nn.Module):
-    """A linear or convolution layer whose weight another module changes at each call, such as DropConnect in training.
+    """A parametrization, in torch's sense, of one weight by what changes lists of weights, such as DropConnect."""
 
-    perturb: of a list of weights, as the catalogue's perturbations are.
-    """
-
-    def __init__(self, layer: nn.Module, perturb: nn.Module) -> None:
+    def __init__(self, perturb: nn.Module) -> None:
         super().__init__()
-        self.layer, self.perturb = layer, perturb
+        self.perturb = perturb
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The layer's outputs."""
-        (weight,) = self.perturb([self.layer.weight])
-        outputs: Tensor = functional_call(self.layer, {"weight": weight}, (x,))
-        return outputs
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight as it is used, anew at each use in training."""
+        changed: Tensor = self.perturb([weight])[0]
+        return changed
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """What to keep for a weight that is set."""
+        return weight
 
 
 def change(
@@ -60,10 +63,10 @@ def change(
     in a forward. A normalization takes the network's own out: one of layers takes their places, or goes between weight
     layers and activations where there are none; one of weights goes around weight layers; "normalization/none" leaves
     nothing. One of inputs goes in front of everything, and leaves the others. Dropout and its kin go behind
-    activations; DropConnect and weight noise around every weight layer; stochastic pooling, DropConnect with Gaussian
-    inference, stochastic depth and tied weights where they belong. An initialization draws the weights anew; without
-    one they stay, but for those of layers whose width an activation function such as GLU changes, and of weight
-    normalization, which starts from data as its paper has it.
+    activations; DropConnect and weight noise on every layer's weight, as a parametrization of torch's; stochastic
+    pooling, DropConnect with Gaussian inference, stochastic depth and tied weights where they belong. An initialization
+    draws the weights anew; without one they stay, but for those of layers whose width an activation function such as
+    GLU changes, and of weight normalization, which starts from data as its paper has it.
 
     x (n, *features): inputs, as the network is trained on; a pass of them shows what feeds what, and initializations
     and layers that start from data see them. y (n, ...): their targets, for `class-prior`. seed: of what is drawn.
@@ -101,9 +104,13 @@ def change(
                 own = _of([t], numbers or {})
                 whole = in_front(fit(t.make(**_short(t, own)), x), whole)
         done = apply(whole, trial, x, _draw(seed), y, kept)
+        made = [m for p in whole.modules() if isinstance(p, MAKERS) for m in p.modules()]
+        layers = [layer for layer in weight_layers(whole) if layer not in made]
         for t in inside:
             if t.role == "perturbation":
-                rewrite(whole, functools.partial(_perturbed, t, _short(t, trial.values)))
+                for layer in layers:
+                    parametrize.register_parametrization(layer, "weight", Perturbed(t.make(**_short(t, trial.values))))
+                left += (f"the weights that another technique makes, without {t.name}",) if made else ()
     if trial.recipe.initialization in done.skipped:  # what it drew is of no use without the rest of it
         _put_back(weights)
     for module in set(whole.modules()) - before:
@@ -161,10 +168,6 @@ def _put_back(weights: Mapping[nn.Module, Mapping[str, Tensor]]) -> None:
             for name, t in state.items():
                 if name in own and own[name].shape == t.shape:
                     own[name].copy_(t)
-
-
-def _perturbed(technique: Technique, numbers: Mapping[str, float], module: nn.Module) -> list[nn.Module] | None:
-    return [Perturbed(module, technique.make(**numbers))] if isinstance(module, WEIGHT_LAYERS) else None
 
 
 def _recipe(chosen: list[Technique], found: Mapping[str, str]) -> Recipe:
