@@ -43,12 +43,12 @@ def train(model, optimizer, sizes, told=lambda step: None):
 def test_steps_that_waited_say_what_they_say_one_by_one(memory, monkeypatch):
     monkeypatch.setattr(waiting, "WAITING", memory)
     seen = []
-    for late in (0, 7):
+    for together in (1, 8):
         model = network()
         optimizer = torch.optim.Adam(model.parameters(), 0.02)
-        with Watch(model, optimizer, 1, False, late) as w:
+        with Watch(model, optimizer, 1, False, together) as w:
             train(model, optimizer, [64] * 13 + [30] + [64] * 15 + [30, 64, 64])
-            if late:
+            if together > 1:
                 assert len(w._waiting) == (1 if memory > 1 else 0), "the first of a kind does not wait"
         seen.append((w.frame(), w.parameters_frame(), w.findings, w.json()))
     assert list(seen[1][0]["step"].unique()) == list(range(32))
@@ -92,18 +92,18 @@ def warned(every, spoil, steps=40):
     return told
 
 
-@pytest.mark.parametrize("every", [1, 3, 8])
-def test_a_finding_is_told_at_most_seven_steps_late(every):
+@pytest.mark.parametrize("every", [1, 3, 16])
+def test_a_finding_is_told_at_most_seven_measured_steps_late_and_at_the_next_close_look(every):
     def spoil(step, model, optimizer):
         if step == 20:
             optimizer.param_groups[0]["lr"] = 0.3
 
-    told = [(at, int(words.split(":")[0].split()[1])) for at, words in warned(every, spoil) if "too fast" in words]
+    told = [(at, int(words.split(":")[0].split()[1])) for at, words in warned(every, spoil, 140) if "too fast" in words]
     assert told
     first = 21 + -21 % every + every  # the second measured step that shows it
     assert told[0][1] == first
-    assert first <= told[0][0] <= first + 7
-    assert (told[0][0] == first) or every < 8
+    close = next(step for step in range(every, 999, math.ceil(64 / every) * every) if step >= first)
+    assert first <= told[0][0] <= min(first + 7 * every, close)
 
 
 def test_what_is_not_finite_is_told_at_once():

@@ -104,7 +104,9 @@ class MembersWatch:
         """A member that is trained by the loop is watched as any network is."""
         (i,) = self._members(trainer)
         if i not in self._alone:
-            watch = self._alone[i] = Watch(trainer.module.network, trainer.optimizer, self.every, warn=False, late=0)
+            watch = self._alone[i] = Watch(
+                trainer.module.network, trainer.optimizer, self.every, warn=False, together=1
+            )
             self.logs[i], self._new[i] = watch.start().log, watch
 
     def before_alone(self, trainer: Alone, number: int) -> None:

@@ -22,9 +22,8 @@ from trainsmith.inspection.sampling import Sampled
 from trainsmith.inspection.snapshot import Later
 from trainsmith.inspection.waiting import Shelf
 
-LATE = 7
-"""Of a network, what is not NaN or infinite may be told so many steps late: measured steps wait for others, as numbers
-of several are read in about the time that those of one take."""
+TOGETHER = 8
+"""So many measured steps are read together, in little more time than one, or fewer where a close look comes."""
 
 
 class FindingWarning(UserWarning):
@@ -35,20 +34,20 @@ class Watch:
     """Measures every `every`-th optimizer step from the first on, between `start` and `stop`.
 
     A step's first forward pass in training is measured with its gradients; parameters' gradients are those that the
-    step used, of all its passes. The network, its training and torch's random numbers are not touched. late: so many
-    steps later a finding may be told.
+    step used, of all its passes. The network, its training and torch's random numbers are not touched. together: so
+    many measured steps may wait for each other, none beyond a close look; those that show NaN or infinity do not.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 16, warn: bool = True, late: int = LATE
-    ) -> None:
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 16, warn: bool = True,
+        together: int = TOGETHER,
+    ) -> None:  # fmt: skip
         if not isinstance(model, nn.Module):
             raise InvalidInput(f"watch needs a network (torch.nn.Module) first; got {type(model).__name__}.")
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInput(f"watch needs the training's torch optimizer second; got {type(optimizer).__name__}.")
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise InvalidInput(f"every must be a whole number of steps, at least 1; got {every!r}.")
-        together = max(1, (late + every) // every)
         self._moved = Moved(model, optimizer, together)
         if not self._moved.trained.named:
             raise InvalidInput(
