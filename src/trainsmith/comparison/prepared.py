@@ -18,6 +18,7 @@ from trainsmith.comparison.costs import cost_notes, equal_shares
 from trainsmith.comparison.designs import ONE_AT_A_TIME, applicable_combinations, combination_warnings, combined
 from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.plan import Candidate
+from trainsmith.comparison.suits import check_network
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput
@@ -165,6 +166,7 @@ def prepare(
     budget, training = budget or Budget(), training or Training()
     baseline = baseline or planning.default_baseline(dataset, network)
     planning.check_training(training, dataset)
+    check_network(network, dataset)
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
     candidates, skipped = planning.applicable(candidates, network, dataset)
     if len(candidates) == 1:

@@ -2,7 +2,7 @@
 
 from trainsmith.initialization import weight_layers
 from trainsmith.network.by_name import change
-from trainsmith.network.factory import build, build_with, families_taken, named_factory
+from trainsmith.network.factory import build, build_with, called_by_name, families_taken, named_factory, told
 from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.reading import techniques_of
 from trainsmith.network.reference import NETWORKS, Factory, default_network, mlp
@@ -16,6 +16,7 @@ __all__ = [
     "apply",
     "build",
     "build_with",
+    "called_by_name",
     "change",
     "default_network",
     "families_taken",
@@ -24,5 +25,6 @@ __all__ = [
     "signature",
     "swap_pooling",
     "techniques_of",
+    "told",
     "weight_layers",
 ]

@@ -22,6 +22,8 @@ from trainsmith.network.reference import NETWORKS, Factory
 
 GIVEN = ("normalization", "activation", "regularization")
 """The families that a factory may take as arguments of that name. Each argument is a function that makes a layer."""
+NOT_THE_USERS = tuple(f"{package}{os.sep}" for package in (Path(torch.__file__).parent, Path(__file__).parents[1]))
+"""Where an error is raised in whose place a user's line is named: torch, and our own reading of networks."""
 Makers = Mapping[str, Callable[..., nn.Module]]
 
 
@@ -49,7 +51,7 @@ def build(
     except InvalidInput:
         raise
     except Exception as error:  # it is the user's code
-        raise InvalidInput(f"the network factory {_called(network)} fails: {_told(error)}.") from error
+        raise InvalidInput(f"the network factory {called_by_name(network)} fails: {told(error)}.") from error
     if not isinstance(module, nn.Module):
         raise InvalidInput(f"the network factory must return an nn.Module; it returned {type(module).__name__}.")
     return module
@@ -126,7 +128,7 @@ def named_factory(name: str) -> Factory:
     except InvalidInput:
         raise
     except Exception as error:  # it is the user's code
-        raise InvalidInput(f"cannot import the network factory '{name}': {_told(error)}.") from error
+        raise InvalidInput(f"cannot import the network factory '{name}': {told(error)}.") from error
     if not hasattr(module, attribute):
         there = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
         raise InvalidInput(
@@ -170,7 +172,7 @@ def _parameters(factory: Factory) -> Iterator[str]:
     try:
         yield from inspect.signature(factory).parameters
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"the network factory {_called(factory)} does not tell its arguments.") from error
+        raise InvalidInput(f"the network factory {called_by_name(factory)} does not tell its arguments.") from error
 
 
 def takes_shape(factory: Factory) -> bool:
@@ -179,18 +181,20 @@ def takes_shape(factory: Factory) -> bool:
     needed = [n for n, p in own.items() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if len(needed) not in (0, 2):
         raise InvalidInput(
-            f"a network factory takes (input_shape, outputs), or nothing; {_called(factory)} needs {', '.join(needed)}."
+            f"a network factory takes (input_shape, outputs), or nothing; {called_by_name(factory)} needs "
+            f"{', '.join(needed)}."
         )
     return len(own) >= 2
 
 
-def _called(network: Any) -> str:
+def called_by_name(network: Any) -> str:
+    """What an error calls the network: its name in quotes, or its factory's."""
     return f"'{network}'" if isinstance(network, str) else getattr(network, "__qualname__", type(network).__name__)
 
 
-def _told(error: Exception) -> str:
-    """An error of a user's code in one line, with the place where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
+def told(error: Exception) -> str:
+    """An error of a user's code in one line, with the place in that code where it was raised."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(NOT_THE_USERS)]
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
     return f"{kind}{shown(error, 200)}{'' if isinstance(error, (ImportError, SyntaxError)) else place}".rstrip(".")

@@ -6,6 +6,7 @@ from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
 from trainsmith.population.member import Learner, Member, make_member, trained_member
+from trainsmith.population.objective import predictions
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs
 from trainsmith.population.population import Fit, Population
@@ -37,6 +38,7 @@ __all__ = [
     "make_member",
     "members_at_once",
     "pack",
+    "predictions",
     "processes_available",
     "rules_of",
     "run_jobs",
