@@ -268,3 +268,57 @@ def test_what_its_owner_froze_stays_frozen(factory, recipe):
     assert first in held
     assert (before[first] == 0.1).all()
     assert [m.training for m in network.modules() if isinstance(m, nn.Dropout)] == [False]
+
+
+SHARED = """
+from torch import nn
+def sequence():
+    act = nn.ReLU()
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), act, nn.Linear(8, 8), act, nn.Linear(8, 3))
+def blocks():
+    block = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Sequential(block, block), block, nn.Linear(8, 3))
+def ties():
+    layer = nn.Linear(8, 8)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(8, 3)
+    )
+class Attributes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(64, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.first = nn.ReLU()
+        self.second = self.first
+    def forward(self, x):
+        return self.c(self.second(self.b(self.first(self.a(x.flatten(1))))))
+def attributes():
+    return Attributes()
+def build(input_shape, outputs):
+    return Attributes()
+"""
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(), Recipe(activation="prelu", normalization="batch", regularization=("dropout",))], ids=str
+)
+@pytest.mark.parametrize("name", ["sequence", "blocks", "attributes", "build"])
+def test_what_stands_in_several_places_is_exported_in_each(recipe, name, tmp_path):
+    (tmp_path / "shared_net.py").write_text(SHARED)
+    try:
+        export = make_export(Run(Trial(recipe), 1001), f"{tmp_path / 'shared_net.py'}:{name}", IMAGES, TRAINING)
+    finally:
+        sys.modules.pop("shared_net", None)
+    assert export.replay.deviation < 1e-5
+    names: dict[str, object] = {"__name__": "model"}
+    exec(export.files["model.py"], names)
+    names["build"]().load_state_dict(export.first)
+
+
+def test_one_weight_that_a_technique_put_in_several_places_is_not_exported(tmp_path):
+    (tmp_path / "shared_net.py").write_text(SHARED)
+    recipe = Recipe(normalization="weight-norm")
+    try:
+        with pytest.raises(InvalidInput, match="in several places of the network with one weight"):
+            make_export(Run(Trial(recipe), 1001), f"{tmp_path / 'shared_net.py'}:ties", IMAGES, TRAINING)
+    finally:
+        sys.modules.pop("shared_net", None)

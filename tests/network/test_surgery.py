@@ -397,3 +397,65 @@ def test_a_frozen_layer_keeps_its_weights_and_what_would_change_them_is_left_out
             recipe.activation == "glu",
             recipe.normalization == "weight-norm",
         )
+
+
+def shared():
+    """One activation module and one block, each in several places."""
+    act, block = nn.ReLU(), nn.Sequential(nn.Linear(8, 8), nn.Tanh())
+    return nn.Sequential(nn.Linear(12, 8), act, nn.Linear(8, 8), act, nn.Sequential(block, block), nn.Linear(8, 3))
+
+
+class TwoNames(nn.Module):
+    """One activation module under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.first = nn.Linear(12, 8), nn.Linear(8, 8), nn.Linear(8, 3), nn.ReLU()
+        self.second = self.first
+
+    def forward(self, x):
+        return self.c(self.second(self.b(self.first(self.a(x)))))
+
+
+@pytest.mark.parametrize("make", [shared, TwoNames])
+def test_a_module_in_several_places_stays_in_each(make):
+    network = make()
+    count = len(list(network.named_modules(remove_duplicate=False)))
+    module = operated(Recipe(), network).module
+    inside = list(module.named_modules(remove_duplicate=False))
+    assert len(inside) == count + (make is TwoNames)  # a network that is no sequence is put into one
+    assert sum(isinstance(m, nn.Linear) for _, m in inside) == 5 if make is shared else 3
+
+
+@pytest.mark.parametrize("make", [shared, TwoNames])
+def test_every_place_of_a_module_gets_the_technique_of_its_own(make):
+    module = operated(Recipe(activation="prelu", normalization="batch"), make()).module
+    places = [m for _, m in module.named_modules(remove_duplicate=False)]
+    slopes = [m for m in places if type(m).__name__ == "PReLU"]
+    norms = [m for m in places if type(m).__name__ == "BatchNorm"]
+    assert not any(is_activation(m) and type(m).__name__ != "PReLU" for m in places)
+    assert len(slopes) == len(norms) == (4 if make is shared else 2)
+    assert len(set(slopes)) == len(set(norms)) == (3 if make is shared else 2)  # the block is one block
+    assert module(X).shape == (64, 3)
+
+
+def test_an_activation_function_that_halves_goes_into_every_place_of_a_module():
+    act = nn.ReLU()
+    network = nn.Sequential(nn.Linear(12, 8), act, nn.Linear(8, 8), act, nn.Linear(8, 3))
+    surgery = operated(Recipe(activation="maxout"), network)
+    assert kinds(surgery.module) == ["Linear", "Maxout", "Linear", "Maxout", "Linear"]
+    assert not surgery.skipped
+
+
+def test_a_weight_layer_whose_output_is_added_to_before_the_activation_is_not_normalized():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.act, self.c = nn.Linear(12, 8), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.c(self.act(self.a(x) + self.b(x)))
+
+    surgery = operated(Recipe(normalization="batch"), Sum())
+    assert not any(type(m).__name__ == "BatchNorm" for m in surgery.module.modules())
+    assert surgery.skipped == {"batch": "no weight layer is followed at once by an activation module"}

@@ -26,6 +26,10 @@ INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 """Where packages lie that are imported, not copied."""
 
 
+OWN_NAMES = ("build",)
+"""What the text itself calls something: a name in the harvest gives way."""
+
+
 class Harvest:
     """Definitions with everything they need, in an order in which a module can hold them, and their imports."""
 
@@ -74,7 +78,7 @@ class Harvest:
                 f"'{name}' of {module.__name__} is defined inside something else; define it at the top of a file."
             )
         given = name
-        while given in self._names.values():
+        while given in self._names.values() or given in OWN_NAMES:
             given += "_"
         self._names[key] = given
         node = statements[name]

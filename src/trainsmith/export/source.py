@@ -1,8 +1,8 @@
 """A network as plain PyTorch source: what builds it, and the classes that torch.nn lacks."""
 
 import inspect
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import number_in, techniques
 from trainsmith.errors import InvalidInput
+from trainsmith.export.frozen import frozen
 from trainsmith.export.harvest import Harvest
 from trainsmith.export.readable import readable
 from trainsmith.initialization import outputs_of
@@ -78,6 +79,7 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     if costs:
         writer.harvest.add(activity_cost)
     plain = writer.plain(network)
+    writer.check_written_once(plain)
     lines = []
     if origin is not None:
         lines = [f"network = {writer.harvest.add(origin.factory)}({origin.arguments})", *writer.changes(plain)]
@@ -96,32 +98,6 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     return Source(readable("\n".join([title, imports, writer.harvest.text, *body, ""])), plain)
 
 
-def frozen(network: nn.Module) -> list[str]:
-    """The statements that freeze what the owner of `network` froze, the outermost modules that are frozen whole.
-
-    By requires_grad=False, and in a network in training by evaluation mode.
-    """
-    lines: list[str] = []
-    still: list[str] = []
-    held: list[str] = []
-    for path, module in network.named_modules():
-        if network.training and not module.training and not _inside(path, still):
-            still.append(path)
-            lines.append(f'network.get_submodule("{path}").eval()')
-        own = list(module.parameters())
-        if own and not any(p.requires_grad for p in own) and not _inside(path, held):
-            held.append(path)
-            lines.append(f'network.get_submodule("{path}").requires_grad_(False)')
-    for path, p in network.named_parameters():
-        if not p.requires_grad and not _inside(path, held):
-            lines.append(f'network.get_parameter("{path}").requires_grad_(False)')
-    return lines
-
-
-def _inside(path: str, others: Sequence[str]) -> bool:
-    return any(path == other or path.startswith(f"{other}." if other else "") for other in others)
-
-
 class _Writer:
     """Writes one network's modules as expressions, and gathers the classes that they need."""
 
@@ -129,12 +105,31 @@ class _Writer:
         self.harvest = Harvest()
         self.paths = {} if origin is None else origin.made
         self.axes = _axes(network, example)
+        self.plains: dict[int, tuple[nn.Module, nn.Module]] = {}
+        self.seen: set[nn.Module] = set()
 
     @torch.no_grad()
     def plain(self, layer: nn.Module) -> Any:
         """torch's equivalent of one of our layers, other layers themselves; those inside likewise."""
+        if id(layer) in self.plains:  # it stands in several places
+            return self.plains[id(layer)][1]
+        found = self._plain(layer)
+        self.plains[id(layer)] = layer, found  # the layer is held, so that its id stays its own
+        return found
+
+    def check_written_once(self, network: nn.Module) -> None:
+        """Raises InvalidInput for a layer with weights that would be written anew in each of several places."""
+        places = Counter(child for parent in network.modules() for _, child in _children(parent))
+        for m, times in places.items():
+            if times > 1 and id(m) not in self.paths and any(True for _ in m.parameters()):
+                raise InvalidInput(
+                    f"{type(m).__name__}, which a technique put in several places of the network with one weight, "
+                    "cannot be written as source yet."
+                )
+
+    def _plain(self, layer: nn.Module) -> Any:
         if id(layer) in self.paths and type(layer) is not nn.Sequential:
-            for name, child in layer.named_children():
+            for name, child in _children(layer):
                 setattr(layer, name, self.plain(child))
             return layer
         if isinstance(layer, WHOLE):
@@ -142,7 +137,7 @@ class _Writer:
                 layer.set_submodule(path, self.plain(layer.get_submodule(path)))
             return layer
         if type(layer) is nn.Sequential:
-            children = {name: self.plain(child) for name, child in layer.named_children()}
+            children = {name: self.plain(child) for name, child in _children(layer)}
             if id(layer) in self.paths:
                 layer._modules = children
                 return layer
@@ -154,18 +149,21 @@ class _Writer:
         make: Any = getattr(layer, "plain", None)
         if make is None or not getattr(layer, "trains_as_plain", True):
             if type(layer).__module__.startswith("trainsmith."):
-                for name, child in layer.named_children():
+                for name, child in _children(layer):
                     setattr(layer, name, self.plain(child))
             return layer
         return make(self.axes.get(layer, 2)) if "axes" in inspect.signature(make).parameters else make()
 
     def changes(self, layer: nn.Module) -> list[str]:
         """The statements that make of the factory's network, `network`, what `layer` has become, innermost first."""
+        if layer in self.seen:
+            return []
+        self.seen.add(layer)
         if id(layer) not in self.paths:
-            return [line for child in layer.children() for line in self.changes(child)]
+            return [line for _, child in _children(layer) for line in self.changes(child)]
         path, made = self.paths[id(layer)]
         lines, others = self._class_changed(layer, path), []
-        for name, child in layer.named_children():
+        for name, child in _children(layer):
             lines += self.changes(child)
             place = f"{path}.{name}".removeprefix(".")
             if self.paths.get(id(child), (None,))[0] != place:
@@ -193,7 +191,7 @@ class _Writer:
         if type(layer) is nn.Sequential:
             if _numbered(layer):
                 return f"nn.Sequential({', '.join(map(self.expression, layer))})"
-            named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in layer.named_children())
+            named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in _children(layer))
             return f"nn.Sequential(OrderedDict({{{named}}}))"
         if isinstance(layer, WHOLE):
             return self._around(layer)
@@ -247,6 +245,11 @@ class _Writer:
                 raise InvalidInput(f"{type(layer).__name__} does not tell its argument {name}: it cannot be exported.")
             given.append(text if parameter.default is parameter.empty else f"{name}={text}")
         return ", ".join(given)
+
+
+def _children(layer: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The modules in a module, by name; one that stands in several places in each of them."""
+    return [(name, child) for name, child in layer._modules.items() if child is not None]
 
 
 def _root(whole: nn.Module, path: str) -> bool:

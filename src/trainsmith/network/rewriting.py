@@ -19,13 +19,21 @@ def is_activation(module: nn.Module) -> bool:
     return torchs or type(module) in {t.make for t in techniques("activation")}
 
 
-def rewrite(parent: nn.Module, edit: Edit) -> None:
-    """Replace each descendant m by the modules edit(m) gives in its place; None leaves it and looks inside."""
-    children = []
-    for name, child in list(parent.named_children()):
+def rewrite(parent: nn.Module, edit: Edit, seen: set[nn.Module] | None = None) -> None:
+    """Replace each descendant m by the modules edit(m) gives in its place; None leaves it and looks inside.
+
+    A module that stands in several places is replaced in each of them, by what edit gives then. seen: those that were
+    looked into already, and are not again.
+    """
+    seen = set() if seen is None else seen
+    children: list[tuple[str, list[nn.Module]]] = []
+    for name, child in list(parent._modules.items()):
+        if child is None:
+            continue
         new = edit(child)
-        if new is None:
-            rewrite(child, edit)
+        if new is None and child not in seen:
+            seen.add(child)
+            rewrite(child, edit, seen)
         children.append((name, [child] if new is None else new))
     if type(parent) is nn.Sequential and all(name.isdigit() for name, _ in children):
         parent._modules = {str(i): m for i, m in enumerate(m for _, new in children for m in new)}

@@ -163,7 +163,7 @@ def feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
     return {
         first.module: _place(first.module, first.left.ndim)  # type: ignore[attr-defined]
         for first, second in itertools.pairwise(calls)
-        if isinstance(first.module, WEIGHT_LAYERS) and is_activation(second.module)
+        if isinstance(first.module, WEIGHT_LAYERS) and is_activation(second.module) and first.left is second.entered
     }
 
 
@@ -232,6 +232,7 @@ def _edit(
     layers: Sequence[Technique],
 ) -> Edit:
     norm = trial.recipe.one("normalization")
+    wrapped: dict[nn.Module, nn.Module] = {}
 
     def edit(module: nn.Module) -> list[nn.Module] | None:
         if module in replace:
@@ -242,7 +243,9 @@ def _edit(
             layer = norm.make(len(module.weight), **trial.of(norm))  # type: ignore[arg-type]
             return [module, before[module].holds(layer)]
         if module in before and norm.role == "parametrization":
-            return [norm.make(module, **trial.of(norm))]
+            if module not in wrapped:  # its weight is one, wherever it stands
+                wrapped[module] = norm.make(module, **trial.of(norm))
+            return [wrapped[module]]
         return None
 
     return edit

@@ -64,7 +64,8 @@ def widen(
         layers.append(layer)
     if missing := [names[site] for site in sites if site not in axes]:
         return f"the activation module '{missing[0]}' is not called in a forward pass"
-    if not _fits(root, factor, [names[m] for m in layers], {names[s]: (s, a) for s, a in axes.items()}, make, example):
+    everywhere = {n: (m, axes[m]) for n, m in root.named_modules(remove_duplicate=False) if m in axes}
+    if not _fits(root, factor, [names[m] for m in layers], everywhere, make, example):
         return "the outputs of a layer before an activation module are used elsewhere too, at their old width"
     for module in layers:
         _resize(module, factor)
