@@ -3,9 +3,9 @@
 python results/plan.py [NAME ...]
 
 Each study is one command in a process of its own, which has measured nothing before ($TRAINSMITH_CACHE is a new folder).
-The plan's figures are those that its record keeps (study.json: plan.expected, plan.megabytes), which were made before the
+The plan's figures are those that its record keeps (study.json: plan.expected, plan.memory), which were made before the
 first training. What it took: the wall clock of the whole command, imports and report included, the processor time of all its
-processes, and the largest sum over all of them, looked at ten times a second, of the memory each holds (VmRSS of
+processes, and the largest sum over all of them, looked at twice a second, of the memory each holds (VmRSS of
 /proc/PID/status: pages that several share count in each) and of its share of it (Pss of smaps_rollup, pages that n share
 count 1/n in each). CIFAR-10 and Shakespeare are read from $TRAINSMITH_DATA. Linux only.
 """
@@ -30,14 +30,14 @@ from make import prepared
 
 RECORD = Path(__file__).with_suffix(".json")
 STUDIES = {
-    "wine": "wine --vary activation --trials 4",
-    "digits, one family": "digits --techniques sgd,momentum,adamw,lion --trials 4",
-    "csv, regression": "diabetes.csv --target progression --techniques sgd,tanh,dropout,l2",
-    "text": "shakespeare.txt --techniques lion,muon --trials 2 --seeds 6 --steps 100",
+    "wine": "wine --techniques tanh,elu,gelu --trials 4",
+    "digits, one family": "digits --techniques sgd,adamw,lion --trials 4 --steps 300",
+    "csv, regression": "diabetes.csv --target progression --techniques sgd,tanh,dropout --trials 4 --steps 300",
+    "text": "shakespeare.txt --techniques lion --trials 2 --seeds 6 --steps 60",
     "small images, own network": "cifar10-small.npz --network cnn.py:cnn --techniques muon,group --trials 2 --seeds 6 "
-    "--steps 150",
+    "--steps 60",
 }
-LOOKS = 0.1
+LOOKS = 0.5
 
 
 def tree(root):
@@ -95,7 +95,7 @@ def study(name, folder):
         environment = {**os.environ, "TRAINSMITH_CACHE": cache}
         found = took([sys.executable, "-m", "trainsmith", "compare", *words, "--out", str(place)], folder, environment)
     plan = json.loads((place / "study.json").read_text())["plan"]
-    said = {"seconds": plan["expected"], "megabytes": plan["megabytes"]}
+    said = {"seconds": plan["expected"], "megabytes": plan["memory"]}
     ratios = {key: None if value is None else round(value / found[key], 2) for key, value in said.items()}
     return {
         "command": "trainsmith compare " + STUDIES[name],

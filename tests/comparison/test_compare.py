@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,12 +24,13 @@ from trainsmith.comparison.plan import (
     tuning_runs,
 )
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
-from trainsmith.comparison.trainings import Trainings
+from trainsmith.comparison.trainings import PROCESS_MEGABYTES, Trainings
 from trainsmith.comparison.tuning import tune
 from trainsmith.data import load, split
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
 from trainsmith.population.calibrate import Packing
+from trainsmith.population.memory import peak_megabytes
 
 TRAINING = Training(steps=25, batch_size=16, checks=5)
 BUDGET = Budget(trials=3, finalists=2, final_seeds=1, fresh_seeds=4)
@@ -316,9 +318,31 @@ def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, mon
     trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
     words = trainer.prepare(Recipe(), 1000)
     assert "in populations of up to" in words
-    assert "MB" in words
+    assert f"about {trainer.memory:,.0f} MB of memory in all" in words
     assert trainer.expected(1000, 3) > trainer.expected(500, 3) > 0
     assert list(tmp_path.iterdir()), "what was measured is remembered"
+
+
+@pytest.mark.parametrize(
+    ("processes", "held", "said"),
+    [(1, 800.0, 800), (3, 800.0, 3200), (3, 100.0, 4 * PROCESS_MEGABYTES), (1, None, 500)],
+)
+def test_the_memory_is_that_of_every_process(monkeypatch, processes, held, said):
+    """Each holds what this one held while packings were measured, or what torch and tracing take at least."""
+    monkeypatch.setattr("trainsmith.comparison.trainings.peak_megabytes", lambda: held)
+    trainer = Trainings("mlp", blobs(examples=300, shift=3.0), Training(steps=5), processes, lambda *told: None)
+    trainer.prepare(Recipe(), 1)
+    assert trainer.memory == said
+    assert trainer.expected(1, 1) > 0, "a study too short to measure packings for has an estimate too"
+
+
+def test_what_this_process_held_is_what_the_system_says(monkeypatch):
+    held = np.ones(2**24)
+    assert peak_megabytes() > held.nbytes / 2**20
+    monkeypatch.setattr(Path, "read_text", lambda path: "VmPeak:\t  900000 kB\nVmHWM:\t  204800 kB\nVmRSS:\t 100 kB\n")
+    assert peak_megabytes() == 200
+    monkeypatch.setattr(Path, "read_text", lambda path: "")
+    assert held.nbytes / 2**20 < peak_megabytes() < 10**5, "where there is no such file"
 
 
 def test_other_processes_are_started_only_where_they_pay(monkeypatch):

@@ -200,6 +200,7 @@ def _plan(ready: Prepared, extension: int, taken: Taken) -> dict[str, Any]:
         "processes": trainer.workers,
         "expected": ready.seconds,
         "megabytes": trainer.megabytes,
+        "memory": trainer.memory,
         "seconds": sum(taken.goes),
         "goes": len(taken.goes),
         "steps": training.steps,

@@ -137,6 +137,7 @@ class Prepared:
             "processes": self.trainer.workers,
             "seconds": self.seconds,
             "megabytes": self.trainer.megabytes,
+            "memory": self.trainer.memory,
             "words": self.words,
             "notes": list(self.notes),
         }

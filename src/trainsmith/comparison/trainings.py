@@ -30,6 +30,7 @@ from trainsmith.population import (
     seconds_alone,
 )
 from trainsmith.population.attacked import STEPS, attacked_at_checks
+from trainsmith.population.memory import peak_megabytes
 from trainsmith.population.task import ByRobustAccuracy
 from trainsmith.store import Keeper, Store
 
@@ -40,6 +41,9 @@ SECONDS_A_POPULATION = 0.4
 """Making its members, tracing its program, replaying a member."""
 SECONDS_A_PROCESS = 4.0
 """Starting it, importing torch, handing it the data."""
+PROCESS_MEGABYTES = 500.0
+"""What a process holds that trains small networks: torch, this program, and what tracing a step imports.
+results/plan.json sets this and the times above beside what studies took."""
 Report = Callable[[str, int, int], None]
 """Told of progress: (what is being trained, member-steps just done, runs just finished)."""
 
@@ -74,6 +78,7 @@ class Trainings:
     member_steps: int = 0
     packing: Packing | None = None
     megabytes: float | None = None
+    memory: float | None = None
     seconds_alone: float | None = None
     store: Store | None = None
     finished: Callable[[Run, Result], None] = lambda run, result: None
@@ -92,7 +97,14 @@ class Trainings:
             packing = asdict(self.packing) if self.packing is not None else None
             self.store.note(
                 "packing",
-                {"processes": self.processes, "packing": packing, "words": words, "megabytes": self.megabytes},
+                {
+                    "processes": self.processes,
+                    "packing": packing,
+                    "words": words,
+                    "megabytes": self.megabytes,
+                    "memory": self.memory,
+                    "seconds alone": self.seconds_alone,
+                },
             )
         return words
 
@@ -100,7 +112,8 @@ class Trainings:
         try:
             self.processes = noted["processes"]
             self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
-            self.megabytes = noted.get("megabytes")
+            self.megabytes, self.memory = noted.get("megabytes"), noted.get("memory")
+            self.seconds_alone = noted.get("seconds alone")
             return str(noted["words"])
         except (KeyError, TypeError) as error:
             raise store.damaged("packing") from error
@@ -119,15 +132,18 @@ class Trainings:
         try:
             self.packing = choose(members, *examples, steps, threads=1)
         except Unbatchable as reason:
-            refused, self.seconds_alone = reason, seconds_alone(first, *examples)
+            refused = reason
+        if self._each is None:  # too short a training to measure packings for: it takes no longer than by the loop
+            self.seconds_alone = seconds_alone(first, *examples)
         if self.processes is None:
-            each = self._each if self._each is not None else seconds_alone(first, *examples)
+            each = self._each or 0.0
             self.processes = processes if self._seconds(runs, populations, each) > worth_processes(processes) else 1
+        self.memory = max(peak_megabytes() or 0.0, PROCESS_MEGABYTES) * (1 + self.workers if self.workers > 1 else 1)
+        held = f"about {self.memory:,.0f} MB of memory in all"
         if self.packing is None:
-            return f"by the loop, one after another: {refused}"
+            return f"by the loop, one after another ({refused}), {held}"
         self.megabytes = self.workers * 20 * self.packing.members * parameters / 2**20
-        way = f"in populations of up to {self.packing.members}, members {self.packing.way}"
-        return f"{way}, {max(1, self.megabytes):,.0f} MB for them"
+        return f"in populations of up to {self.packing.members}, members {self.packing.way}, {held}"
 
     def expected(self, runs: float, populations: int) -> float | None:
         """Seconds that so many runs in so many populations will take, more or less; None where nothing was measured."""
@@ -139,7 +155,7 @@ class Trainings:
     @property
     def _each(self) -> float | None:
         """Seconds of a step of one member, where they were measured."""
-        return self.packing.seconds if self.packing is not None else self.seconds_alone
+        return self.seconds_alone if self.packing is None or self.packing.seconds is None else self.packing.seconds
 
     def _seconds(self, runs: float, populations: int, each: float) -> float:
         """What they take in one process, each step of a member so many seconds."""

@@ -200,9 +200,11 @@ def plan_line(study: Study) -> str:
 
 
 def memory(study: Study) -> str:
-    """What the populations hold; nothing where it was not measured."""
-    held = study.plan.get("megabytes")
-    return f"{held:,.0f} MB for the populations" if isinstance(held, float) and math.isfinite(held) else ""
+    """What all processes together were expected to hold, and the populations; nothing where it was not measured."""
+    known = {key: study.plan.get(key) for key in ("memory", "megabytes")}
+    found = {key: f"{mb:,.0f} MB" for key, mb in known.items() if isinstance(mb, float) and math.isfinite(mb)}
+    parts = {"memory": "expected in all", "megabytes": "for the populations"}
+    return ", ".join(f"{words} {parts[key]}" for key, words in found.items())
 
 
 def _bound(value: float) -> str:
