@@ -442,6 +442,22 @@ def test_odd_modules(forked):
     json.loads(w.json())
 
 
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_layers_whose_weights_torch_parametrizes(forked, name):
+    models = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        wrap = getattr(nn.utils.parametrizations, name)
+        models.append(nn.Sequential(wrap(nn.Linear(20, 32)), nn.ReLU(), nn.Linear(32, 4)))
+    optimizers = [torch.optim.SGD(m.parameters(), 0.1) for m in models]
+    with trainsmith.watch(models[0], optimizers[0], every=1, warn=False) as w:
+        train(models[0], optimizers[0], 2)
+    train(models[1], optimizers[1], 2)
+    assert [m.name for m in w.layers] == ["0", "1", "2"]
+    assert all(m.gradient > 0 for m in w.layers)
+    assert all(torch.equal(a, b) for a, b in zip(*(m.state_dict().values() for m in models), strict=True))
+
+
 def test_an_optimizer_with_a_closure_and_a_huggingface_model(forked):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     config = transformers.GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=50, n_positions=16)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from trainsmith.inspection.histogram import Histogram
 from trainsmith.inspection.layers import FLAT_SLOPE, LayerStatistics, is_elementwise
@@ -207,6 +208,8 @@ def _flat_edges(layer: nn.Module) -> Tensor | None:
     Flat: its slope is under 5 % of its largest, and it is not 0 there; seen on a grid from -16 to 16, beyond which it
     goes on as at the ends.
     """
+    if is_parametrized(layer) or any(True for _ in layer.parameters()):
+        return None
     alone = copy.copy(layer)  # without anybody's hooks, and on the CPU
     alone._buffers = {name: None if b is None else b.detach().cpu().clone() for name, b in layer._buffers.items()}
     alone._forward_hooks, alone._forward_pre_hooks = OrderedDict(), OrderedDict()
