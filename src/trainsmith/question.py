@@ -15,9 +15,9 @@ from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
 from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weights, with_labels
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.network import Factory
+from trainsmith.network import Factory, fingerprint
 from trainsmith.population import Training, judged_by, rules_of
-from trainsmith.store import digest, network_name, recipe_of, source_digest
+from trainsmith.store import SIGNATURE, digest, network_name, recipe_of, source_digest
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Question:
             "metric": rules_of(dataset).metric,
             "network": network_name(network),
             "network's source": source_digest(network),
+            SIGNATURE: fingerprint(network, dataset.x[:2], dataset.outputs),
             "baseline": asdict(asked["baseline"]),
             "vary": None if asked["vary"] is None else list(asked["vary"]),
             "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],

@@ -38,7 +38,7 @@ from trainsmith.population import (
     Training,
     rules_of,
 )
-from trainsmith.store import Store
+from trainsmith.store import Store, network_name
 
 
 class Announce:
@@ -120,7 +120,7 @@ def compare(
     return Study(
         data=dataset.name,
         about=dataset.describe(),
-        network=network if isinstance(network, str) else getattr(network, "__qualname__", repr(network)),
+        network=network if isinstance(network, str) else network_name(network).partition(":")[2],
         metric=rules_of(dataset).metric,
         delta=delta,
         baseline=baseline,

@@ -54,6 +54,11 @@ class Recorder:
             given = [f"{family}={NOTHING[family]}" for family in families_taken(self.factory)]
             arguments = ", ".join([*filter(None, [shape]), *given])
             factory = inspect.unwrap(self.factory)
+            if not hasattr(factory, "__qualname__"):
+                raise InvalidInput(
+                    f"a network made by a {type(factory).__name__} cannot be written as source; give a function that "
+                    "is defined at the top of a file."
+                ) from None
             source = write_source(network, example, Origin(factory, arguments, self.made), costs)
             return replace(source, about=_told(factory))
 

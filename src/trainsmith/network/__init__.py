@@ -3,6 +3,7 @@
 from trainsmith.initialization import weight_layers
 from trainsmith.network.by_name import change
 from trainsmith.network.factory import build, build_with, called_by_name, families_taken, named_factory, told
+from trainsmith.network.fingerprint import fingerprint
 from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.reading import techniques_of
 from trainsmith.network.reference import NETWORKS, Factory, default_network, mlp
@@ -20,6 +21,7 @@ __all__ = [
     "change",
     "default_network",
     "families_taken",
+    "fingerprint",
     "mlp",
     "named_factory",
     "signature",

@@ -18,17 +18,19 @@ BUILTIN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperD
 BY_REPR = (float, complex, slice, range, np.generic, np.dtype, torch.layout, torch.memory_format)
 """Values whose repr tells all there is; a float's repr also tells -0.0 from 0.0 and lets nan equal nan."""
 BY_EQUALITY = (bool, int, str, bytes, type, torch.dtype, torch.device, types.NoneType, types.EllipsisType)
+Opaque = Callable[[object], Hashable]
 
 
 class Canonical:
     """Stand-ins for values found in one module. An object whose inside cannot be seen equals only itself.
 
     registered: names of the module's own submodules, parameters and buffers, by id: they are stacked, and
-    stand for their place. Tensors and modules that are not registered count with their numbers.
+    stand for their place. Tensors and modules that are not registered count with their numbers. opaque: what stands
+    for an object whose inside cannot be seen, by default its id, which says nothing to another process.
     """
 
-    def __init__(self, registered: Mapping[int, str] | None = None) -> None:
-        self.registered = registered or {}
+    def __init__(self, registered: Mapping[int, str] | None = None, opaque: Opaque = id) -> None:
+        self.registered, self.opaque = registered or {}, opaque
         self._open: list[int] = []
         self._done: dict[int, tuple[object, Hashable]] = {}
 
@@ -57,7 +59,7 @@ class Canonical:
                 return (type(value), look(self, value))
         if (attributes := self.attributes(value)) is not None:
             return (type(value), attributes)
-        return (type(value), id(value))
+        return (type(value), self.opaque(value))
 
     def all(self, values: Iterable[Any]) -> Hashable:
         """The stand-ins for several values, in order."""
@@ -86,7 +88,7 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 def _tensor(canonical: Canonical, t: Tensor) -> Hashable:
     if t.layout is not torch.strided or t.device.type == "meta":
-        return id(t)
+        return canonical.opaque(t)
     numbers = t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return (tuple(t.shape), t.dtype, t.requires_grad, hashlib.blake2b(numbers.tobytes()).digest())
 

@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 import traceback
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -154,7 +155,7 @@ def _of_file(path: Path) -> ModuleType:
             return module
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{abs(hash(str(path)))}"
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{zlib.crc32(bytes(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

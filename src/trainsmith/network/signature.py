@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
-from trainsmith.network.canonical import Canonical
+from trainsmith.network.canonical import Canonical, Opaque
 from trainsmith.network.host import seeded_host
 
 STACKED = ("_parameters", "_buffers", "_modules")
@@ -30,20 +30,20 @@ def signature(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hash
     forward: runs one forward pass of the module it is given, e.g. `lambda m: m(x)`. It runs on a copy, so
     that running statistics stay as they are, and with the random states of torch, Python and NumPy put back.
     """
-    return structure(module), _calls(copy.deepcopy(module), forward)
+    return structure(module), calls(copy.deepcopy(module), forward)
 
 
-def structure(module: nn.Module) -> Hashable:
-    """Everything of `module` and its submodules but the numbers in parameters and buffers.
+def structure(module: nn.Module, opaque: Opaque = id) -> tuple[Hashable, ...]:
+    """Everything of `module` and its submodules but the numbers in parameters and buffers, by submodule.
 
-    Raises InvalidInput for a lazy layer that has not seen an input.
+    opaque: see Canonical. Raises InvalidInput for a lazy layer that has not seen an input.
     """
     if unmade := [name for name, t in module.named_parameters() if is_lazy(t)]:
         raise InvalidInput(
             f"the parameter {unmade[0]} of the network has no shape yet; run one batch through the network in its "
             "factory, so that its lazy layers are made."
         )
-    canonical = Canonical(registered(module))
+    canonical = Canonical(registered(module), opaque)
     owners: dict[int, str] = {}
     rows: list[Hashable] = []
     for path, m in module.named_modules(remove_duplicate=False):
@@ -89,9 +89,10 @@ def _tensors(module: nn.Module, path: str, owners: dict[int, str]) -> tuple[Hash
     )
 
 
-def _calls(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hashable:
+def calls(module: nn.Module, forward: Callable[[nn.Module], object], opaque: Opaque = id) -> Hashable:
+    """The operations of one forward pass of the module itself, with their numbers. opaque: see Canonical."""
     names = {id(t): name for name, t in (*module.named_parameters(), *module.named_buffers())}
-    log = _Log(names)
+    log = _Log(names, opaque)
     with torch.random.fork_rng(devices=[]), seeded_host([0]), torch.no_grad(), log:
         forward(module)
     return tuple(log.calls)
@@ -100,15 +101,15 @@ def _calls(module: nn.Module, forward: Callable[[nn.Module], object]) -> Hashabl
 class _Log(TorchDispatchMode):
     """Notes every operation with its numbers; tensors by shape, and by name where they are the module's own."""
 
-    def __init__(self, names: dict[int, str]) -> None:
+    def __init__(self, names: dict[int, str], opaque: Opaque) -> None:
         super().__init__()
-        self.names = names
+        self.names, self.opaque = names, opaque
         self.calls: list[Hashable] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         noted = torch.utils._pytree.tree_map(self._note, (args, kwargs))
-        self.calls.append((str(func), Canonical()(noted)))
+        self.calls.append((str(func), Canonical(opaque=self.opaque)(noted)))
         return func(*args, **kwargs)
 
     def _note(self, value: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from trainsmith.store.inputs import data_of, digest
 from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
-from trainsmith.store.opening import opened, studies, unfinished
+from trainsmith.store.opening import SIGNATURE, opened, studies, unfinished
 from trainsmith.store.schema import DATABASE
 from trainsmith.store.store import Keeper, Store, hold
 
 __all__ = [
     "DATABASE",
+    "SIGNATURE",
     "Keeper",
     "Store",
     "data_of",

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from trainsmith.population import Job, Training
 
 
 def network_name(network: str | Factory) -> str:
-    """A network's name: as given, or "module:qualified name" of a factory."""
+    """A network's name: as given, or "module:qualified name" of a factory; of one without a name what it shows.
+
+    Addresses in what it shows are left out, since they say nothing to another process.
+    """
     if isinstance(network, str):
         return network
-    return f"{getattr(network, '__module__', '?')}:{getattr(network, '__qualname__', repr(network))}"
+    name = getattr(network, "__qualname__", None) or re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))
+    return f"{getattr(network, '__module__', '?')}:{name}"
 
 
 def source_digest(network: str | Factory) -> str | None:

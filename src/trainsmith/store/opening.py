@@ -15,6 +15,9 @@ from trainsmith.store.store import Store, hold
 if TYPE_CHECKING:
     from trainsmith.data import Dataset
 
+SIGNATURE = "network's signature"
+"""Of which network a question is asked (see fingerprint). Older questions do not say it, and are gone on with."""
+
 
 @contextlib.contextmanager
 def opened(folder: Path, question: Mapping[str, Any], dataset: Dataset) -> Iterator[Store]:
@@ -57,15 +60,19 @@ def studies(root: Path) -> list[Path]:
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The names under which two questions do not say the same. What is not said is the same as None or 0."""
-    return [name for name in {**other, **one} if (one.get(name) or None) != (other.get(name) or None)]
+    """The names under which two questions do not say the same. What is not said is the same as None or 0.
+
+    one: of a store, which an older program may have written: without the signature.
+    """
+    names = [name for name in {**other, **one} if name != SIGNATURE or name in one]
+    return [name for name in names if (one.get(name) or None) != (other.get(name) or None)]
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     other = differing(there, here)
     if not other:
         return
-    if other == ["versions"]:
+    if "versions" in other and set(other) <= {"versions", SIGNATURE}:  # which torch's own attributes are part of
         then, now = (", ".join(f"{k} {v}" for k, v in q["versions"].items()) for q in (there, here))
         raise InvalidInput(
             f"the study in '{folder}' was begun with {then}; this is {now}, whose numbers may differ. Go on with those "
