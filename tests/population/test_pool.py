@@ -1,13 +1,17 @@
 """Jobs in other processes give what they give here, and progress adds up."""
 
+import functools
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from make_runs import blobs, runs_of
 from trainsmith.catalogue import Recipe
+from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Training, run_jobs
 
 
@@ -53,3 +57,18 @@ def test_a_job_in_this_process_computes_on_one_thread_as_in_another_and_leaves_t
         torch.set_num_threads(before)
     assert set(seen) == {1}
     assert between == [3, 3]
+
+
+def end_itself(parent, shape, outputs):
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)  # as happens where memory runs out
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"), [(None, "; give the same"), (write_where_it_stands, "; what was finished is")]
+)
+def test_a_worker_that_is_killed_is_said_in_one_sentence(keep, said):
+    training = Training(steps=2, batch_size=16, checks=1)
+    job = Job(functools.partial(end_itself, os.getpid()), training, runs_of(Recipe(), 1))
+    with pytest.raises(InvalidInput, match=rf"a worker process was killed.*{said}.*with fewer processes"):
+        list(run_jobs([job, job], blobs(), 2, lambda n: None, keep))

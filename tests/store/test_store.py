@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import sqlite3
 import stat
@@ -16,6 +17,7 @@ from make_store import ASKED, NETWORK, RUNS, numbers, table
 from trainsmith import api
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.comparison.taken import Taken
+from trainsmith.comparison.trainings import Trainings
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
 from trainsmith.store import DATABASE, Store, data_of, digest, hold, opened
@@ -175,6 +177,40 @@ def test_damaged_weights_and_data_are_said(store):
     (store.folder / "data" / "x.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(InvalidInput, match="is damaged"):
         data_of(store.folder)
+
+
+def test_runs_whose_weights_are_damaged_are_trained_again_and_it_is_said(tmp_path):
+    folder, asked = tmp_path / "s", {**ASKED, "trials": 1, "steps": 4}
+    first = api.compare(NETWORK, table(), **asked, folder=folder)
+    files = sorted((folder / "weights").iterdir())
+    whole = [file.read_bytes() for file in files]
+    files[0].write_bytes(b"")  # as a cut of power may leave it
+    again = api.compare(NETWORK, table(), **asked, folder=folder)
+    assert [file.read_bytes() for file in files] == whole
+    assert [r.scores for r in again.study.rows] == [r.scores for r in first.study.rows]
+    assert "runs could not be read; these runs were trained again." in again.study.notes[-1]
+    assert again.study.notes[:-1] == first.study.notes
+
+
+def test_weights_are_on_the_disk_before_their_record_is(store, monkeypatch):
+    flushed = []
+
+    def flush(place):
+        flushed.append((stat.S_ISDIR(os.fstat(place).st_mode), store.finished_runs()))
+
+    monkeypatch.setattr("os.fsync", flush)
+    (id,) = store.ask("tuning", [JOB])
+    store.keep(id, JOB, record(), 1.0)
+    assert flushed == [(False, 0), (True, 0)]
+
+
+def test_a_study_goes_on_in_fewer_processes_if_it_is_asked_to(store):
+    begun = Trainings(NETWORK, table(), JOB.training, 4, None, store=store)
+    store.note("packing", {"processes": 4, "packing": None, "words": "", "megabytes": None})
+    for given, at_once in ((None, 4), (1, 1), (9, 4)):
+        begun.processes = given
+        begun.prepare(Recipe(), 1)
+        assert (begun.workers, begun.at_once) == (4, at_once)
 
 
 def test_one_process_at_a_time(store):

@@ -32,7 +32,7 @@ from trainsmith.population import (
 from trainsmith.population.attacked import STEPS, attacked_at_checks
 from trainsmith.population.memory import peak_megabytes
 from trainsmith.population.task import ByRobustAccuracy
-from trainsmith.store import Keeper, Store
+from trainsmith.store import Keeper, Store, UnreadableWeights
 
 HEAVIER = 1.6
 """How much longer a run takes than steps of the baseline measured alone on a quiet core: recipes with more layers or
@@ -62,7 +62,10 @@ def shortened(training: Training, share: float) -> Training:
 
 @dataclass
 class Trainings:
-    """Trains runs of one network on one data set, and remembers what it took and how far replays deviated."""
+    """Trains runs of one network on one data set, and remembers what it took and how far replays deviated.
+
+    fewer: processes asked for when a study goes on. again: runs trained anew, since their weights could not be read.
+    """
 
     network: str | Factory
     dataset: Dataset
@@ -81,6 +84,8 @@ class Trainings:
     memory: float | None = None
     seconds_alone: float | None = None
     store: Store | None = None
+    fewer: int | None = None
+    again: int = 0
     finished: Callable[[Run, Result], None] = lambda run, result: None
 
     def prepare(self, baseline: Recipe, runs: float, populations: int = 1) -> str:
@@ -110,7 +115,7 @@ class Trainings:
 
     def _as_noted(self, store: Store, noted: Mapping[str, Any]) -> str:
         try:
-            self.processes = noted["processes"]
+            self.fewer, self.processes = self.processes, noted["processes"]
             self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
             self.megabytes, self.memory = noted.get("megabytes"), noted.get("memory")
             self.seconds_alone = noted.get("seconds alone")
@@ -205,19 +210,34 @@ class Trainings:
         ids = self.store.ask(what, jobs)
         missing = []
         for position, (id, job) in enumerate(zip(ids, jobs, strict=True)):
-            if (record := self.store.record(id)) is None:
+            try:
+                record = self.store.record(id)
+            except UnreadableWeights:
+                record, self.again = None, self.again + len(job.runs)
+            if record is None:
                 missing.append(position)
                 continue
             advance(len(job.runs) * job.training.steps)
             yield position, record
         keep = Keeper(self.store.folder, tuple(ids[p] for p in missing))
-        for i, record in run_jobs([jobs[p] for p in missing], self.dataset, self.workers, advance, keep):
+        for i, record in run_jobs([jobs[p] for p in missing], self.dataset, self.at_once, advance, keep):
             yield missing[i], record
+
+    def notes(self) -> list[str]:
+        """That runs had to be trained again, if it is so."""
+        if not self.again:
+            return []
+        return [f"the weights of {self.again} finished runs could not be read; these runs were trained again."]
 
     @property
     def workers(self) -> int:
         """Processes to train in."""
         return self.processes or processes_available()
+
+    @property
+    def at_once(self) -> int:
+        """Processes to train in now: one that goes on is packed for as many as it began with, but may have fewer."""
+        return min(self.workers, self.fewer or self.workers)
 
     @property
     def worst(self) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from trainsmith.catalogue import Technique, enter, own_techniques
 from trainsmith.data import Dataset
 from trainsmith.data.mapped import as_tensor, map_of
+from trainsmith.errors import InvalidInput
 from trainsmith.population.job import Job, Record, work
 
 POLL_SECONDS = 0.2
@@ -36,7 +38,10 @@ Keep = Callable[[int, Job, Record, float], None]
 def run_jobs(
     jobs: Sequence[Job], dataset: Dataset, processes: int, advance: Callable[[int], None], keep: Keep | None = None
 ) -> Iterator[tuple[int, Record]]:
-    """(position, record) of each job as it finishes. advance: told of member-steps done anywhere. keep: see Keep."""
+    """(position, record) of each job as it finishes. advance: told of member-steps done anywhere. keep: see Keep.
+
+    Raises InvalidInput if a worker is killed.
+    """
     if processes == 1 or len(jobs) <= 1:
         for i, job in enumerate(jobs):
             with _one_thread():
@@ -51,10 +56,21 @@ def run_jobs(
     ):
         own = own_techniques()
         parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
-        yield from parallel(
-            joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, (os.getcwd(), sys.path), own, keep)
-            for i, job in enumerate(jobs)
-        )
+        try:
+            yield from parallel(
+                joblib.delayed(_work_elsewhere)(i, job, type(dataset), fields, done, (os.getcwd(), sys.path), own, keep)
+                for i, job in enumerate(jobs)
+            )
+        except BrokenProcessPool as error:
+            raise _killed(keep is not None) from error
+
+
+def _killed(kept: bool) -> InvalidInput:
+    """The error for a worker that something outside ended."""
+    ask = "what was finished is kept: give the same command again" if kept else "give the same command again"
+    return InvalidInput(
+        f"a worker process was killed, as happens where memory runs out; {ask}, with fewer processes (--processes)."
+    )
 
 
 def _work_elsewhere(

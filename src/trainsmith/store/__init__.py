@@ -1,6 +1,6 @@
 """The store: a study as a folder whose finished parts survive whatever happens to the process."""
 
-from trainsmith.store.inputs import data_of, digest
+from trainsmith.store.inputs import UnreadableWeights, data_of, digest
 from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
 from trainsmith.store.opening import SIGNATURE, opened, studies, unfinished
 from trainsmith.store.schema import DATABASE
@@ -11,6 +11,7 @@ __all__ = [
     "SIGNATURE",
     "Keeper",
     "Store",
+    "UnreadableWeights",
     "data_of",
     "digest",
     "hold",

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,21 @@ def _read(place: Path, *names: str) -> list[torch.Tensor]:
         raise InvalidInput(f"'{place}' is damaged: {shown(error, 200)}.") from error
 
 
+class UnreadableWeights(InvalidInput):
+    """A file of trained weights is gone or damaged: the runs it belongs to have to be trained again."""
+
+
+def _flush_names(folder: Path) -> None:
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
+
+
 @dataclass(frozen=True)
 class Weights:
-    """Trained weights as safetensors files in `folder`, written whole or not at all."""
+    """Trained weights as safetensors files in `folder`, written whole or not at all, and on the disk once written."""
 
     folder: Path
 
@@ -100,8 +113,12 @@ class Weights:
         data = save({key: np.ascontiguousarray(value) for key, value in state.items()})
         unfinished = self.folder / f"{name}.{id(data):x}.part"
         try:
-            unfinished.write_bytes(data)
+            with unfinished.open("wb") as file:
+                file.write(data)
+                os.fsync(file.fileno())
             unfinished.replace(self.folder / name)
+            if os.name == "posix":
+                _flush_names(self.folder)
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
@@ -113,4 +130,4 @@ class Weights:
         try:
             return load((self.folder / name).read_bytes())
         except (OSError, SafetensorError, ValueError) as error:
-            raise InvalidInput(f"the weights '{self.folder / name}' are missing or damaged: {error}.") from error
+            raise UnreadableWeights(f"the weights '{self.folder / name}' are missing or damaged: {error}.") from error

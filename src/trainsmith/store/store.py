@@ -134,7 +134,7 @@ class Store:
                 _put_run(database, id, place, run_as_dict(run), result, names[place])
 
     def record(self, id: str) -> Record | None:
-        """What the job came to, weights included, if it is done."""
+        """What the job came to, weights included, if it is done. Raises UnreadableWeights if they cannot be read."""
         with connected(self.folder) as database:
             row = database.execute("SELECT buckets, loops FROM records WHERE job = ?", (id,)).fetchone()
             if row is None:

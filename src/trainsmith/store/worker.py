@@ -3,6 +3,7 @@
 Whoever runs jobs elsewhere, on another machine or by another engine, needs nothing but the folder and the job's id.
 """
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Record, work
-from trainsmith.store.inputs import data_for_work
+from trainsmith.store.inputs import UnreadableWeights, data_for_work
 from trainsmith.store.jobs import job_of
 from trainsmith.store.store import Store
 
@@ -19,8 +20,9 @@ from trainsmith.store.store import Store
 def do(folder: Path, id: str) -> Record:
     """Train the job's runs and keep what they came to; at once what was kept, if it is done already."""
     store = Store(folder)
-    if (found := store.record(id)) is not None:
-        return found
+    with contextlib.suppress(UnreadableWeights):
+        if (found := store.record(id)) is not None:
+            return found
     started = time.monotonic()
     job = job_of(store.job(id))
     record = work(job, data_for_work(folder))
