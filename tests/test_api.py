@@ -1,5 +1,6 @@
 """The same from Python in five lines, and what comes out of it."""
 
+import functools
 import json
 import re
 import subprocess
@@ -159,3 +160,44 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'kompare'"):
         _ = trainsmith.kompare
     assert {"compare", "inspect"} <= set(dir(trainsmith))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"budget": 60}, "a budget is a time or a number of runs, such as 90s.*got '60'"),
+        ({"baseline": "optimizer=sgd"}, r"a baseline is a Recipe, or .*\{'optimizer': 'sgd'\}; got 'optimizer=sgd'\."),
+        ({"baseline": {"optimizer": None}}, "a baseline is a Recipe, or .*got {'optimizer': None}"),
+        ({"metric": 3}, "a metric is a name, such as 'log loss'; got 3"),
+        ({"processes": "2"}, "processes must be a whole number of at least 1; got '2'"),
+        (
+            {"vary": ["optimizer"], "techniques": ["sgd", "dropout"]},
+            r"dropout is of the family regularization, which is not",
+        ),
+    ],
+)
+def test_an_argument_of_another_kind_is_said_in_one_sentence(arguments, message):
+    with pytest.raises(trainsmith.InvalidInput, match=message):
+        trainsmith.compare("mlp", blobs(), **arguments)
+
+
+def test_what_is_inspected_is_a_module():
+    with pytest.raises(
+        trainsmith.InvalidInput, match=r"what is inspected must be an nn.Module; got 'mlp'.*trainsmith.network"
+    ):
+        trainsmith.inspect("mlp", torch.zeros(3, 4))
+
+
+def test_a_network_of_a_partial_that_cannot_be_written_is_said():
+    class Own(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.layer = nn.Linear(width, width)
+
+    from trainsmith.export.own_network import recorder
+
+    made = recorder(functools.partial(Own, 4))
+    with pytest.raises(
+        trainsmith.InvalidInput, match=r"made by a partial cannot be written as source; give a function"
+    ):
+        made.source(made(), torch.zeros(2, 4), blobs(), False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +176,7 @@ def plan(network: str | Factory, data: Any, *, processes: int | None = None, **a
 
 
 def _check_processes(processes: int | None) -> None:
-    if processes is not None and processes < 1:
+    if processes is not None and (not isinstance(processes, Integral) or processes < 1):
         raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
 
 

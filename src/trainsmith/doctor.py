@@ -11,7 +11,7 @@ from rich.console import Group
 from torch import nn
 
 from trainsmith import inspection
-from trainsmith.errors import PAGE, PICTURE, named
+from trainsmith.errors import PAGE, PICTURE, InvalidInput, named, shown
 from trainsmith.inspection.inspect import followed
 from trainsmith.inspection.remedies import Treatment, try_remedies
 from trainsmith.report.course_frame import HISTOGRAMS, layers_frame
@@ -157,7 +157,13 @@ def inspect(
     at, and other learning rates are tried on copies. validation: (inputs, targets) held back from training: are they
     apart, and does what is learned hold for them? batch_size: examples a step of the training. steps: also train a copy
     for so many, and measure it at every `every`-th, by default a sixteenth of them.
+    Raises InvalidInput for what cannot be inspected.
     """
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(
+            f"what is inspected must be an nn.Module; got {shown(repr(module))}. The command `trainsmith inspect` "
+            "takes names of networks; here build('mlp', input_shape, outputs) of trainsmith.network makes one."
+        )
     given: dict[str, Any] = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size}
     found = inspection.inspect(module, batch, **given, validation=validation, steps=steps, every=every)
     return Inspection(found, type(module).__name__, module=module, batch=batch, **given)

@@ -14,7 +14,7 @@ from trainsmith import __version__
 from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
 from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weights, with_labels
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.errors import InvalidInput, shown, unknown_name
 from trainsmith.network import Factory, fingerprint
 from trainsmith.population import Training, judged_by, rules_of
 from trainsmith.store import SIGNATURE, digest, network_name, recipe_of, source_digest
@@ -45,6 +45,8 @@ class Question:
     def dataset(self, data: Any) -> Dataset:
         """The data as they are judged, and with the labels that are seen."""
         dataset = as_dataset(data)
+        if not isinstance(self.metric, str | None):
+            raise InvalidInput(f"a metric is a name, such as 'log loss'; got {self.metric!r}.")
         dataset = dataset if self.metric is None else judged_by(dataset, self.metric)
         dataset = dataset if self.class_weights is None else with_class_weights(dataset, self.class_weights)
         return dataset if self.labels is None else with_labels(dataset, self.labels)
@@ -113,6 +115,11 @@ def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, ne
     """The default baseline for data and network with the families in `given` replaced."""
     if isinstance(given, Recipe):
         return given
+    if not isinstance(given, Mapping | None) or not all(isinstance(names, str) for names in (given or {}).values()):
+        raise InvalidInput(
+            "a baseline is a Recipe, or techniques' names by their families, such as {'optimizer': 'sgd'}; got "
+            f"{shown(repr(given))}."
+        )
     recipe = default_baseline(dataset, network)
     for family, names in (given or {}).items():
         if family not in FAMILIES:

@@ -1,10 +1,13 @@
 """Jobs in other processes give what they give here, and progress adds up."""
 
+import dataclasses
 import functools
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -72,3 +75,16 @@ def test_a_worker_that_is_killed_is_said_in_one_sentence(keep, said):
     job = Job(functools.partial(end_itself, os.getpid()), training, runs_of(Recipe(), 1))
     with pytest.raises(InvalidInput, match=rf"a worker process was killed.*{said}.*with fewer processes"):
         list(run_jobs([job, job], blobs(), 2, lambda n: None, keep))
+
+
+def test_unlabelled_inputs_are_handed_to_workers_as_the_others_are(monkeypatch):
+    calls = []
+    fake = SimpleNamespace(delayed=joblib.delayed, Parallel=lambda **_: lambda tasks: calls.extend(tasks) or iter(()))
+    monkeypatch.setattr("trainsmith.population.pool.joblib", fake)
+    job = Job("mlp", Training(steps=2, batch_size=16, checks=1), runs_of(Recipe(), 1))
+    data = dataclasses.replace(blobs(), unlabelled=torch.ones(7, *blobs().input_shape))
+    assert list(run_jobs([job, job], data, 2, lambda n: None)) == []
+    for _, (*_, fields, _, _, _, _), _ in calls:
+        assert isinstance(fields["unlabelled"], np.ndarray), "a tensor is pickled with every job"
+        assert fields["unlabelled"].shape == data.unlabelled.shape
+    assert len(calls) == 2

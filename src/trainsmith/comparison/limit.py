@@ -23,6 +23,7 @@ class Limit:
 
 def limit(text: str) -> Limit:
     """A limit from words such as "90s", "2min", "1.5 h" or "300 runs". Raises InvalidInput for others."""
+    text = str(text)
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.lower())
     unit = found[2] if found else ""
     if found and unit.rstrip("s") == "run" and float(found[1]) >= 1:

@@ -111,6 +111,11 @@ def candidates(
     """
     families = _families(vary)
     usual = vary is None and only is None
+    if other := [t for t in only or () if t.family not in families]:
+        raise InvalidInput(
+            f"{other[0].name} is of the family {other[0].family}, which is not among those to vary "
+            f"({', '.join(families)}): leave it out, or vary its family too."
+        )
     chosen = [Candidate((), baseline)]
     notes = []
     for technique in techniques():

@@ -11,9 +11,9 @@ from trainsmith.data.arrays import assemble, from_arrays
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.load import load
 from trainsmith.data.parquet import from_frames
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, unknown_name
 
-TRAIN, TEST, UNLABELLED = "train", "test", "unlabelled"
+PARTS = TRAIN, TEST, UNLABELLED = "train", "test", "unlabelled"
 
 
 def as_dataset(data: Any) -> Dataset:
@@ -39,6 +39,11 @@ def as_dataset(data: Any) -> Dataset:
 def _of_parts(parts: Mapping[Any, Any]) -> Dataset:
     if TRAIN not in parts:
         raise InvalidInput(f"data in parts must have one named '{TRAIN}'; got {', '.join(map(str, parts)) or 'none'}.")
+    if unknown := [str(part) for part in parts if part not in PARTS]:
+        hint = " Each seed draws its own validation part from 'train'; give those examples there." * (
+            "val" in unknown[0]
+        )
+        raise InvalidInput(f"{unknown_name('part of the data', unknown[0], PARTS)}{hint}")
     train, test, unlabelled = parts[TRAIN], parts.get(TEST), _inputs(parts.get(UNLABELLED))
     if _is_hugging_face(train):
         if unlabelled is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 TARGETS = ("target", "label", "class", "y")
 MOST_CATEGORIES = 50
+TIMES = (date, time, timedelta)
 
 
 def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -73,6 +76,15 @@ def _check_missing(frame: pd.DataFrame, path: Path) -> None:
 
 
 def values_of(column: pd.Series) -> np.ndarray:
-    """Numbers and booleans as they are, anything else as text."""
+    """Numbers, decimals among them, and booleans as they are, anything else as text. Raises InvalidInput for times."""
     array = column.to_numpy()
-    return array if array.dtype.kind in "biuf" else np.array([str(v) for v in array])
+    if array.dtype.kind in "biuf":
+        return array
+    if array.dtype.kind in "mM" or any(isinstance(v, TIMES) for v in array):
+        raise InvalidInput(
+            f"the column '{shown(column.name)}' holds dates or times, which are no numbers: turn them into some, such "
+            "as the days since the first, or leave the column out."
+        )
+    if len(array) and all(isinstance(v, Decimal) for v in array):
+        return array.astype(np.float64)
+    return np.array([str(v) for v in array])

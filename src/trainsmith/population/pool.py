@@ -50,6 +50,8 @@ def run_jobs(
         return
     fields = {f.name: getattr(dataset, f.name) for f in dataclasses.fields(dataset)}
     fields |= {"x": _handed(dataset.x), "y": dataset.y.numpy(), "test": None}  # workers never see the test part
+    if dataset.unlabelled is not None:
+        fields["unlabelled"] = _handed(dataset.unlabelled)
     with (
         tempfile.TemporaryDirectory() as folder,
         _Progress(Path(folder) / "done", len(jobs), advance) as done,
