@@ -132,11 +132,13 @@ import collections
 import torch
 from torch import nn
 
+QUEUE = collections.deque([1])  # one for all that are made here
+
 
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
-        self.names, self.queue, self.act = {"a", "b", "c", "d"}, collections.deque([1]), lambda x: x.relu()
+        self.names, self.queue, self.act = {"a", "b", "c", "d"}, QUEUE, lambda x: x.relu()
         self.sparse, self.weight = torch.eye(3).to_sparse(), nn.Parameter(torch.randn(4))
 
     def forward(self, x):
