@@ -132,14 +132,14 @@ import collections
 import torch
 from torch import nn
 
-QUEUE = collections.deque([1])  # one for all that are made here
+QUEUE, SPARSE = collections.deque([1]), torch.eye(3).to_sparse()  # one for all that are made here
 
 
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
         self.names, self.queue, self.act = {"a", "b", "c", "d"}, QUEUE, lambda x: x.relu()
-        self.sparse, self.weight = torch.eye(3).to_sparse(), nn.Parameter(torch.randn(4))
+        self.sparse, self.weight = SPARSE, nn.Parameter(torch.randn(4))
 
     def forward(self, x):
         return self.act(x * self.weight)
