@@ -279,9 +279,16 @@ def test_a_diverged_run_counts_as_the_best_constant_prediction():
 def test_a_curve_keeps_the_last_score_of_runs_that_ended():
     short = Result(curve=[(1, 0.0, 0.0, 0.4)])
     full = Result(curve=[(1, 0.0, 0.0, 0.6), (2, 0.0, 0.0, 0.8)])
-    drawn = curve([short, full])
+    drawn = curve([short, full], 0.25)
     assert drawn.steps == (1, 2)
     assert drawn.mean == pytest.approx((0.5, 0.6))
+
+
+@pytest.mark.parametrize("score", [math.nan, -math.inf])
+def test_a_point_of_a_curve_that_is_not_finite_counts_as_the_constant_prediction(score):
+    diverged = Result(status="diverged", score=math.nan, curve=[(1, 0.0, 0.0, 0.5), (2, math.inf, math.inf, score)])
+    full = Result(curve=[(1, 0.0, 0.0, 0.5), (2, 0.0, 0.0, 0.75)])
+    assert curve([diverged, full], 0.25).mean == pytest.approx((0.5, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import with_class_weights
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Job, Training, course, make_member, trained_member, work
+from trainsmith.population import Alone, Job, Training, course, make_member, train, trained_member, work
 from trainsmith.population.task import RULES
 from trainsmith.regularization import EarlyStopping
 
@@ -159,3 +159,28 @@ def test_early_stopping_watches_the_loss_that_is_trained_where_classes_are_weigh
     expected = functional.cross_entropy(outputs, y, torch.tensor([1.0, 8.0, 0.5]))
     assert seen == [pytest.approx(float(expected), rel=1e-5)]
     assert abs(float(expected - functional.cross_entropy(outputs, y))) > 1e-3
+
+
+def test_a_run_that_diverges_after_a_good_check_leaves_no_weights_to_be_scored():
+    run = Run(Trial(Recipe(optimizer="sgd", regularization=("early-stopping",)), {"sgd.lr": 0.01}), 3)
+    member = make_member(run, "mlp", line())
+    training = Training(steps=40, checks=4, batch_size=16)
+    trainer = Alone(member)
+    step = trainer.step
+
+    def breaks(number, rate, x, y):
+        losses = step(number, rate, x, y)
+        return losses if number <= 20 else losses * math.nan
+
+    trainer.step = breaks
+    (result,) = train(trainer, line().inputs, line().y, training, keep_states=True)
+    assert result.status == "diverged"
+    assert result.curve[0][2] < math.inf
+    assert result.state is None
+
+
+@pytest.mark.parametrize("regularizers", [(), ("bagging",), ("pseudo-label",)])
+def test_the_order_of_the_examples_is_the_same_in_one_piece_as_in_several(regularizers):
+    member = make_member(Run(Trial(Recipe(regularization=regularizers)), 7), "mlp", blobs())
+    pieces = [member.order(16, steps, start) for start, steps in ((0, 9), (9, 1), (10, 21))]
+    assert np.array_equal(np.concatenate(pieces), member.order(16, 31))

@@ -335,3 +335,31 @@ def test_a_network_with_tied_weights_comes_out_as_it_is_scored(regularizers):
     network = Tied()
     network.load_state_dict(alone.state(0))
     torch.testing.assert_close(network.eval()(x), alone.outputs(x[None])[0])
+
+
+def test_examples_may_be_given_as_a_mask_and_what_is_neither_is_refused():
+    mask = np.arange(120) % 3 > 0
+    losses = [
+        trainsmith.Population(mlp, 1).fit(X, Y, steps=4, batch_size=16, examples=[given]).losses
+        for given in (mask, torch.from_numpy(mask), np.flatnonzero(mask))
+    ]
+    assert torch.equal(losses[0], losses[2])
+    assert torch.equal(losses[1], losses[2])
+    for wrong, words in ((mask[:50], "one value for each of 120"), (mask * 0.5, "indices or a mask")):
+        with pytest.raises(InvalidInput, match=words):
+            trainsmith.Population(mlp, 1).fit(X, Y, steps=4, batch_size=16, examples=[wrong])
+
+
+def test_luck_hangs_on_a_seeds_value_not_on_its_type():
+    losses = [
+        trainsmith.Population(mlp, 2, seeds=seeds).fit(X, Y, steps=3, batch_size=16).losses
+        for seeds in ([0, 5], torch.tensor([0, 5]), np.array([0, 5], np.int32))
+    ]
+    assert torch.equal(losses[0], losses[1])
+    assert torch.equal(losses[0], losses[2])
+
+
+@pytest.mark.parametrize("seeds", [[0, -1], [0.0, 1.0], ["a", "b"], [0, 2**63]])
+def test_seeds_that_are_no_whole_numbers_from_0_are_refused(seeds):
+    with pytest.raises(InvalidInput, match="seeds must be whole numbers from 0"):
+        trainsmith.Population(mlp, 2, seeds=seeds)

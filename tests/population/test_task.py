@@ -13,7 +13,7 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays, with_class_weights
 from trainsmith.errors import InvalidInput
 from trainsmith.population import COSTS, Job, Training, judged_by, make_member, rules_of, work
-from trainsmith.population.task import RULES, balanced_weights, loss_of
+from trainsmith.population.task import RULES, Regression, balanced_weights, loss_of
 
 RNG = np.random.default_rng(3)
 N = 160
@@ -231,3 +231,11 @@ def test_a_metric_that_a_task_has_not_is_refused():
     with pytest.raises(InvalidInput, match="unknown metric of a regression 'accuracy': choose one of: R²"):
         judged_by(from_arrays(X, NUMBERS), "accuracy")
     assert judged_by(from_arrays(X, RARE), "accuracy").metric == "accuracy"
+
+
+def test_r_squared_of_targets_that_do_not_deviate_is_against_the_training_parts_deviations():
+    same = torch.full((5,), 0.5)
+    loss, score = Regression().score(torch.full((5, 1), 0.7), same)
+    assert (loss, score) == pytest.approx((0.04, 0.96))
+    assert Regression().score(same[:, None], same) == (0.0, 1.0)
+    assert Regression().score(torch.zeros(5, 2), torch.full((5, 2), 0.5))[1] == pytest.approx(0.75)

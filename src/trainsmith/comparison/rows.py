@@ -95,10 +95,12 @@ def make_rows(
         if not members:
             continue
         adjusted = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in members]))
-        baseline = _row(family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan)
+        baseline = _row(family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan, constant_score)
         family_rows = [measured(0, baseline)]
         for i, p in zip(members, adjusted, strict=True):
-            row = _row(family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p))
+            row = _row(
+                family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p), constant_score
+            )
             family_rows.append(measured(i, row))
         rows += sorted(family_rows, key=lambda r: -r.score.mean)
     return tuple(rows)
@@ -118,6 +120,7 @@ def _row(
     baseline: np.ndarray | None,
     delta: float,
     p: float,
+    constant_score: float,
 ) -> Row:
     best, tried = tuning
     name, title = _named(candidate, family)
@@ -143,7 +146,7 @@ def _row(
         verdict=kind,
         words=words,
         attempts=tuple(replace(a, values={n: a.values[n] for n, _ in candidate.tuned()}) for a in tried),
-        curve=curve(results),
+        curve=curve(results, constant_score),
     )
 
 
@@ -157,12 +160,18 @@ def _named(candidate: Candidate, family: str) -> tuple[str, str]:
     return (named[0].name, named[0].page.title) if named else ("none", "no regularization")
 
 
-def curve(results: Sequence[Result]) -> Curve:
-    """Mean validation score at each check over the runs that reached it; runs that ended keep their last."""
+def curve(results: Sequence[Result], constant_score: float) -> Curve:
+    """Mean validation score at each check over the runs that reached it; runs that ended keep their last.
+
+    One that is not finite counts as the constant prediction.
+    """
     steps = sorted({step for r in results for step, *_ in r.curve})
     columns = []
     for step in steps:
-        reached = [[score for s, _, _, score in r.curve if s <= step] for r in results]
+        reached = [
+            [score if math.isfinite(score) else constant_score for s, _, _, score in r.curve if s <= step]
+            for r in results
+        ]
         columns.append(t_interval(np.array([scores[-1] for scores in reached if scores])))
     return Curve(
         tuple(steps),

@@ -135,12 +135,12 @@ def train(
     """
     results = [Result() for _ in trainer.members]
     active = list(range(len(results)))
-    orders = {i: m.order(training.batch_size, training.steps) for i, m in enumerate(trainer.members)}
     rates = training.rates(trainer.members)
     done = 0
     for check in training.check_steps():
         total = torch.zeros(len(active), dtype=torch.float64)
-        batches = torch.from_numpy(np.stack([orders[i][done:check] for i in active], axis=1))
+        orders = [m.order(training.batch_size, check - done, done) for m in trainer.members]
+        batches = torch.from_numpy(np.stack(orders, axis=1))
         for step, chosen in enumerate(batches, done + 1):
             labelled = chosen[:, : trainer.members[0].targeted(training.batch_size)]
             targets = _targets(trainer.members, gathered(y, labelled))
@@ -199,7 +199,7 @@ def _evaluate(
         result.curve.append((step, float(means[k]) / member.networks, loss, score))
         result.step = step
         if not finite:
-            result.status, result.score, result.loss = "diverged", math.nan, math.nan
+            result.status, result.score, result.loss, result.state = "diverged", math.nan, math.nan, None
             ended.append(True)
             continue
         best = member.stopping is None or member.stopping.update(watched[k])

@@ -121,15 +121,15 @@ class Member(Learner):
     samples: tuple[Sample, ...] = ()
     ends: int | None = None
 
-    def order(self, batch_size: int, steps: int) -> np.ndarray:
-        """The examples of each step (steps, n), of all inputs; those for the networks of an ensemble side by side.
+    def order(self, batch_size: int, steps: int, start: int = 0) -> np.ndarray:
+        """The examples of `steps` steps from `start` on, (steps, n), of all inputs; for an ensemble side by side.
 
         The first `targeted` have targets; those behind, for what learns from such, are unlabelled.
         """
         labelled = self.samples or (((), self.train),)
-        parts = [luck.batches(self.seed, pool, batch_size, steps, words=words) for words, pool in labelled]
+        parts = [luck.batches(self.seed, pool, batch_size, steps, start, words) for words, pool in labelled]
         if count := self.objective.unlabelled * batch_size:
-            parts.append(luck.batches(self.seed, self.unlabelled, count, steps, words=("unlabelled",)))
+            parts.append(luck.batches(self.seed, self.unlabelled, count, steps, start, ("unlabelled",)))
         return np.hstack(parts)
 
     def targeted(self, batch_size: int) -> int:

@@ -22,8 +22,8 @@ def examples_of(
 ) -> tuple[list[np.ndarray], int]:
     """Each member's examples at each of the steps (steps, batch), and how many of a batch have targets.
 
-    examples: for each member those it may see out of n. unlabelled: how many it takes without targets, behind the
-    others, for each with one; they are of its own and of `further`. ensemble: of
+    examples: for each member those it may see out of n, as indices or as a mask (n,). unlabelled: how many it takes
+    without targets, behind the others, for each with one; they are of its own and of `further`. ensemble: of
     which each member is one, if any; its networks' batches lie side by side. Members with the same luck share an array.
     """
     if len(steps) < 1:
@@ -33,7 +33,7 @@ def examples_of(
     made: dict[tuple[int, bytes, int], np.ndarray] = {}
     orders, sizes = [], set()
     for k, seed in enumerate(seeds):
-        own = np.arange(n) if examples is None else np.asarray(examples[k], dtype=np.int64)
+        own = np.arange(n) if examples is None else _indices(examples[k], n)
         if len(own) == 0 or own.min() < 0 or own.max() >= n:
             raise InvalidInput(f"examples of member {k} must be indices from 0 to {n - 1}.")
         size = len(own) if batch_size is None else batch_size
@@ -51,3 +51,15 @@ def examples_of(
     if len(sizes) > 1:
         raise InvalidInput("with batch_size=None all members must have the same number of examples.")
     return orders, networks_in(ensemble) * sizes.pop()
+
+
+def _indices(given: Any, n: int) -> np.ndarray:
+    """Indices of examples, or a mask of all n, as indices."""
+    own = np.asarray(given)
+    if own.dtype == bool:
+        if own.shape != (n,):
+            raise InvalidInput(f"a mask of examples must hold one value for each of {n}; got {own.shape}.")
+        return np.flatnonzero(own)
+    if own.dtype.kind not in "iu":
+        raise InvalidInput(f"examples must be indices or a mask of the {n} examples; got {own.dtype}.")
+    return own.astype(np.int64)

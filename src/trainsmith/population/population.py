@@ -148,10 +148,10 @@ class Population:
         A member's batches are shuffled passes over its examples, drawn from its seed; with batch_size None it
         takes all at every step. schedule: step from 1 -> factor on the learning rate, or a name of
         trainsmith.optimizer.SCHEDULES, which runs over these `steps` steps; or a Plateau, which looks at each member's
-        own mean training loss every 25 steps. examples: for each
-        member the indices it may see, all in number alike (a bootstrap, a fold). unlabelled: further inputs (m, ...)
-        without targets, for regularizers that learn from such; besides these they see the inputs x. advance: told of
-        member-steps done. Members whose loss is no longer finite are taken out; the others are not touched by it.
+        own mean training loss every 25 steps. examples: for each member the indices it may see, or a mask (n,), all in
+        number alike (a bootstrap, a fold). unlabelled: further inputs (m, ...) without targets, for regularizers that
+        learn from such; besides these they see the inputs x. advance: told of member-steps done. Members whose loss is
+        no longer finite are taken out; the others are not touched by it.
         """
         x, y = self._given(x, y, each=False)
         further = range(len(x), len(x) + (0 if unlabelled is None else len(unlabelled)))

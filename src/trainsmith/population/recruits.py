@@ -3,6 +3,7 @@
 import copy
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import Technique, find
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import luck
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
@@ -140,7 +141,7 @@ def recruit(
     for each in numbers:
         for h in technique.hyperparameters:
             h.check(each[h.name], technique.name)
-    drawn = list(range(count)) if seeds is None else [seeds] * count if isinstance(seeds, int) else list(seeds)
+    drawn = list(range(count)) if seeds is None else _seeds([seeds] * count if isinstance(seeds, int) else seeds)
     rest = [{n: v for n, v in o.items() if n not in known} for o in own]
     if modules is None:
         _check_arguments(network, rest[0], technique)  # type: ignore[arg-type]
@@ -157,6 +158,17 @@ def recruit(
     for own in beside:
         recruits.learner(modules[0], 0, {}, own, None, torch.zeros(2))  # what does not fit together is told now
     return recruits
+
+
+def _seeds(given: Sequence[Any]) -> list[int]:
+    """Whole numbers, whatever kind of whole number was given; luck hangs on how a seed is written."""
+    try:
+        seeds = [operator.index(seed) for seed in given]
+    except TypeError:
+        seeds = [-1]
+    if not all(0 <= seed < 2**63 for seed in seeds):
+        raise InvalidInput(f"seeds must be whole numbers from 0 to 2**63 - 1; got {shown(given)}.")
+    return seeds
 
 
 def _optimizer(optimizer: str | type[Optimizer]) -> Technique:

@@ -107,7 +107,8 @@ class Regression:
     """One number an example or several, outputs of as many: mean squared error and R².
 
     R² of several is 1 - (sum of all squared errors) / (sum of all squared deviations from each one's mean), in the
-    units the network is trained in: each number standardized, so that all count; pixels of images together.
+    units the network is trained in: each number standardized, so that all count; pixels of images together. Where the
+    targets that are scored do not deviate at all, the deviations are those of the training part, 1 in these units.
     """
 
     metric: str = "R²"
@@ -117,7 +118,7 @@ class Regression:
 
     def score(self, outputs: Tensor, targets: Tensor) -> Scored:
         errors = (outputs.reshape(targets.shape) - targets).double().square()
-        spread = targets.double().var(0, correction=0).sum()
+        spread = targets.double().var(0, correction=0).sum() or targets[0].numel()
         return float(errors.mean()), float(1 - errors.mean(0).sum() / spread)
 
     def constant(self, y: Tensor) -> float:
