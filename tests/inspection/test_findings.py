@@ -203,3 +203,43 @@ def test_causes_are_told_before_what_follows_and_the_start_before_the_training()
     assert [(f.short, [g.layer for g in group]) for f, group in ranked(found)] == [
         ("frozen", ["d"]), ("signal vanishes", ["a"]), ("wrong initial loss", ["b", "c"]), ("not finite", ["loss"]),
     ]  # fmt: skip
+
+
+class Embedded(nn.Module):
+    """Small embeddings, a mean over positions, perhaps a normalization, one hidden layer or two."""
+
+    def __init__(self, std, norm=True, size=1.0):
+        super().__init__()
+        self.e, self.norm = nn.Embedding(50, 64), nn.LayerNorm(64) if norm else nn.Identity()
+        self.a, self.act, self.b = nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5)
+        nn.init.normal_(self.e.weight, std=std)
+        with torch.no_grad():
+            self.a.weight *= size
+
+    def forward(self, x):
+        return self.b(self.act(self.a(self.norm(self.e(x).mean(1)))))
+
+
+@pytest.mark.parametrize("std", [0.001, 0.02, 1.0])
+def test_small_embeddings_that_a_normalization_undoes_are_no_explosion(std):
+    torch.manual_seed(0)
+    x, y = torch.randint(50, (64, 10)), torch.randint(5, (64,))
+    found = {f.short for f in inspect(Embedded(std), (x, y)).findings}
+    assert not found & {"signal explodes", "gradient explodes"}
+
+
+def test_what_explodes_behind_embeddings_is_found():
+    torch.manual_seed(0)
+    x, y = torch.randint(50, (64, 10)), torch.randint(5, (64,))
+    found = {f.short for f in inspect(Embedded(0.02, size=300.0), (x, y)).findings}
+    assert "signal explodes" in found
+
+
+def test_without_embeddings_a_first_layer_is_what_others_are_compared_with():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5))
+    with torch.no_grad():
+        module[0].weight *= 0.001
+        module[0].bias *= 0.001
+    found = {f.short for f in inspect(module, (torch.randn(64, 64), torch.randint(5, (64,)))).findings}
+    assert "signal explodes" in found

@@ -69,3 +69,12 @@ def test_an_inspection_says_so_where_nothing_else_explains_it():
     assert "cannot learn one batch" in shorts(1)
     assert "cannot learn one batch" not in shorts(10), "the inputs' scale is there before it"
     assert "unscaled inputs" in shorts(10)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_sound_network_in_half_precision_learns_by_heart(kind):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 3)).to(kind)
+    x, y = torch.randn(64, 20).to(kind), torch.randint(3, (64,))
+    assert not list(of_one_batch(module, x, y, None))
+    assert {p.dtype for p in module.parameters()} == {kind}

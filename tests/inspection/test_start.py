@@ -90,7 +90,7 @@ def test_a_loss_of_the_users_own_is_asked_what_a_constant_gives():
         return 3 * nn.functional.cross_entropy(outputs, targets)
 
     finding = found(last_layer(1.0, 20.0), (x, y), thrice)["wrong initial loss"]
-    assert finding.threshold == pytest.approx(3 * torch.log(torch.tensor(10.0)).item() + 2)
+    assert finding.threshold == pytest.approx(3 * (torch.log(torch.tensor(10.0)).item() + 2))
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,19 @@ def test_data_that_are_not_finite_are_blamed_instead_of_a_layer(value):
     assert (finding.layer, finding.short, finding.value) == ("inputs", "not finite", 2)
     assert "2 NaN or infinite numbers, in 2 of 50 examples" in finding.words
     assert found(first(30), (draws(50, 30), torch.where(y > 2, value, y)))["not finite"].layer == "targets"
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(("scale", "faulty"), [(1.0, False), (60.0, True)])
+def test_a_loss_that_is_a_sum_is_judged_as_the_mean_is(reduction, scale, faulty):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 5))
+    with torch.no_grad():
+        module[2].weight *= scale
+    x, y = torch.randn(256, 20), torch.randint(5, (256,))
+
+    def loss(output, target):
+        return nn.functional.cross_entropy(output, target, reduction=reduction)
+
+    found = {f.short for f in inspect(module, (x, y), loss=loss).findings}
+    assert ("wrong initial loss" in found) == faulty

@@ -7,7 +7,7 @@ from torch import nn
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.trials import _agreement, train, trees
+from trainsmith.inspection.trials import _agreement, rows_of, train, trees
 
 CLASSES = 4
 
@@ -156,3 +156,12 @@ def test_a_training_ends_early_only_where_a_first_loss_above_0_has_fallen(first,
     rule = torch.optim.SGD(weight.parameters(), 1.0)
     done = train(weight, rule, one, one, lambda out, _: out.mean() + first, 8, 20, until)
     assert done.losses == pytest.approx([first - step for step in range(steps)])
+
+
+def test_rows_are_told_apart_in_every_type_of_number():
+    x = torch.tensor([[1.0, 2.0], [1.0, 3.0], [1.0, 2.0]])
+    for kind in (torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.bool):
+        first, second, third = rows_of(x.to(kind) if kind is not torch.bool else x > 2)
+        assert first == third
+        assert first != second
+    assert len(set(rows_of(torch.tensor([1, 2, 1])))) == 2

@@ -1,5 +1,6 @@
 """What the measurements of a network's layers mean: each finding with value, threshold and source."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -44,18 +45,29 @@ def _judged(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
     return functions if len(functions) > 1 else [layer for layer in layers[:-1] if layer.parameters]
 
 
-def _from_where(ratios: Sequence[float]) -> tuple[int, int]:
-    """The first place from which on every ratio is beyond trainable, and the side: -1 vanishes, 1 explodes.
+def _behind_embeddings(layers: Sequence[LayerStatistics]) -> Sequence[LayerStatistics]:
+    """The layers in which a signal may grow: embeddings start as small as they like, and what follows undoes it.
+
+    From the first normalization behind embeddings on, if no function comes before it, else those behind embeddings.
+    """
+    weights = (i for i, layer in enumerate(layers) if layer.parameters)
+    embeddings = list(itertools.takewhile(lambda i: "Embedding" in layers[i].kind, weights))
+    if not embeddings:
+        return layers
+    behind = layers[embeddings[-1] + 1 :]
+    linear = list(itertools.takewhile(lambda layer: layer.saturated is None, behind[:-1]))
+    return behind[next((i for i, layer in enumerate(linear) if "Norm" in layer.kind), 0) :]
+
+
+def _from_where(ratios: Sequence[float], sign: int) -> int:
+    """The first place from which on every ratio is beyond trainable, to the side: -1 vanishes, 1 explodes.
 
     What a normalization mends further on is no fault. Without such a place it is the length.
     """
-    for sign in (-1, 1):
-        i = len(ratios)
-        while i and math.isfinite(ratios[i - 1]) and sign * (ratios[i - 1] - TRAINABLE**sign) > 0:
-            i -= 1
-        if i < len(ratios):
-            return i, sign
-    return len(ratios), 0
+    i = len(ratios)
+    while i and math.isfinite(ratios[i - 1]) and sign * (ratios[i - 1] - TRAINABLE**sign) > 0:
+        i -= 1
+    return i
 
 
 def _signal(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
@@ -64,15 +76,22 @@ def _signal(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
     The signal is the variance over examples: a sigmoid's outputs keep their spread over units, and their mean
     of 1/2, where they no longer depend on the input.
     """
-    judged = [layer for layer in _judged(layers) if math.isfinite(layer.signal)]
-    if not judged or not judged[0].signal > 0:
-        return
-    first = judged[0]
-    i, sign = _from_where([layer.signal / first.signal for layer in judged])
-    if not sign:
-        return
+    for sign, compared in ((-1, layers), (1, _behind_embeddings(layers))):
+        judged = [layer for layer in _judged(compared) if math.isfinite(layer.signal)]
+        if not judged or not judged[0].signal > 0:
+            continue
+        first = judged[0]
+        i = _from_where([layer.signal / first.signal for layer in judged], sign)
+        if i < len(judged):
+            yield from _signal_from(layers, judged[i], first, sign)
+            return
+
+
+def _signal_from(
+    layers: Sequence[LayerStatistics], start: LayerStatistics, first: LayerStatistics, sign: int
+) -> Iterator[Finding]:
     verb, short = ("vanishes", "signal vanishes") if sign < 0 else ("explodes", "signal explodes")
-    for layer in layers[layers.index(judged[i]) : -1]:
+    for layer in layers[layers.index(start) : -1]:
         ratio = layer.signal / first.signal
         theory = "" if layer.predicted is None else f" (predicted {layer.predicted:.2g})"
         words = (
@@ -88,21 +107,26 @@ def _gradient(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
 
     Where no hidden layer gets any gradient, the last layer is 0, and will not be after one step.
     """
-    backward = [layer for layer in reversed(_judged(layers)) if not math.isnan(layer.gradient)]
-    if len(backward) < 2 or not backward[0].gradient > 0:
-        return
-    last = backward[0]
-    # what the data pass on the way back from the end to there: a branch may be scaled down on purpose
-    largest = max(_square(m) for m in layers[layers.index(last) : -1] if not math.isnan(m.gradient))
-    ways = [m for m in layers[:1] if not math.isnan(m.gradient) and m is not backward[-1]]
-    i, sign = _from_where([_square(m) / _square(last) for m in (*backward, *ways)])
-    if sign > 0:
-        i, sign = _from_where([_square(m) / largest for m in (*backward, *ways)])
-    if not sign or i >= len(backward):
-        return
-    reference = _square(last) if sign < 0 else largest
+    for sign, compared in ((-1, layers), (1, _behind_embeddings(layers))):
+        backward = [layer for layer in reversed(_judged(compared)) if not math.isnan(layer.gradient)]
+        if len(backward) < 2 or not backward[0].gradient > 0:
+            continue
+        last = backward[0]
+        reference = _square(last)
+        if sign > 0:  # what the data pass on the way back from the end to there: a branch may be scaled down on purpose
+            reference = max(_square(m) for m in layers[layers.index(last) : -1] if not math.isnan(m.gradient))
+        ways = [m for m in compared[:1] if not math.isnan(m.gradient) and m is not backward[-1]]
+        i = _from_where([_square(m) / reference for m in (*backward, *ways)], sign)
+        if i < len(backward):
+            yield from _gradient_until(layers[: layers.index(backward[i]) + 1], last, reference, sign)
+            return
+
+
+def _gradient_until(
+    layers: Sequence[LayerStatistics], last: LayerStatistics, reference: float, sign: int
+) -> Iterator[Finding]:
     verb, short = ("vanishes", "gradient vanishes") if sign < 0 else ("explodes", "gradient explodes")
-    for layer in layers[: layers.index(backward[i]) + 1]:
+    for layer in layers:
         ratio = _square(layer) / reference
         if not sign * (ratio - TRAINABLE**sign) > 0:
             continue

@@ -20,12 +20,15 @@ RATES, STEPS = (3e-3, 1e-2, 3e-4), 150
 LEFT = 0.3
 """Share of the loss of the best constant answer that may be left."""
 
+HALF = (torch.float16, torch.bfloat16)
 MOST_NUMBERS = 16
 """Examples with more numbers to predict, or more than one class, such as texts, take longer to learn by heart."""
 
 
 def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None) -> Iterator[Finding]:
     """A few examples, trained on with Adam and without dropout: what is left of the loss that a constant has.
+
+    A network in half precision is trained in single: Adam's eps is 0 in half, and small steps are lost.
 
     Examples that differ in their targets alone are left out. Needs targets, and a network with something to train.
     """
@@ -36,10 +39,12 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
     rows = _distinct(x)
     if len(rows) < FEW:
         return
-    few, targets = over(x, lambda t: t[rows]), y[rows]
+    few, targets = over(x, lambda t: _single(t[rows])), _single(y[rows])
     best, start = math.inf, math.nan
     for rate in RATES:
         network = without_dropout(copy.deepcopy(module).train())
+        if any(p.dtype in HALF for p in network.parameters()):
+            network = network.float()
         rule = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], rate)
         with own_luck():
             done = train(network, rule, few, targets, loss, FEW, STEPS, until=LEFT)
@@ -54,6 +59,10 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
         f"{LEFT:.0%} of it is left; a sound network comes close to 0."
     )
     yield finding("cannot learn one batch", "network", "share of the loss left", best / start, LEFT, words)
+
+
+def _single(t: Tensor) -> Tensor:
+    return t.float() if t.dtype in HALF else t
 
 
 def _distinct(x: Any) -> list[int]:

@@ -134,7 +134,7 @@ def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[F
         return
     if y.is_floating_point():
         yield from _of_targets(seen, y.detach().double(), chance)
-    allowed = chance * TOO_LARGE if y.is_floating_point() else chance + TOO_SURE
+    allowed = chance * TOO_LARGE if y.is_floating_point() else chance + TOO_SURE * _nat(output, y, chance)
     if seen.loss <= allowed:
         return
     spread = float(output.detach().double().std(correction=0))
@@ -143,6 +143,12 @@ def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[F
         f"{allowed:.3g} says that it begins sure of what it cannot know (its outputs have spread {spread:.2g})."
     )
     yield finding("wrong initial loss", seen.calls[-1].name, "first loss", seen.loss, allowed, words)
+
+
+def _nat(output: Tensor, y: Tensor, chance: float) -> float:
+    """What a nat of every example is in this loss: 1 in a mean, n in a sum. The chance is the log of the classes."""
+    classes = output.shape[-1] if output.shape[:-1] == y.shape else output.shape[min(1, output.ndim - 1)]
+    return chance / math.log(classes) if classes > 1 else 1.0
 
 
 def share_left(seen: Pass, y: Tensor | None, loss: Loss | None) -> float:

@@ -266,6 +266,6 @@ def of_splits(x: Any, validation: tuple[Any, Any]) -> Iterator[Finding]:
 
 def rows_of(inputs: Any) -> list[bytes]:
     """Each example's numbers as bytes."""
-    parts = [t.detach().cpu().contiguous().flatten(1).numpy() if t.ndim > 1 else t[:, None].cpu().numpy()
-             for t in tensors(inputs)]  # fmt: skip
+    numbers = (t.detach().cpu().reshape(len(t), -1).contiguous() for t in tensors(inputs))
+    parts = [t.view(torch.uint8).numpy() for t in numbers]  # NumPy does not have every type
     return [b"".join(part[i].tobytes() for part in parts) for i in range(len(parts[0]))]
