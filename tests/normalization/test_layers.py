@@ -7,8 +7,9 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from reference import normalization as paper
+from trainsmith.catalogue import number_in
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization import BatchNorm, LayerNorm, NoNormalization
+from trainsmith.normalization import BatchNorm, LayerNorm, NoNormalization, RMSNorm
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -187,3 +188,20 @@ def test_a_plain_layer_of_a_layer_in_evaluation_is_in_evaluation():
 def test_no_normalization_gives_back_what_it_gets():
     x = torch.randn(3, 2)
     assert NoNormalization()(x) is x
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_rms_normalization_in_half_precision_is_torchs_also_where_squares_overflow(kind):
+    x = (torch.randn(4, 8, generator=torch.Generator().manual_seed(0)) * 400).to(kind)
+    ours, torchs = RMSNorm(8).to(kind), nn.RMSNorm(8, eps=1e-6).to(kind)
+    assert ours(x).dtype == kind
+    assert ours.plain(3)(x).dtype == kind
+    torch.testing.assert_close(ours(x), torchs(x))
+    torch.testing.assert_close(ours.plain(3)(x), torchs(x))
+
+
+def test_the_numbers_of_a_layer_are_read_from_brain_floats():
+    assert LayerNorm(4, eps=1e-3).bfloat16().plain().eps == pytest.approx(1e-3, rel=0.01)
+    assert [number_in(torch.tensor(v, dtype=torch.bfloat16)) for v in (0.1, 0.5, 3.0, 1e-5, 0.0)] == [
+        0.1, 0.5, 3.0, 1e-5, 0.0,
+    ]  # fmt: skip

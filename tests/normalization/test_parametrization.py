@@ -129,6 +129,8 @@ def test_a_layer_of_zeros_gives_0_not_nan(make):
     nn.init.zeros_(layer.weight)
     wrapped = make(layer)
     assert not wrapped.effective().any()
+    wrapped(torch.randn(5, 3)).square().sum().backward()
+    assert all(p.grad.isfinite().all() and p.grad.abs().max() < 1e3 for p in wrapped.parameters() if p.grad is not None)
 
 
 @each_layer

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import swa_utils
 
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization import BatchNorm
+from trainsmith.normalization import BatchNorm, GhostBatchNorm
 from trainsmith.optimizer import SGD, Adam, ScheduleFreeSGD, WeightAverage, recompute_statistics
 
 
@@ -185,3 +185,23 @@ def test_recomputed_statistics_are_torchs():
     swa_utils.update_bn([batch(i) for i in range(5)], torchs)
     torch.testing.assert_close(ours[1].running_var, torchs[1].running_var)
     torch.testing.assert_close(ours[1].running_mean, torchs[1].running_mean)
+
+
+def test_recomputed_statistics_of_batches_by_parts_are_those_of_whole_batches():
+    parts, whole = net(lambda n: GhostBatchNorm(n, size=4)), net(BatchNorm)
+    parts.load_state_dict(whole.state_dict())
+    batches = [torch.cat([batch(0), batch(1) + 5]), batch(2)]
+    for network in (parts, whole):
+        recompute_statistics(network, batches)
+    torch.testing.assert_close(parts[1].running_mean, whole[1].running_mean)
+    torch.testing.assert_close(parts[1].running_var, whole[1].running_var)
+    assert not parts[1].whole
+
+
+def test_a_batch_that_fails_leaves_modes_and_momenta_as_they_were():
+    network = net(BatchNorm).eval()
+    before = network[1].momentum.clone()
+    with pytest.raises(RuntimeError):
+        recompute_statistics(network, [batch(0), batch(0)[:, :1]])
+    assert torch.equal(network[1].momentum, before)
+    assert not any(m.training for m in network.modules())

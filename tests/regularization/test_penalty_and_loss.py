@@ -6,8 +6,9 @@ import torch
 from torch.nn import functional
 
 from reference import regularization as paper
+from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import SGD, Adam
-from trainsmith.regularization import L2, LabelSmoothing
+from trainsmith.regularization import L2, ConfidencePenalty, LabelSmoothing
 
 
 def weights():
@@ -98,3 +99,12 @@ def test_the_floor_of_a_smoothed_loss_is_the_entropy_of_the_target():
 
 def test_confident_logits_cost_a_finite_loss():
     assert LabelSmoothing()(torch.tensor([[1e4, -1e4]]), torch.tensor([1])).isfinite()
+
+
+@pytest.mark.parametrize("loss", [LabelSmoothing(0.1), ConfidencePenalty(0.1)])
+def test_examples_with_several_targets_count_each_of_them_and_other_shapes_are_refused(loss):
+    torch.manual_seed(0)
+    logits, target = torch.randn(4, 6, 5), torch.randint(5, (4, 6))
+    torch.testing.assert_close(loss(logits, target), loss(logits.flatten(0, 1), target.flatten()))
+    with pytest.raises(InvalidInput, match=r"must be .*targets, classes"):
+        loss(logits.movedim(-1, 1), target)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from trainsmith.errors import InvalidInput
@@ -72,6 +73,9 @@ class Hyperparameter:
 
 def number_in(buffer: Tensor) -> float:
     """The number in a module's 0-d hyper-parameter buffer: the shortest decimal that rounds to it (0.1 for float32)."""
+    if buffer.dtype == torch.bfloat16:  # NumPy has no such numbers
+        words = (f"{buffer.item():.{digits}g}" for digits in range(1, 10))
+        return float(next(word for word in words if torch.tensor(float(word), dtype=buffer.dtype) == buffer.cpu()))
     return float(str(buffer.detach().cpu().numpy()))
 
 

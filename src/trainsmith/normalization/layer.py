@@ -102,9 +102,10 @@ class RMSNorm(nn.Module):
         self.register_buffer("eps", torch.tensor(float(eps)))
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
-        """x (n, features, ...), divided by its size per example over all other axes."""
-        size = torch.rsqrt(x.square().mean(list(range(1, x.ndim)), keepdim=True) + self.eps)
-        return x * size * self.weight.view(1, -1, *(1,) * (x.ndim - 2))
+        """x (n, features, ...), divided by its size per example over all other axes; half precision in single."""
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        size = torch.rsqrt(wide.square().mean(list(range(1, x.ndim)), keepdim=True) + self.eps)
+        return (wide * size * self.weight.view(1, -1, *(1,) * (x.ndim - 2))).to(x.dtype)
 
     def plain(self, axes: int = 2) -> nn.Module:
         """The same without trainsmith, with its weights, for inputs with `axes` axes (2: as a module of torch.nn)."""

@@ -78,7 +78,7 @@ class WeightNorm(Parametrization):
         """g v / |v|, (out, in, ...)."""
         v = self.weight
         length = _length(v)
-        return v * (self.g.view(length.shape) / length.clamp(min=torch.finfo(v.dtype).tiny))
+        return v * (self.g.view(length.shape) / torch.where(length > 0, length, 1))
 
     @torch.no_grad()
     def initialize(self, x: Float[Tensor, "n ..."]) -> "WeightNorm":
@@ -86,7 +86,8 @@ class WeightNorm(Parametrization):
         v = self.weight
         bias = self.layer.bias
         zero = {} if bias is None else {"bias": torch.zeros_like(bias)}  # type: ignore[arg-type]
-        direction = v / _length(v).clamp(min=torch.finfo(v.dtype).tiny)
+        length = _length(v)
+        direction = v / torch.where(length > 0, length, 1)
         t = functional_call(self.layer, {"weight": direction, **zero}, (x,))
         t = (t if isinstance(self.layer, nn.Linear) else t.movedim(1, -1)).flatten(0, -2)
         std, mean = t.std(0, correction=0), t.mean(0)
@@ -200,9 +201,10 @@ class SpectralNorm(Parametrization):
             if self.training:
                 self.p.copy_(p)
         sigma = p @ (v @ q)
-        return self.weight * (self.bound / sigma.clamp(min=tiny))
+        return self.weight * (self.bound / torch.where(sigma > tiny, sigma, 1))
 
 
 def _length(v: Tensor) -> Tensor:
     """The length of each output's weights, (out, 1, ...)."""
-    return v.square().sum(list(range(1, v.ndim)), keepdim=True).sqrt()
+    squares = v.square().sum(list(range(1, v.ndim)), keepdim=True)
+    return torch.where(squares > 0, squares, 1).sqrt() * (squares > 0)  # the root has no slope at 0

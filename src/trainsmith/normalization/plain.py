@@ -61,8 +61,9 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, x):
-        size = torch.rsqrt(x.square().mean(tuple(range(1, x.ndim)), keepdim=True) + self.eps)
-        return x * size * self.weight.view(-1, *(1,) * (x.ndim - 2))
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        size = torch.rsqrt(wide.square().mean(tuple(range(1, x.ndim)), keepdim=True) + self.eps)
+        return (wide * size * self.weight.view(-1, *(1,) * (x.ndim - 2))).to(x.dtype)
 
     def extra_repr(self):
         return f"{len(self.weight)}, {self.eps!r}"

@@ -157,11 +157,13 @@ class GhostBatchNorm(BatchNorm):
         if size < 2:
             raise InvalidInput(f"ghost-batch: size must be a whole number of at least 2; got {size!r}.")
         self.size = size
+        self.whole = False
+        """Whether a batch counts as one part, as where running statistics are taken anew."""
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per part and feature over all other axes."""
         parts = max(1, round(len(x) / self.size))
-        if not self.training or parts == 1:
+        if not self.training or parts == 1 or self.whole:
             return super().forward(x)
         if len(x) % parts:
             return torch.cat([super(GhostBatchNorm, self).forward(part) for part in x.tensor_split(parts)])

@@ -132,22 +132,30 @@ def with_statistics(module: nn.Module) -> list[nn.Module]:
 def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Running statistics as plain means over `batches` of inputs, for weights they were not taken at.
 
-    For every layer that has a `running_mean` and a `momentum`, torch's or ours. Weights and modes stay. A module in
-    evaluation mode trains as a whole meanwhile; in one in training mode layers that their owner froze stay as they are.
+    For every layer that has a `running_mean` and a `momentum`, torch's or ours; one that normalizes a batch by parts
+    takes it `whole`. Weights and modes stay. A module in evaluation mode trains as a whole meanwhile; in one in
+    training mode layers that their owner froze stay as they are.
     """
     layers = with_statistics(module)
     modes = {m: m.training for m in module.modules()}
     momenta = [m.momentum.clone() if isinstance(m.momentum, Tensor) else m.momentum for m in layers]
-    if not module.training:
-        module.train()
-    for i, x in enumerate(batches if layers else (), 1):
-        for layer in layers:
-            _set_momentum(layer, 1 / i)
-        module(x)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        _set_momentum(layer, momentum)
-    for m, mode in modes.items():
-        m.training = mode
+    by_parts = [layer for layer in layers if hasattr(layer, "whole")]
+    try:
+        if not module.training:
+            module.train()
+        for layer in by_parts:
+            layer.whole = True  # type: ignore[assignment]
+        for i, x in enumerate(batches if layers else (), 1):
+            for layer in layers:
+                _set_momentum(layer, 1 / i)
+            module(x)
+    finally:
+        for layer in by_parts:
+            layer.whole = False  # type: ignore[assignment]
+        for layer, momentum in zip(layers, momenta, strict=True):
+            _set_momentum(layer, momentum)
+        for m, mode in modes.items():
+            m.training = mode
 
 
 def _set_momentum(layer: nn.Module, value: Any) -> None:

@@ -136,7 +136,8 @@ class AdaptiveClipping(Clipping):
     Paper: Brock, De, Smith & Simonyan 2021, High-performance large-scale image recognition without normalization,
     equation 3.
 
-    Differs: 1. A vector (a bias, a gain) counts as one unit, as in the authors' code.
+    Differs: 1. A vector (a bias, a gain) counts as one unit, as in the authors' code. 2. In a study and in a population
+    the last layer is clipped too; the paper leaves it out.
 
     Pitfall: leave the last layer out, as the paper does: pass the other parameters only.
 

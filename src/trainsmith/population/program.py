@@ -215,6 +215,9 @@ class Program:
         layers = with_statistics(self.base.network)
         momenta = {m: m.momentum for m in layers if not isinstance(m.momentum, Tensor)}
         found = [b.clone() for b in buffers]
+        by_parts = [m for m in layers if hasattr(m, "whole")]
+        for m in by_parts:
+            m.whole = True  # type: ignore[assignment]
 
         def forward(parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensor:
             pairs = zip(names, [*parameters, *buffers], strict=True)
@@ -234,6 +237,8 @@ class Program:
             else:
                 for k in range(len(batch)):
                     forward([p[k] for p in parameters], [b[k] for b in found], keys[k], batch[k])
+        for m in by_parts:
+            m.whole = False  # type: ignore[assignment]
         for m, momentum in momenta.items():
             m.momentum = momentum
         kept = [name.rpartition(".")[2].startswith("running_") for name in self.buffer_names]

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
 
 
 @technique(
@@ -40,8 +41,15 @@ class LabelSmoothing(nn.Module):
         super().__init__()
         self.register_buffer("epsilon", torch.tensor(float(epsilon)))
 
-    def forward(self, logits: Float[Tensor, "n classes"], target: Int[Tensor, " n"]) -> Float[Tensor, ""]:
-        """The mean loss of class indices `target`."""
+    def forward(self, logits: Float[Tensor, "... classes"], target: Int[Tensor, "..."]) -> Float[Tensor, ""]:
+        """The mean loss of class indices `target` (n,), or (n, ...) where each example has several.
+
+        Raises InvalidInput where logits and targets do not belong together; the classes are the last axis.
+        """
+        if logits.shape[:-1] != target.shape:
+            raise InvalidInput(
+                f"logits must be (*targets, classes); got {tuple(logits.shape)} for targets {tuple(target.shape)}."
+            )
         log_p = functional.log_softmax(logits, -1)
-        right = log_p.gather(-1, target[:, None]).squeeze(-1)
+        right = log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1)
         return -((1 - self.epsilon) * right + self.epsilon * log_p.mean(-1)).mean()
