@@ -302,3 +302,16 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         process.stdout.close()
         said = process.stderr.read()
     assert said == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ignored"),
+    [
+        (("compare", "--resume", "somewhere", "--seeds", "8", "--out", "x"), "leave out --seeds, --out"),
+        (("inspect", "--example", "depth", "--network", "mlp", "--lr", "0.1"), "leave out --network, --lr"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(run, arguments, ignored):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert ignored in done.output

@@ -27,7 +27,7 @@ def test_labels_are_drawn_by_the_seed_as_many_of_each_class(count, each):
     assert list(kept) == sorted(set(kept))
     assert sorted(np.bincount(data.y[kept])) == each
     assert np.array_equal(kept, labelled(data, train, 4))
-    assert not np.array_equal(kept, labelled(data, split(data, 5)[0], 5))
+    assert not np.array_equal(kept, labelled(data, train, 5)), "of the same training part"
 
 
 def test_a_rare_class_gives_all_that_it_has_and_others_fill_up():

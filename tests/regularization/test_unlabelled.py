@@ -318,3 +318,14 @@ def test_other_tasks_leave_them_out():
     data = from_arrays(np.random.default_rng(0).normal(size=(60, 3)), np.linspace(0, 1, 60))
     _, notes = candidates(Recipe(), data, None, [find("vat"), find("sam")])
     assert "vat was left out: it is defined for classification only." in notes
+
+
+def test_the_mean_teachers_term_is_the_distance_from_what_the_teacher_predicts():
+    network = nn.Linear(3, 3)
+    technique = MeanTeacher(noise=0.0).begun(network)
+    was, x = copy.deepcopy(network), torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.weight += torch.eye(3)
+    predicted, taught = network(x).softmax(-1), was(x).softmax(-1)
+    assert technique.term(network, x).item() == pytest.approx((predicted - taught).square().mean().item(), rel=1e-5)
+    assert technique.term(was, x).item() == 0

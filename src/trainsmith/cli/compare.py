@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainsmith.cli.door import main
-from trainsmith.cli.options import data_options, json_option, names, pairs, reading
+from trainsmith.cli.options import data_options, json_option, names, nothing_beside, pairs, reading
 from trainsmith.cli.studies import STUDIES
 from trainsmith.errors import InvalidInput
 
@@ -52,6 +52,8 @@ def compare(data: str | None, as_json: bool, out: Path | None, resume: Path | No
     """
     if (data is None) == (resume is None):
         raise click.UsageError("say either DATA, such as digits, or --resume STUDY.")
+    if resume is not None:
+        nothing_beside("--resume", "as_json", "dry_run")
     from trainsmith.progress import Bar
     from trainsmith.report.study_table import plan_table
     from trainsmith.report.terminal import show

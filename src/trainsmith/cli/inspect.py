@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trainsmith.cli.door import main
-from trainsmith.cli.options import data_options, json_option, pairs, reading
+from trainsmith.cli.options import data_options, json_option, nothing_beside, pairs, reading
 
 
 @main.command()
@@ -33,6 +33,8 @@ def inspect(what: str | None, data: str | None, example: str | None, as_json: bo
     """
     if (what is None) == (example is None) or (data is not None and what is None):
         raise click.UsageError("say either DATA, such as digits, or NETWORK --data DATA, or --example depth.")
+    if example is not None:
+        nothing_beside("--example", "seed", "out", "as_json")
     if data is not None and (options["network"] or options["recipe"]):
         raise click.UsageError("with --data the network is inspected as it is; leave out --network and --recipe.")
     if options["every"] is not None and options["steps"] is None:

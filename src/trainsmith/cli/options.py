@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from trainsmith.errors import InvalidInput
 
@@ -39,6 +40,18 @@ def names(text: str | None) -> list[str] | None:
     if found == []:
         raise InvalidInput(f"expected names separated by commas, such as adam,lion; got '{text}'.")
     return found
+
+
+def nothing_beside(option: str, *others: str) -> None:
+    """Raises UsageError where the command line has more than this option and these others, by parameter."""
+    context = click.get_current_context()
+    given = [
+        max(p.opts, key=len) if isinstance(p, click.Option) else p.human_readable_name
+        for p in context.command.params
+        if context.get_parameter_source(p.name or "") == ParameterSource.COMMANDLINE and p.name not in others
+    ]
+    if beside := [name for name in given if name != option]:
+        raise click.UsageError(f"{option} leaves nothing to choose: leave out {', '.join(beside)}.")
 
 
 def reading(options: dict[str, Any]) -> dict[str, Any]:
