@@ -1,5 +1,6 @@
 """The batched program: traced, straightened and single-pass twins of slow, obvious code."""
 
+import copy
 import inspect
 from unittest import mock
 
@@ -11,7 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
-from trainsmith.optimizer import SGD, AdaGrad, Adam, with_statistics
+from trainsmith.optimizer import SGD, AdaGrad, Adam, recompute_statistics, with_statistics
 from trainsmith.population import Chunk, make_member
 from trainsmith.population.luck import batches
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
@@ -179,3 +180,19 @@ def test_what_is_scored_is_made_once_between_two_steps():
 def test_an_instance_normalization_without_running_statistics_has_none_to_take_anew():
     assert with_statistics(nn.Sequential(nn.InstanceNorm2d(2), nn.BatchNorm2d(2, track_running_stats=False))) == []
     assert len(with_statistics(nn.Sequential(nn.InstanceNorm2d(2, track_running_stats=True), nn.BatchNorm2d(2)))) == 2
+
+
+@pytest.mark.parametrize("normalization", ["batch", "ghost-batch"])
+def test_statistics_taken_anew_are_those_that_each_member_takes_alone(normalization):
+    chunk, data = chunk_of(Recipe(normalization=normalization, regularization=("weight-ema",)))
+    x = data.x[:128].reshape(1, 2, 64, -1).repeat(len(chunk.members), 1, 1, 1)
+    x[:, 0, 32:] += 5  # a part that is unlike the others
+    chunk.refresh(x)
+    for k, member in enumerate(chunk.members):
+        network = copy.deepcopy(member.objective.network)
+        recompute_statistics(network, x[k])
+        taken, alone = chunk.state(k), network.state_dict()
+        names = [name for name in taken if "running_" in name]
+        assert names
+        for name in names:
+            torch.testing.assert_close(taken[name], alone[name])

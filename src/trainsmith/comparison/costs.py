@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from trainsmith.catalogue import Recipe, Run
 from trainsmith.comparison.plan import Candidate
@@ -15,6 +14,7 @@ from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_dif
 from trainsmith.comparison.study import Cost, EqualCost, Estimate
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.population import Result, cost_alone, make_member
+from trainsmith.population.threads import one_thread
 
 STAGE = "confirming at equal cost"
 
@@ -104,12 +104,8 @@ def measured_costs(trainer: Trainings, candidates: Sequence[Candidate], runs: Se
             return tuple(Cost(**cost) for cost in noted)
         except TypeError as error:
             raise trainer.store.damaged("costs") from error
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         found = tuple(_cost(trainer, c, run) for c, run in zip(candidates, runs, strict=True))
-    finally:
-        torch.set_num_threads(threads)
     if trainer.store is not None:
         trainer.store.note("costs", [vars(cost) for cost in found])
     return found

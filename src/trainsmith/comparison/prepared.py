@@ -189,15 +189,15 @@ def prepare(
     ready = replace(ready, packed=packed, preparation=time.perf_counter() - started)
     if within is None:
         return ready
-    chosen = store.about("fitted", dict) if store is not None else None
-    if chosen is None:
-        chosen = _fitted(ready, within)
-        if store is not None:
-            store.note("fitted", chosen)
-    try:
-        return _shortened(ready, chosen)
-    except (KeyError, TypeError) as error:
-        raise InvalidInput(f"what a study within {within} was to train is not what was written: {error}.") from error
+    if store is not None and (noted := store.about("fitted", dict)) is not None:
+        try:
+            return _shortened(ready, noted)
+        except (KeyError, TypeError) as error:
+            raise store.damaged("fitted") from error
+    chosen = _fitted(ready, within)
+    if store is not None:
+        store.note("fitted", chosen)
+    return _shortened(ready, chosen)
 
 
 def _populations(candidates: Sequence[Candidate], budget: Budget) -> int:

@@ -45,5 +45,5 @@ def _needed(dataset: Dataset) -> str:
     k = dataset.outputs
     if dataset.task == "language":
         return f"(examples, {dataset.input_shape[0]}, {k}), a score for each character that may come next"
-    each = {True: "one for each class"}.get(dataset.classifies, "one for each number or label to predict")
+    each = "one for each class" if dataset.classifies else "one for each number or label to predict"
     return f"(examples, {k}), {each}"

@@ -18,6 +18,7 @@ from trainsmith.initialization import outputs_of
 from trainsmith.network import Factory
 from trainsmith.network.functional import rewritten
 from trainsmith.network.plain import AtEachPosition, Residual
+from trainsmith.network.rewriting import children_of
 from trainsmith.regularization import (
     DeepEnsemble,
     MonteCarlo,
@@ -119,7 +120,7 @@ class _Writer:
 
     def check_written_once(self, network: nn.Module) -> None:
         """Raises InvalidInput for a layer with weights that would be written anew in each of several places."""
-        places = Counter(child for parent in network.modules() for _, child in _children(parent))
+        places = Counter(child for parent in network.modules() for _, child in children_of(parent))
         for m, times in places.items():
             if times > 1 and id(m) not in self.paths and any(True for _ in m.parameters()):
                 raise InvalidInput(
@@ -129,7 +130,7 @@ class _Writer:
 
     def _plain(self, layer: nn.Module) -> Any:
         if id(layer) in self.paths and type(layer) is not nn.Sequential:
-            for name, child in _children(layer):
+            for name, child in children_of(layer):
                 setattr(layer, name, self.plain(child))
             return layer
         if isinstance(layer, WHOLE):
@@ -137,7 +138,7 @@ class _Writer:
                 layer.set_submodule(path, self.plain(layer.get_submodule(path)))
             return layer
         if type(layer) is nn.Sequential:
-            children = {name: self.plain(child) for name, child in _children(layer)}
+            children = {name: self.plain(child) for name, child in children_of(layer)}
             if id(layer) in self.paths:
                 layer._modules = children
                 return layer
@@ -149,7 +150,7 @@ class _Writer:
         make: Any = getattr(layer, "plain", None)
         if make is None or not getattr(layer, "trains_as_plain", True):
             if type(layer).__module__.startswith("trainsmith."):
-                for name, child in _children(layer):
+                for name, child in children_of(layer):
                     setattr(layer, name, self.plain(child))
             return layer
         return make(self.axes.get(layer, 2)) if "axes" in inspect.signature(make).parameters else make()
@@ -160,10 +161,10 @@ class _Writer:
             return []
         self.seen.add(layer)
         if id(layer) not in self.paths:
-            return [line for _, child in _children(layer) for line in self.changes(child)]
+            return [line for _, child in children_of(layer) for line in self.changes(child)]
         path, made = self.paths[id(layer)]
         lines, others = self._class_changed(layer, path), []
-        for name, child in _children(layer):
+        for name, child in children_of(layer):
             lines += self.changes(child)
             place = f"{path}.{name}".removeprefix(".")
             if self.paths.get(id(child), (None,))[0] != place:
@@ -191,7 +192,7 @@ class _Writer:
         if type(layer) is nn.Sequential:
             if _numbered(layer):
                 return f"nn.Sequential({', '.join(map(self.expression, layer))})"
-            named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in _children(layer))
+            named = ", ".join(f"{name!r}: {self.expression(child)}" for name, child in children_of(layer))
             return f"nn.Sequential(OrderedDict({{{named}}}))"
         if isinstance(layer, WHOLE):
             return self._around(layer)
@@ -245,11 +246,6 @@ class _Writer:
                 raise InvalidInput(f"{type(layer).__name__} does not tell its argument {name}: it cannot be exported.")
             given.append(text if parameter.default is parameter.empty else f"{name}={text}")
         return ", ".join(given)
-
-
-def _children(layer: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The modules in a module, by name; one that stands in several places in each of them."""
-    return [(name, child) for name, child in layer._modules.items() if child is not None]
 
 
 def _root(whole: nn.Module, path: str) -> bool:

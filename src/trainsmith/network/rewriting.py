@@ -19,6 +19,11 @@ def is_activation(module: nn.Module) -> bool:
     return torchs or type(module) in {t.make for t in techniques("activation")}
 
 
+def children_of(parent: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The modules in a module, by name; one that stands in several places in each of them, unlike named_children."""
+    return [(name, child) for name, child in parent._modules.items() if child is not None]
+
+
 def rewrite(parent: nn.Module, edit: Edit, seen: set[nn.Module] | None = None) -> None:
     """Replace each descendant m by the modules edit(m) gives in its place; None leaves it and looks inside.
 
@@ -27,9 +32,7 @@ def rewrite(parent: nn.Module, edit: Edit, seen: set[nn.Module] | None = None) -
     """
     seen = set() if seen is None else seen
     children: list[tuple[str, list[nn.Module]]] = []
-    for name, child in list(parent._modules.items()):
-        if child is None:
-            continue
+    for name, child in children_of(parent):
         new = edit(child)
         if new is None and child not in seen:
             seen.add(child)

@@ -4,7 +4,7 @@ from trainsmith.optimizer.accumulated import AdaDelta, AdaGrad
 from trainsmith.optimizer.adam_decayed import AdamW, AMSGrad
 from trainsmith.optimizer.adam_variants import Adamax, NAdam, RAdam
 from trainsmith.optimizer.adaptive import Adam, RMSprop
-from trainsmith.optimizer.average import WeightAverage, recompute_statistics, with_statistics
+from trainsmith.optimizer.average import WeightAverage, recompute_statistics, whole_batches, with_statistics
 from trainsmith.optimizer.centred import CentredRMSprop
 from trainsmith.optimizer.clipping import (
     AdaptiveClipping,
@@ -63,5 +63,6 @@ __all__ = [
     "clip_by_value",
     "recompute_statistics",
     "scheduler",
+    "whole_batches",
     "with_statistics",
 ]

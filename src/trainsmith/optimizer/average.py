@@ -128,6 +128,19 @@ def with_statistics(module: nn.Module) -> list[nn.Module]:
     return [m for m in module.modules() if isinstance(getattr(m, "running_mean", None), Tensor)]
 
 
+@contextlib.contextmanager
+def whole_batches(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Layers that normalize a batch by parts take it `whole`."""
+    by_parts = [layer for layer in layers if hasattr(layer, "whole")]
+    for layer in by_parts:
+        layer.whole = True  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for layer in by_parts:
+            layer.whole = False  # type: ignore[assignment]
+
+
 @torch.no_grad()
 def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Running statistics as plain means over `batches` of inputs, for weights they were not taken at.
@@ -139,19 +152,15 @@ def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     layers = with_statistics(module)
     modes = {m: m.training for m in module.modules()}
     momenta = [m.momentum.clone() if isinstance(m.momentum, Tensor) else m.momentum for m in layers]
-    by_parts = [layer for layer in layers if hasattr(layer, "whole")]
     try:
         if not module.training:
             module.train()
-        for layer in by_parts:
-            layer.whole = True  # type: ignore[assignment]
-        for i, x in enumerate(batches if layers else (), 1):
-            for layer in layers:
-                _set_momentum(layer, 1 / i)
-            module(x)
+        with whole_batches(layers):
+            for i, x in enumerate(batches if layers else (), 1):
+                for layer in layers:
+                    _set_momentum(layer, 1 / i)
+                module(x)
     finally:
-        for layer in by_parts:
-            layer.whole = False  # type: ignore[assignment]
         for layer, momentum in zip(layers, momenta, strict=True):
             _set_momentum(layer, momentum)
         for m, mode in modes.items():

@@ -19,6 +19,7 @@ from trainsmith.population.chunk import Chunk
 from trainsmith.population.member import Learner
 from trainsmith.population.packing import members_at_once
 from trainsmith.population.program import Program, Way
+from trainsmith.population.threads import one_thread
 
 SHARE = 0.05
 """The share of a training that measuring may cost."""
@@ -96,18 +97,15 @@ def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> flo
     chunk = Chunk(learners, x, y, Program(learners[0].objective, way))
     k = len(learners)
     batch = torch.stack([x] * k), torch.stack([learners[0].targets(y)] * k)
-    threads, number = torch.get_num_threads(), 0
+    number = 0
     times: list[float] = []
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         chunk.step(1, 0.0, *batch)
         while sum(times) < LEAST_SECONDS or len(times) < 2:
             number += 1
             started = time.perf_counter()
             chunk.step(number + 1, 0.0, *batch)
             times.append(time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(threads)
     return min(times) / k
 
 

@@ -1,6 +1,5 @@
 """Jobs spread over processes, one thread each, with progress that the parent can read at any moment."""
 
-import contextlib
 import dataclasses
 import gc
 import os
@@ -22,6 +21,7 @@ from trainsmith.data import Dataset
 from trainsmith.data.mapped import as_tensor, map_of
 from trainsmith.errors import InvalidInput
 from trainsmith.population.job import Job, Record, work
+from trainsmith.population.threads import one_thread
 
 POLL_SECONDS = 0.2
 
@@ -44,7 +44,7 @@ def run_jobs(
     """
     if processes == 1 or len(jobs) <= 1:
         for i, job in enumerate(jobs):
-            with _one_thread():
+            with one_thread():
                 record = _work(i, job, dataset, advance, keep)
             yield i, record
         return
@@ -106,18 +106,6 @@ def _work(position: int, job: Job, dataset: Dataset, advance: Callable[[int], No
     if keep is not None:
         keep(position, job, record, started)
     return record
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """What a process of its own would compute on: a step's operations are too short to share out, and their numbers
-    hang on how they are shared out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _handed(x: torch.Tensor) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import with_statistics
+from trainsmith.optimizer import whole_batches, with_statistics
 from trainsmith.population.attention import WrittenOut
 from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, in_training, predictions
@@ -215,9 +215,6 @@ class Program:
         layers = with_statistics(self.base.network)
         momenta = {m: m.momentum for m in layers if not isinstance(m.momentum, Tensor)}
         found = [b.clone() for b in buffers]
-        by_parts = [m for m in layers if hasattr(m, "whole")]
-        for m in by_parts:
-            m.whole = True  # type: ignore[assignment]
 
         def forward(parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensor:
             pairs = zip(names, [*parameters, *buffers], strict=True)
@@ -225,7 +222,7 @@ class Program:
             with Luck(keys):
                 return predictions(functional_call(self.base.network, state, (x,)))
 
-        for i, batch in enumerate(x.unbind(1), 1):
+        def follow(i: int, batch: Tensor) -> None:
             for name, b in zip(self.buffer_names, found, strict=True):
                 if name.endswith(".momentum"):
                     b.fill_(1 / i)
@@ -237,8 +234,10 @@ class Program:
             else:
                 for k in range(len(batch)):
                     forward([p[k] for p in parameters], [b[k] for b in found], keys[k], batch[k])
-        for m in by_parts:
-            m.whole = False  # type: ignore[assignment]
+
+        with whole_batches(layers):
+            for i, batch in enumerate(x.unbind(1), 1):
+                follow(i, batch)
         for m, momentum in momenta.items():
             m.momentum = momentum
         kept = [name.rpartition(".")[2].startswith("running_") for name in self.buffer_names]

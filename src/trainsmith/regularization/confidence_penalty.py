@@ -3,10 +3,9 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
-from trainsmith.errors import InvalidInput
+from trainsmith.regularization.label_smoothing import log_probabilities
 
 
 @technique(
@@ -42,15 +41,7 @@ class ConfidencePenalty(nn.Module):
         self.register_buffer("beta", torch.tensor(float(beta)))
 
     def forward(self, logits: Float[Tensor, "... classes"], target: Int[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The mean loss of class indices `target` (n,), or (n, ...) where each example has several.
-
-        Raises InvalidInput where logits and targets do not belong together; the classes are the last axis.
-        """
-        if logits.shape[:-1] != target.shape:
-            raise InvalidInput(
-                f"logits must be (*targets, classes); got {tuple(logits.shape)} for targets {tuple(target.shape)}."
-            )
-        log_p = functional.log_softmax(logits, -1)
-        right = log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+        """The mean loss of class indices `target`: see log_probabilities."""
+        log_p, right = log_probabilities(logits, target)
         entropy = -(log_p.exp() * log_p).sum(-1)
         return -(right + self.beta * entropy).mean()

@@ -42,14 +42,20 @@ class LabelSmoothing(nn.Module):
         self.register_buffer("epsilon", torch.tensor(float(epsilon)))
 
     def forward(self, logits: Float[Tensor, "... classes"], target: Int[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The mean loss of class indices `target` (n,), or (n, ...) where each example has several.
-
-        Raises InvalidInput where logits and targets do not belong together; the classes are the last axis.
-        """
-        if logits.shape[:-1] != target.shape:
-            raise InvalidInput(
-                f"logits must be (*targets, classes); got {tuple(logits.shape)} for targets {tuple(target.shape)}."
-            )
-        log_p = functional.log_softmax(logits, -1)
-        right = log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+        """The mean loss of class indices `target`: see log_probabilities."""
+        log_p, right = log_probabilities(logits, target)
         return -((1 - self.epsilon) * right + self.epsilon * log_p.mean(-1)).mean()
+
+
+def log_probabilities(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Of logits (n, classes) those of all classes, likewise, and of the class indices `target` (n,).
+
+    Or (n, ..., classes) and (n, ...) where each example has several. Raises InvalidInput where the shapes do not belong
+    together.
+    """
+    if logits.shape[:-1] != target.shape:
+        raise InvalidInput(
+            f"logits must be (*targets, classes); got {tuple(logits.shape)} for targets {tuple(target.shape)}."
+        )
+    log_p = functional.log_softmax(logits, -1)
+    return log_p, log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1)
