@@ -128,9 +128,11 @@ def _checking(call: Callable[..., Any], owner: str, numbers: tuple[Hyperparamete
 
 
 def techniques(family: Family | None = None) -> tuple[Technique, ...]:
-    """Every technique, or those of one family, in the order of the families and then of the rooms' files."""
+    """Every technique, or those of one family: by family, then by the room's file, whichever was imported first; last
+    the user's own, in the order in which they were entered."""
     _import_rooms()
-    return tuple(t for f in FAMILIES for t in _techniques.values() if t.family == f and family in (None, f))
+    entered = sorted(_techniques.values(), key=lambda t: t.make.__module__ if not _own(t) else "~")
+    return tuple(t for f in FAMILIES for t in entered if t.family == f and family in (None, f))
 
 
 def find(name: str, family: str | None = None) -> Technique:
