@@ -5,7 +5,8 @@ import torch
 from torch.func import vmap
 from torch.nn import functional
 
-from trainsmith.population.attention import WrittenOut, written_out
+from trainsmith.population.attention import written_out
+from trainsmith.population.rewritten import WrittenOut
 
 MASK = torch.tensor([[True, False, True, True], [False, False, True, False], [False, False, False, False]])
 BIAS = torch.tensor([[0.5, -1.0, 2.0, 0.0], [0.0, -torch.inf, 0.0, 1.0], [1.0, 2.0, -torch.inf, 0.0]])

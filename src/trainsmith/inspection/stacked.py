@@ -23,8 +23,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.inspection.live import LiveLayer, unit_axis
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
-from trainsmith.population.attention import WrittenOut
 from trainsmith.population.program import Program
+from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import straighten
 
 Tensors = list[Tensor]

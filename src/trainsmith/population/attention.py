@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 
 def written_out(
@@ -40,12 +38,3 @@ def written_out(
     elif dropout_p:
         weights = functional.dropout(weights, dropout_p)
     return weights @ value
-
-
-class WrittenOut(TorchFunctionMode):
-    """While active, on this thread, torch's attention is written out."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is functional.scaled_dot_product_attention:
-            return written_out(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))

@@ -40,6 +40,15 @@ def torch_generator(seed: int, *words: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(key(seed, *words))
 
 
+@contextlib.contextmanager
+def drawn(seed: int, *words: str | int) -> Iterator[None]:
+    """The global generators of torch, Python and NumPy seeded for this seed and these words meanwhile."""
+    own = key(seed, *words)
+    with torch.random.fork_rng(devices=[]), seeded_host([own & 0xFFFFFFFF, own >> 32]):
+        torch.manual_seed(own)
+        yield
+
+
 def batches(
     seed: int, examples: np.ndarray, batch_size: int, steps: int, start: int = 0, words: tuple[str | int, ...] = ()
 ) -> np.ndarray:
@@ -113,7 +122,7 @@ class Luck(TorchFunctionMode):
             return func(*args, **options)
         super().__enter__()  # torch turns modes off inside its own functions
         try:
-            return _opened(func)(*args, **options)
+            return opened(func)(*args, **options)
         finally:
             super().__exit__(None, None, None)
 
@@ -163,13 +172,13 @@ DRAWING = _drawing()
 
 
 @functools.cache
-def _opened(function: types.FunctionType) -> types.FunctionType:
+def opened(function: types.FunctionType) -> types.FunctionType:
     """The same function, that runs its body where it would first ask whether a mode wants it."""
     asks = {name: lambda *_: False for name in function.__globals__ if name.startswith("has_torch_function")}
     cells = [c.cell_contents for c in function.__closure__ or ()]
-    opened = tuple(types.CellType(_opened(c) if isinstance(c, types.FunctionType) else c) for c in cells)
+    inner = tuple(types.CellType(opened(c) if isinstance(c, types.FunctionType) else c) for c in cells)
     same = types.FunctionType(
-        function.__code__, {**function.__globals__, **asks}, function.__name__, function.__defaults__, opened
+        function.__code__, {**function.__globals__, **asks}, function.__name__, function.__defaults__, inner
     )
     same.__kwdefaults__ = function.__kwdefaults__
     return same

@@ -1,5 +1,6 @@
 """The batched program of a bucket: losses and gradients of all members in one straight line of operations."""
 
+import contextlib
 import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +16,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import whole_batches, with_statistics
-from trainsmith.population.attention import WrittenOut
 from trainsmith.population.luck import Luck, Silence, counting
 from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
+from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import as_written, straighten
 from trainsmith.population.unlocked import Unlocked, unlocked
 
@@ -49,16 +50,20 @@ class Program:
         self.evaluated = copy.deepcopy(base).eval()
         self.stored = first_names(base.network)
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
-        self._sound = False
+        self.writes = self._sound = False
+        """Whether the network writes to its inputs, which are others' too."""
+        self._evaluates_together = True
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._slow: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._tracing = threading.Lock()
 
     def places(self, x: Tensor, y: Tensor) -> int:
-        """How many times one training pass of one member draws noise."""
-        counter = counting()
+        """How many times one training pass of one member draws noise; it is also seen whether it writes to x."""
+        counter, given = counting(), x.clone()
+        version = given._version
         with torch.no_grad(), counter:
-            copy.deepcopy(self.base)(x, y)
+            copy.deepcopy(self.base)(given, y)
+        self.writes = given._version > version
         return counter.calls
 
     def losses_and_gradients(
@@ -81,6 +86,7 @@ class Program:
 
     def loss(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """One member's loss, for its own tensors; its buffers move in place."""
+        x = x.clone() if self.writes else x
         state = dict(zip(self.parameter_names + self.buffer_names, [*parameters, *buffers], strict=True))
         if keys.shape[0] == 0:
             return functional_call(self.base, state, (x, y))
@@ -201,12 +207,13 @@ class Program:
         state = {name.removeprefix(network): t for name, t in pairs if name.startswith(network)}
 
         def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
-            return predictions(functional_call(self.evaluated.network, state, (x,)))
+            return predictions(functional_call(self.evaluated.network, state, (x.clone() if self.writes else x,)))
 
         with Silence():
-            if self.way == "together":
-                with WrittenOut():
+            if self.way == "together" and self._evaluates_together:
+                with contextlib.suppress(Exception), WrittenOut():  # in evaluation a network may do other things
                     return vmap(forward, randomness="error")(state, x)
+                self._evaluates_together = False
             return torch.stack([forward({n: t[k] for n, t in state.items()}, own) for k, own in enumerate(x)])
 
     def statistics(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensors:

@@ -78,7 +78,7 @@ def _does_nothing(node: Node) -> Node | None:
     if node.target in RESHAPES and _shape(node) == _shape(source) is not None:
         return source
     if node.target is aten.mul.Scalar and node.args[1] == 1:
-        return source if _alike(node, source) else None
+        return source if _alike(node, source) and not _written(node) and not _written(source) else None
     if node.target is aten.transpose.int and source.target is aten.transpose.int:
         inner, dims = source.args[0], len(_shape(source) or (0,))
         axes, before = ({a % dims for a in n.args[1:]} for n in (node, source))  # type: ignore[operator]
@@ -92,7 +92,7 @@ def _fold(graph: GraphModule, node: Node) -> None:
     if node.op != "call_function" or not isinstance(node.target, OpOverload) or node.target._schema.is_mutable:
         return
     value = node.meta.get("val")
-    if not isinstance(value, torch.Tensor) or value.numel() > LARGEST_CONSTANT:
+    if not isinstance(value, torch.Tensor) or value.numel() > LARGEST_CONSTANT or _written(node):
         return
     if node.target in LIKE:
         example = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
@@ -215,6 +215,28 @@ def _own(node: Node) -> bool:
         return False
     returns = node.target._schema.returns
     return len(returns) == 1 and returns[0].alias_info is None and node.target not in IN_PLACE.values()
+
+
+def _written(node: Node) -> bool:
+    """Whether anything writes to the node's result, or to a view of it: then it is not the same at every step."""
+    for user in node.users:
+        if user.op != "call_function":
+            continue
+        if not isinstance(user.target, OpOverload):  # an item of several results
+            if _written(user):
+                return True
+            continue
+        schema = user.target._schema
+        known = [*zip(schema.arguments, user.args, strict=False)]
+        known += [(a, user.kwargs[a.name]) for a in schema.arguments if a.name in user.kwargs]
+        alias = [a.alias_info for a, given in known if a.alias_info is not None and _holds(given, node)]
+        if any(info.is_write for info in alias) or (alias and _written(user)):
+            return True
+    return False
+
+
+def _holds(given: Any, node: Node) -> bool:
+    return given is node or (isinstance(given, (list, tuple)) and any(g is node for g in given))
 
 
 def _call(graph: GraphModule, target: Callable[..., Any], *args: Any) -> Node:
