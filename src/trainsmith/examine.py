@@ -19,7 +19,7 @@ from trainsmith.errors import PAGE, PICTURE, InvalidInput, named
 from trainsmith.inspection import depth_experiment
 from trainsmith.network import build, default_network
 from trainsmith.population import Member, Training, make_member
-from trainsmith.population.luck import key
+from trainsmith.population.luck import drawn
 from trainsmith.question import make_baseline
 from trainsmith.report.inspection_figure import depth_figure
 from trainsmith.report.inspection_table import depth_table
@@ -80,8 +80,7 @@ def own(
             f"with --data the first argument is a network, such as package.net:build or net.py:build; got '{factory}'."
         )
     dataset = load(data, **reading)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key(seed, "construction"))
+    with drawn(seed, "construction"):
         module = build(factory, dataset.input_shape, dataset.outputs)
     usual = default_network(dataset.kind)  # only its split, targets and loss are used
     member = make_member(Run(Trial(make_baseline(None, dataset, usual)), seed), usual, dataset)

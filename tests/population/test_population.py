@@ -75,12 +75,12 @@ def test_a_second_fit_goes_on_where_the_first_ended():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_members_get_the_same_whichever_way_they_pass_through_the_program(way, monkeypatch):
-    monkeypatch.setattr("trainsmith.population.crew.choose", lambda *args: Packing(way, 2))
+    monkeypatch.setattr("trainsmith.population.hire.choose", lambda *args: Packing(way, 2))
     population = trainsmith.Population(cnn, 5, lr=[1e-3, 2e-3, 3e-3, 4e-3, 5e-3], threads=2)
     fit = population.fit(IMAGES, LABELS, steps=12, batch_size=20)
     assert way in population.plan
     assert fit.deviation < 1e-5, "replayed alone, dropout and batch normalization included"
-    monkeypatch.setattr("trainsmith.population.crew.choose", lambda *args: Packing("together", 5))
+    monkeypatch.setattr("trainsmith.population.hire.choose", lambda *args: Packing("together", 5))
     other = trainsmith.Population(cnn, 5, lr=[1e-3, 2e-3, 3e-3, 4e-3, 5e-3], threads=1)
     torch.testing.assert_close(fit.losses, other.fit(IMAGES, LABELS, 12, 20).losses, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(population.outputs(IMAGES), other.outputs(IMAGES), rtol=1e-2, atol=1e-2)
@@ -229,6 +229,23 @@ MISTAKES = {
         lambda: trainsmith.Population(mlp, 2, loss=lambda o, y: o[:, 0]).fit(X, Y, 5, 16),
         "one number for a batch",
     ),
+    "steps": (lambda: trainsmith.Population(mlp, 2).fit(X, Y, steps=2.0), "steps must be a whole number"),
+    "no steps": (lambda: trainsmith.Population(mlp, 2).fit(X, Y, steps=0), "at least 1; got 0"),
+    "size of batches": (lambda: trainsmith.Population(mlp, 2).fit(X, Y, 5, 16.0), "batch_size must be a whole number"),
+    "threads": (lambda: trainsmith.Population(mlp, 2, threads=0), "threads must be a whole number of at least 1"),
+    "one number, three outputs": (
+        lambda: trainsmith.Population(mlp, 2).fit(X, X[:, 0], 5, 16),
+        r"outputs \(2, 3\) with targets \(2,\): for the squared error each output needs a target of its own",
+    ),
+    "one number, two outputs": (
+        lambda: trainsmith.Population(lambda: nn.Linear(6, 2), 2, loss=nn.MSELoss()).fit(X, X[:, 0], 5, 16),
+        r"outputs \((2, 2|3, 2)\) with targets \([23],\)",
+    ),
+    "class without output": (
+        lambda: trainsmith.Population(mlp, 2).fit(X, torch.where(torch.arange(120) == 100, 3, Y), 5, 16),
+        "classes from 0 to 2, of which the network has an output each; got 0 to 3",
+    ),
+    "negative class": (lambda: trainsmith.Population(mlp, 2).step(X, Y - 1), "got -1 to "),
     "factory's result": (lambda: trainsmith.Population(lambda: 3, 2), "must return an nn.Module"),
 }
 

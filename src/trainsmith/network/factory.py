@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import FAMILIES, Technique, Trial
 from trainsmith.errors import InvalidInput, shown, unknown_name
 from trainsmith.initialization import outputs_of
+from trainsmith.network.host import seeded_host
 from trainsmith.network.reference import NETWORKS, Factory
 
 GIVEN = ("normalization", "activation", "regularization")
@@ -106,7 +107,7 @@ def build_with(
         if family not in makers:
             continue
         try:
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]), seeded_host([0]):
                 outputs_of(build(network, input_shape, outputs, {family: makers[family]}), example[:2])
         except Exception as error:  # shapes that do not fit raise nearly anything
             refused[family] = f"the network's factory cannot be given it: {shown(error, 120)}"

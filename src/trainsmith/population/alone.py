@@ -1,6 +1,7 @@
 """One member trained alone by the plain PyTorch loop: the slow, obvious twin of a population."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from trainsmith.population.luck import Luck, Silence, counting, noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.program import first_names
+from trainsmith.population.taken import tensors_of
 from trainsmith.population.update import Rate
 from trainsmith.regularization import Averaging, SnapshotEnsemble
 
@@ -35,6 +37,8 @@ class Alone:
         self.average: Averaging | None = None
         self.refreshed: dict[str, Tensor] = {}
         self.observer: Observer | None = None
+        self.writes = True
+        """Whether the network writes to its inputs, which are others' too; a first pass tells."""
 
     def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """One step on x (1, n, ...), y (1, n), as a population's; the loss (1,) before it."""
@@ -49,7 +53,7 @@ class Alone:
         if self.observer is not None:
             self.observer.before_alone(self, number)
         with self._luck(number, x[0], y[0]):
-            loss = self.module(x[0], y[0])
+            loss = self.module(self._own(x[0]), y[0])
         self.optimizer.zero_grad()
         loss.backward()
         for p in self.trained:
@@ -63,13 +67,16 @@ class Alone:
             self.module.network.take(number, member.length)
         return loss.detach()[None]
 
+    def _own(self, x: Tensor) -> Tensor:
+        return x.clone() if self.writes else x
+
     def _luck(self, number: int, x: Tensor, y: Tensor) -> contextlib.AbstractContextManager[object]:
         if not hasattr(self, "places"):
-            counter, states = counting(), {n: b.clone() for n, b in self.module.named_buffers()}
+            counter, given = counting(), x.clone()
+            version = given._version
             with torch.no_grad(), counter:
-                self.module(x, y)
-            self.module.load_state_dict(states, strict=False)
-            self.places, self.host = counter.calls, counter.host
+                copy.deepcopy(self.module)(given, y)
+            self.places, self.host, self.writes = counter.calls, counter.host, given._version > version
         if self.places == 0:
             return contextlib.nullcontext()
         return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device), self.host)
@@ -104,7 +111,7 @@ class Alone:
         modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
         with torch.no_grad(), Silence(), self._evaluating():
-            outputs = predictions(functional_call(self.module.network, self._scored(), (x[0],)))[None]
+            outputs = predictions(functional_call(self.module.network, self._scored(), (self._own(x[0]),)))[None]
         for module, mode in modes.items():
             module.training = mode
         return outputs
@@ -115,6 +122,12 @@ class Alone:
             scored, first = self._scored(), first_names(self.module.network)
             found = self.module.network.state_dict()
             return {name: scored.get(first.get(name, name), t).detach().clone() for name, t in found.items()}
+
+    def tensors(self, k: int) -> dict[str, Tensor]:
+        """A copy of every parameter and buffer of the network, by name."""
+        with self._evaluating():
+            found = {**tensors_of(self.module.network), **self._scored()}
+            return {name: t.detach().clone() for name, t in found.items()}
 
     def _scored(self) -> dict[str, Tensor]:
         """What to score and export in place of some of the network's tensors: a teacher's."""

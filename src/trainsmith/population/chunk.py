@@ -184,11 +184,16 @@ class Chunk:
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the state_dict of member k's network, for an ordinary nn.Module."""
-        row = self._rows[k]
+        tensors = self.tensors(k)
+        return {n: tensors[first].clone() for n, first in self.program.stored.items()}
+
+    def tensors(self, k: int) -> dict[str, Tensor]:
+        """A copy of every parameter and buffer of member k's network, by name."""
+        row, prefix = self._rows[k], "network."
         names = self.program.parameter_names + self.program.buffer_names
         weights, buffers = self._evaluated()
-        tensors = dict(zip(names, [*weights, *buffers], strict=True))
-        return {n: tensors[f"network.{first}"][row].clone().contiguous() for n, first in self.program.stored.items()}
+        own = zip(names, [*weights, *buffers], strict=True)
+        return {n.removeprefix(prefix): t[row].clone().contiguous() for n, t in own if n.startswith(prefix)}
 
     @property
     def bytes(self) -> int:

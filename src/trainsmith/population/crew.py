@@ -1,25 +1,24 @@
 """The members of a population at work: chunks that train side by side on threads, and loops for the rest."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainsmith.population.alone import Alone
-from trainsmith.population.calibrate import choose
-from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
+from trainsmith.population.chunk import Chunk
 from trainsmith.population.course import EVALUATED_AT_ONCE, STATISTICS_ON, gathered
-from trainsmith.population.member import Learner
-from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.observer import Observer
-from trainsmith.population.pool import processes_available
-from trainsmith.population.program import Program
+from trainsmith.population.orders import Order
 from trainsmith.population.rates import Rates
+from trainsmith.population.taken import put_in, take_over
 from trainsmith.population.update import Rate
 
-State = dict[str, Tensor]
+Became = tuple[dict[str, Tensor], nn.Module | None]
+"""A copy of the parameters and buffers of a member's network, and where it was trained by the loop the network."""
 
 
 class Part:
@@ -76,18 +75,18 @@ class Part:
                 trainer.refresh(x[start:stop])
             start = stop
 
-    def state(self, member: int) -> State:
-        """A copy of the state_dict of this member's network."""
+    def became(self, member: int) -> Became:
+        """What this member has become."""
         k = self.members.index(member)
         for trainer in self.trainers:
             if k < len(trainer.members):
-                return trainer.state(k)
+                return trainer.tensors(k), trainer.module.network if isinstance(trainer, Alone) else None
             k -= len(trainer.members)
         raise IndexError(member)
 
-    def keep(self, which: set[int]) -> dict[int, State]:
-        """Train on with the members in `which`; the states of those that leave."""
-        left = {i: self.state(i) for i in self.members if i not in which}
+    def keep(self, which: set[int]) -> dict[int, Became]:
+        """Train on with the members in `which`; what those that leave have become."""
+        left = {i: self.became(i) for i in self.members if i not in which}
         if left:
             start, trainers = 0, []
             for trainer in self.trainers:
@@ -103,12 +102,16 @@ class Part:
 
 
 class Crew:
-    """Parts that train the `count` members of a population on `threads` threads; `packing` says how, in words."""
+    """Parts that train the `count` members of a population on `threads` threads; `packing` says how, in words.
+
+    broken: whether a step was broken off in some parts, so that members have not had the same number of steps.
+    """
 
     def __init__(self, parts: Sequence[Part], count: int, threads: int, packing: str) -> None:
         self.parts, self.count, self.threads, self.packing = list(parts), count, threads, packing
-        self.left: dict[int, State] = {}
-        self._pool = ThreadPoolExecutor(threads, initializer=_one_core)
+        self.left: dict[int, Became] = {}
+        self.broken = False
+        self._pool, self._ending = ThreadPoolExecutor(threads, initializer=_one_core), threading.Event()
 
     def __str__(self) -> str:
         return f"{self.count} members on {self.threads} thread{'s' * (self.threads > 1)}: {self.packing}"
@@ -136,14 +139,14 @@ class Crew:
 
         for part in self._working():
             part.prepare(*batch(part))
-        self._side_by_side(work)
+        self._side_by_side(work, trains=True)
         return losses
 
     def train(
         self,
         x: Tensor,
         y: Tensor,
-        orders: Sequence[np.ndarray],
+        orders: Sequence[Order],
         labelled: int,
         first: int,
         rates: Rates,
@@ -160,7 +163,7 @@ class Crew:
         ended: dict[int, int] = {}
 
         def batches(own: list[int], start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-            index, same = _indices([orders[i][start:stop] for i in own], x.device)
+            index, same = _indices([orders[i] for i in own], start, stop, x.device)
             for chosen in index:
                 xs, ys = gathered(x, chosen), gathered(y, chosen[..., :labelled])
                 yield (xs.expand(len(own), *xs.shape), ys.expand(len(own), *ys.shape)) if same else (xs, ys)
@@ -172,6 +175,8 @@ class Crew:
                     return
                 taken = []
                 for s, (xs, ys) in enumerate(batches(own, start, stop), start):
+                    if self._ending.is_set():
+                        return
                     taken.append(part.step(first + s + 1, rates(s + 1, own), xs, ys))
                     if rates.looks:
                         rates.note(s + 1, taken[-1].tolist(), own)
@@ -186,7 +191,7 @@ class Crew:
 
         for part in self._working():
             part.prepare(*next(batches(part.members, 0, 1)))
-        self._side_by_side(work)
+        self._side_by_side(work, trains=True)
         return losses.cpu(), ended
 
     def outputs(self, x: Tensor, of_left: Callable[[int, Tensor], Tensor]) -> Tensor:
@@ -199,11 +204,11 @@ class Crew:
         self._side_by_side(work)
         return torch.stack([found[i] for i in range(self.count)])
 
-    def state(self, member: int) -> State:
-        """A copy of the state_dict of the member's network."""
-        if member in self.left:
-            return self.left[member]
-        return next(part.state(member) for part in self.parts if member in part.members)
+    def taken(self, member: int, module: nn.Module) -> nn.Module:
+        """The module, a copy of the member's network at its start, with all that the member has become."""
+        parts = (part.became(member) for part in self.parts if member in part.members)
+        tensors, trained = self.left[member] if member in self.left else next(parts)
+        return put_in(module if trained is None else take_over(module, trained), tensors)
 
     def keep(self, which: set[int]) -> None:
         """Train on with the members in `which`."""
@@ -213,11 +218,23 @@ class Crew:
     def _working(self) -> list[Part]:
         return [part for part in self.parts if part.members]
 
-    def _side_by_side(self, work: Callable[[Part], None]) -> None:
-        threads = torch.get_num_threads()
-        for done in [self._pool.submit(work, part) for part in self._working()]:
-            done.result()
-        torch.set_num_threads(threads)
+    def _side_by_side(self, work: Callable[[Part], None], trains: bool = False) -> None:
+        """Have the work done on every part; where one fails, or Ctrl-C is pressed, the others end too."""
+        threads, started = torch.get_num_threads(), [self._pool.submit(work, part) for part in self._working()]
+        try:
+            ended, _ = wait(started, return_when=FIRST_EXCEPTION)
+            for done in ended:
+                done.result()
+        except BaseException:
+            self._ending.set()
+            for done in started:
+                done.cancel()
+            wait(started)
+            self._ending.clear()
+            self.broken = self.broken or trains
+            raise
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _one_core() -> None:
@@ -226,53 +243,9 @@ def _one_core() -> None:
     torch.set_flush_denormal(True)
 
 
-def _indices(orders: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, bool]:
+def _indices(orders: Sequence[Order], start: int, stop: int, device: torch.device) -> tuple[Tensor, bool]:
     """The examples of some steps: (steps, members, batch), or (steps, batch) and True if all members' are the same."""
-    same = all(o.base is not None and o.base is orders[0].base for o in orders)
-    stacked = orders[0] if same else np.stack(orders, axis=1)
+    same = all(o is orders[0] for o in orders)
+    found = [o.between(start, stop) for o in (orders[:1] if same else orders)]
+    stacked = found[0] if same else np.stack(found, axis=1)
     return torch.from_numpy(np.ascontiguousarray(stacked)).to(device), same
-
-
-def hire(learners: Sequence[Learner], x: Tensor, y: Tensor, steps: int, threads: int | None = None) -> Crew:
-    """A crew for these members, to train `steps` steps on batches like x (n, ...), y (n, ...).
-
-    Members of equal structure form a bucket, which is cut into chunks; a bucket that cannot be batched is
-    trained by the loop, one member after another.
-    """
-    keep_freed_memory()
-    if threads is None:
-        threads = min(processes_available(), len(learners)) if x.device.type == "cpu" else 1
-    buckets: dict[object, list[int]] = {}
-    for i, learner in enumerate(learners):
-        buckets.setdefault(bucket_key(learner, x, y), []).append(i)
-    parts, words = [], []
-    for places in buckets.values():
-        found, told = _parts([learners[i] for i in places], places, x, y, steps, threads)
-        parts += found
-        words.append(told)
-    return Crew(parts, len(learners), threads, "; ".join(dict.fromkeys(words)))
-
-
-def _parts(
-    own: list[Learner], places: list[int], x: Tensor, y: Tensor, steps: int, threads: int
-) -> tuple[list[Part], str]:
-    """The parts of one bucket, whose members have these places in the population, and words for them."""
-    try:
-        packing = choose(own, x, y, steps, threads)
-        count = -(-len(own) // packing.members)
-        count = min(len(own), -(-count // threads) * threads)
-        program = Program(own[0].objective, packing.way)
-        parts = [Part([Chunk(own[k::count], x, y, program.twin())], places[k::count]) for k in range(count)]
-    except Unbatchable as reason:
-        return [Part([Alone(learner)], [i]) for learner, i in zip(own, places, strict=True)], f"by the loop: {reason}"
-    largest = -(-len(own) // count)
-    told = f"{count} chunk{'s' * (count > 1)} of {largest}, members {packing.way}"
-    if packing.seconds is not None:
-        seconds = len(own) * steps * packing.seconds / threads
-        told += f", {packing.seconds * 1e6:,.0f} us a member-step, about {seconds:,.1f} s"
-    return parts, f"{told}, {_megabytes(parts):,.0f} MB"
-
-
-def _megabytes(parts: Sequence[Part]) -> float:
-    """Memory of the tensors that stay from step to step: weights, gradients, what the rule keeps."""
-    return sum(t.bytes for part in parts for t in part.trainers if isinstance(t, Chunk)) / 2**20

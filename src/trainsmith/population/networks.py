@@ -5,7 +5,6 @@ import functools
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from trainsmith import regularization
@@ -58,11 +57,10 @@ def _operated(
 ) -> Surgery:
     """One network with the trial's techniques in it; words: what sets its luck apart within the run's."""
     trial, x, y = run.trial, Rows(dataset.x, train), dataset.y[train]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(luck.key(run.seed, *words, "construction"))
+    with luck.drawn(run.seed, *words, "construction"):
         module, refused = build_with(network, dataset.input_shape, dataset.outputs, trial, dataset.x[:2].clone())
-        given = {family: refused.get(family, "") for family in families_taken(network)}
-        torch.manual_seed(luck.key(run.seed, *words, "surgery"))
+    given = {family: refused.get(family, "") for family in families_taken(network)}
+    with luck.drawn(run.seed, *words, "surgery"):
         draw = functools.partial(luck.torch_generator, run.seed, *words, "weights")
         return apply(module, trial, x, draw, y, given)
 

@@ -4,16 +4,19 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer, Plateau, Schedule
-from trainsmith.population.crew import Crew, hire
+from trainsmith.population.asked import batch, check_classes, whole
+from trainsmith.population.crew import Crew
+from trainsmith.population.hire import hire
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import predictions
 from trainsmith.population.observer import Observer
@@ -22,6 +25,7 @@ from trainsmith.population.rates import Rates
 from trainsmith.population.reasons import fits
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.several import for_each_network, networks_in
+from trainsmith.population.update import Rate
 from trainsmith.population.verify import TOLERANCE, Batch, compared
 
 LOOKED_AT_EVERY = 25
@@ -94,8 +98,8 @@ class Population:
         self.seeds = list(self._recruits.seeds)
         self._takes_unlabelled = any(map(self._unlabelled, range(len(self.seeds))))
         self.device = torch.device(device)
-        self.threads = threads
-        self.steps = 0
+        self.threads = None if threads is None else whole("threads", threads)
+        self.steps = self._outputs = 0
         self._crew: Crew | None = None
         self.learners: list[Learner] = []
         self._observer: Observer | None = None
@@ -153,13 +157,13 @@ class Population:
         learn from such; besides these they see the inputs x. advance: told of member-steps done. Members whose loss is
         no longer finite are taken out; the others are not touched by it.
         """
-        x, y = self._given(x, y, each=False)
+        (x, y), steps = self._given(x, y, each=False), whole("steps", steps)
         further = range(len(x), len(x) + (0 if unlabelled is None else len(unlabelled)))
         counts = [self._unlabelled(k) for k in range(len(self))]
         orders, n = examples_of(
             self.seeds,
             len(x),
-            batch_size,
+            None if batch_size is None else whole("batch_size", batch_size, 2),
             range(self.steps, self.steps + steps),
             examples,
             counts,
@@ -167,7 +171,9 @@ class Population:
             self._recruits.ensemble,
         )
         x = x if unlabelled is None else torch.cat([x, unlabelled.to(x)])
-        crew = self._ready(x[orders[0][0][:n]], y[orders[0][0][:n]], steps)
+        first_batch = orders[0].between(0, 1)[0, :n]
+        crew = self._ready(x[first_batch], y[first_batch], steps)
+        check_classes(self.learners[0].objective.loss, y, self._outputs)
         witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
         rates = self._rates(schedule, first, steps)
@@ -177,8 +183,12 @@ class Population:
         seconds = time.perf_counter() - started
         fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()})
         for k in witnesses:
-            course = [(r, x[o], y[o[:n]]) for r, o in zip(early[k], orders[k], strict=False)]
-            self._verify(fit, k, course)
+            chosen = orders[k].between(0, len(early[k]))
+
+            def course(rates: Sequence[Rate] = early[k], chosen: np.ndarray = chosen) -> Iterator[Batch]:
+                return ((rate, x[o], y[o[:n]]) for rate, o in zip(rates, chosen, strict=True))
+
+            self._verify(fit, k, course, len(early[k]))
         fit.losses /= networks_in(self._recruits.ensemble)
         if fit.deviation > fit.tolerance:
             warnings.warn(
@@ -214,9 +224,7 @@ class Population:
             raise InvalidInput(f"there are {len(self)} members, 0 to {len(self) - 1}; got {k}.")
         k %= len(self)
         module = copy.deepcopy(self._recruits.networks[k]).to(self.device)
-        if self._crew is not None:
-            module.load_state_dict(self._crew.state(k))
-        return module
+        return module if self._crew is None else self._crew.taken(k, module)
 
     def keep(self, which: Sequence[int]) -> None:
         """Train on with these members only; the others stay as they are and cost no more time."""
@@ -227,21 +235,10 @@ class Population:
         self._crew.keep(set(which))
 
     def _given(self, x: Tensor, y: Tensor, each: bool) -> tuple[Tensor, Tensor]:
-        for name, t in (("x", x), ("y", y)):
-            if not isinstance(t, Tensor):
-                raise InvalidInput(f"{name} must be a tensor; got {type(t).__name__}: try torch.as_tensor({name}).")
-        count = x.shape[:2] if each else x.shape[:1]
-        if self._takes_unlabelled and y.shape[: len(count) - 1] == count[:-1] and y.shape[len(count) - 1] < count[-1]:
-            count = y.shape[: len(count)]
-        if y.shape[: len(count)] != count or (each and len(x) != len(self)):
-            wanted = f"({len(self)}, n, ...)" if each else "(n, ...)"
-            raise InvalidInput(
-                f"x and y must both be {wanted}; got {tuple(x.shape)} and {tuple(y.shape)}."
-                + ("" if each or len(x) != len(self) else " For one batch a member say each=True.")
-            )
-        if count[-1] < 2:
-            raise InvalidInput(f"a batch needs at least two examples; got {count[-1]}.")
-        return x.to(self.device).contiguous(), y.to(self.device).contiguous()
+        classes = self._recruits.loss in (None, "cross-entropy")
+        pair = batch(x, y, len(self), each, self._takes_unlabelled, classes)
+        x, y = (t.to(self.device).contiguous() for t in pair)
+        return x, y
 
     def _unlabelled(self, k: int) -> int:
         """How many unlabelled examples member k takes for each labelled one."""
@@ -253,20 +250,26 @@ class Population:
             for learner in learners:
                 learner.objective.to(self.device)
             few = 2 * learners[0].networks
-            fits(learners[0].objective, x[:few], y[:few])
+            self._outputs = fits(learners[0].objective, x[:few], y[:few])
+            check_classes(learners[0].objective.loss, y, self._outputs)
             self.learners = learners
             self._crew = hire(learners, x, y, steps, self.threads)
             self._crew.observe(self._observer)
+        if self._crew.broken:
+            raise InvalidInput(
+                "a step was broken off, so that members have not had equally many: make the population anew to train; "
+                "member(k) and outputs(x) give what there is."
+            )
         return self._crew
 
     def _witnesses(self) -> list[int]:
         """Members to replay alone: the last one, and others spread over the population."""
         return sorted({len(self) - 1 - (len(self) * i) // REPLAYED_MEMBERS for i in range(REPLAYED_MEMBERS)})
 
-    def _verify(self, fit: Fit, k: int, course: list[Batch]) -> None:
+    def _verify(self, fit: Fit, k: int, course: Callable[[], Iterator[Batch]], steps: int) -> None:
         """Replay a member alone, and put its deviation into the receipt if it is the worst so far."""
-        losses = fit.losses[: len(course), k].tolist()
-        found, limit = compared(lambda: self._learner(k, *course[0][1:]), lambda learner: course, losses)
+        losses = fit.losses[:steps, k].tolist()
+        found, limit = compared(lambda: self._learner(k, *next(course())[1:]), lambda learner: course(), losses)
         if math.isnan(fit.deviation) or found / limit > fit.deviation / fit.tolerance:
             fit.deviation, fit.tolerance = found, limit
 
@@ -280,4 +283,4 @@ class Population:
 
 @torch.no_grad()
 def _evaluated(module: nn.Module, x: Tensor) -> Tensor:
-    return predictions(module.eval()(x))
+    return predictions(module.eval()(x.clone()))  # which the network may write to

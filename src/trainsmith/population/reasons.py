@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trainsmith.errors import InvalidInput
 from trainsmith.network.host import seeded_host
 from trainsmith.network.signature import structure
+from trainsmith.population.asked import check_classes
 from trainsmith.population.luck import counting
 from trainsmith.population.objective import Objective, in_training, predictions
 
@@ -81,7 +82,7 @@ def _hazards(module: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, nn.
     one = copy.deepcopy(module)
     before, tensors = structure(one), _tensors(one)
     with torch.no_grad(), seeded_host([0]), counting() as luck:
-        first = one(x, y)
+        first = one(x.clone(), y)  # which it may write to
     for name, attribute in _changed(before, structure(one)):
         yield name, one, f"changes its own attribute `{attribute}` as it runs, which the program would do once for all"
     after = _tensors(one)
@@ -98,7 +99,7 @@ def _hazards(module: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, nn.
     state = {n: t.clone() for n, t in _tensors(two).items()}
     seen.given = {_memory(t) for t in state.values()}
     with counting(), seen:
-        functional_call(two, state, (x, y), tie_weights=True)
+        functional_call(two, state, (x.clone(), y), tie_weights=True)
     for name in seen.found:
         yield "network", two, f"reaches {name or 'weights'} by another way than its attributes (a list, a function)"
 
@@ -113,7 +114,7 @@ def _memory(t: Tensor) -> int:
 
 def _pass(module: nn.Module, x: Tensor, y: Tensor, seed: int = 0) -> Tensor:
     with torch.no_grad(), seeded_host([seed]), counting():
-        return copy.deepcopy(module)(x, y)
+        return copy.deepcopy(module)(x.clone(), y)
 
 
 def _changed(before: Any, after: Any) -> Iterator[tuple[str, str]]:
@@ -145,8 +146,11 @@ class _Foreign(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def fits(objective: Objective, x: Tensor, y: Tensor) -> None:
-    """Say in a sentence what is wrong when a network or its loss cannot take the data at all: raises InvalidInput."""
+def fits(objective: Objective, x: Tensor, y: Tensor) -> int:
+    """How many outputs an example has, by the last axis.
+
+    Says in a sentence what is wrong when a network or its loss cannot take the data at all: raises InvalidInput.
+    """
     objective = in_training(copy.deepcopy(objective))
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -155,9 +159,13 @@ def fits(objective: Objective, x: Tensor, y: Tensor) -> None:
         raise
     except Exception as error:
         raise InvalidInput(f"the network cannot take x of shape {tuple(x.shape)}: {error}") from error
+    check_classes(objective.loss, y, outputs.shape[-1] if outputs.ndim else 0)
     try:
         with torch.no_grad():
             value = objective.loss(outputs, y)
+            if objective.networks == 1 and len(outputs) == len(y):  # as many outputs as examples fit by accident
+                outputs, y = (torch.cat([t, t[:1]]) for t in (outputs, y))
+                objective.loss(outputs, y)
     except Exception as error:
         raise InvalidInput(
             f"the loss cannot compare outputs {tuple(outputs.shape)} with targets {tuple(y.shape)}: {error}"
@@ -166,3 +174,4 @@ def fits(objective: Objective, x: Tensor, y: Tensor) -> None:
         raise InvalidInput(
             f"the loss must be one number for a batch, its mean; got {tuple(getattr(value, 'shape', ()))}."
         )
+    return outputs.shape[-1] if outputs.ndim else 0

@@ -38,10 +38,16 @@ class Function(nn.Module):
 
 
 class MeanSquare(nn.Module):
-    """Mean squared error; outputs (n, 1) meet targets (n,)."""
+    """Mean squared error; outputs (n, 1) meet targets (n,), and outputs (n,) targets (n, 1).
+
+    Raises ValueError for others of unequal shapes, which would be compared each with each.
+    """
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.mse_loss(outputs.squeeze(-1) if outputs.ndim == targets.ndim + 1 else outputs, targets)
+        one = (*outputs.shape, 1) == targets.shape or (*targets.shape, 1) == outputs.shape
+        if not one and outputs.shape != targets.shape:
+            raise ValueError("for the squared error each output needs a target of its own")
+        return functional.mse_loss(outputs.reshape(targets.shape), targets)
 
 
 @dataclass(frozen=True)
@@ -225,8 +231,7 @@ def _given(module: nn.Module, *words: str | int) -> nn.Module:
 
 def _build(network: Callable[..., nn.Module], seed: int, arguments: Mapping[str, Any], *words: str | int) -> nn.Module:
     """A fresh network from the seed; words: what sets its luck apart from that of the seed's others."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(luck.key(seed, *words, "construction"))
+    with luck.drawn(seed, *words, "construction"):
         module = network(**arguments)
     if not isinstance(module, nn.Module):
         raise InvalidInput(f"the network's factory must return an nn.Module; it returned {type(module).__name__}.")

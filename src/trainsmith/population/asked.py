@@ -1,0 +1,55 @@
+"""What a user gives a population to train with, checked before anything is trained."""
+
+import operator
+from typing import Any
+
+from torch import Tensor, nn
+
+from trainsmith.errors import InvalidInput
+from trainsmith.population.objective import CrossEntropy
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A whole number, of whatever kind it is. Raises InvalidInput for what is none, or is below `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise InvalidInput(f"{name} must be a whole number of at least {least}; got {value!r}.")
+    return number
+
+
+def batch(x: Any, y: Any, members: int, each: bool, unlabelled: bool, classes: bool) -> tuple[Tensor, Tensor]:
+    """x and y (n, ...), or (members, n, ...) for one batch each.
+
+    unlabelled: whether x may have examples that y does not speak of behind the others. classes: whether whole numbers
+    in y are indices of classes, of whatever whole type they are. Raises InvalidInput.
+    """
+    for name, t in (("x", x), ("y", y)):
+        if not isinstance(t, Tensor):
+            raise InvalidInput(f"{name} must be a tensor; got {type(t).__name__}: try torch.as_tensor({name}).")
+    count = x.shape[:2] if each else x.shape[:1]
+    if unlabelled and y.shape[: len(count) - 1] == count[:-1] and y.shape[len(count) - 1] < count[-1]:
+        count = y.shape[: len(count)]
+    if len(count) <= each or y.shape[: len(count)] != count or (each and len(x) != members):
+        wanted = f"({members}, n, ...)" if each else "(n, ...)"
+        raise InvalidInput(
+            f"x and y must both be {wanted}; got {tuple(x.shape)} and {tuple(y.shape)}."
+            + ("" if each or len(x.shape) == 0 or len(x) != members else " For one batch a member say each=True.")
+        )
+    if count[-1] < 2:
+        raise InvalidInput(f"a batch needs at least two examples; got {count[-1]}.")
+    return x, y.long() if classes and not y.is_floating_point() else y
+
+
+def check_classes(loss: nn.Module, y: Tensor, outputs: int) -> None:
+    """Raises InvalidInput for indices of classes in y (n,) that a network with so many outputs has not."""
+    if not isinstance(loss, CrossEntropy) or y.ndim != 1 or not len(y):
+        return
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= outputs:
+        raise InvalidInput(
+            f"targets must be classes from 0 to {outputs - 1}, of which the network has an output each; got {low} to "
+            f"{high}."
+        )
