@@ -1,6 +1,8 @@
 """Techniques put by their names into networks at hand: what changes, what stays, what is said."""
 
 import copy
+import hashlib
+import warnings
 from collections import OrderedDict
 
 import pytest
@@ -137,6 +139,162 @@ def test_an_initialization_draws_all_weights_of_the_seed_and_biases_are_zero():
     assert not any(layer.bias.any() for layer in weight_layers(first))
     spread = weights_of(change(nn.Sequential(nn.Linear(400, 300)), "he", x=torch.rand(4, 400)).module)[0].std()
     assert spread.item() == pytest.approx((2 / 400) ** 0.5, rel=0.02)
+
+
+def test_what_is_drawn_is_the_seeds_and_the_places_alone_in_every_process():
+    """Not of Python's hash, for which -1 and -2 are alike, and which its version may change."""
+    bits = hashlib.blake2b(b"5/1", digest_size=8).digest()
+    wanted = find("he").make(torch.empty(8, 8), generator=torch.Generator().manual_seed(int.from_bytes(bits, "little")))
+    assert torch.equal(weights_of(change(made(rows), "he", x=ROWS, seed=5).module)[1], wanted)
+    first, second = (weights_of(change(made(rows), "he", x=ROWS, seed=s).module)[0] for s in (-1, -2))
+    assert not torch.equal(first, second)
+
+
+def test_a_normalization_of_inputs_that_are_characters_is_refused():
+    network, x = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)), torch.randint(0, 9, (6, 3))
+    done = change(network, "standardization", "lsuv", x=x)
+    assert done.skipped == {"standardization": "it is for inputs that are numbers, and these are characters"}
+    assert done.module is network
+
+
+def test_a_normalization_that_does_not_fit_leaves_the_networks_own():
+    network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    own, before = network[1], copy.deepcopy(network)
+    done = change(network, "instance", x=ROWS)
+    assert "positions" in done.skipped["instance"]
+    assert network[1] is own
+    torch.testing.assert_close(done.module(ROWS), before(ROWS))
+
+
+class InTraining(nn.Module):
+    """Has a normalization that a pass in evaluation does not reach."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.act = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU()
+        self.other, self.head = nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.act(self.norm(self.first(x)))
+        return self.head(self.other(h) if self.training else h)
+
+
+def test_a_normalization_that_no_pass_in_evaluation_reaches_is_listed():
+    network = InTraining()
+    done = change(network, "layer", x=ROWS)
+    assert type(network.norm) is find("layer").make
+    line = "a normalization layer that no pass in evaluation reaches, taken out without layer in the place"
+    assert done.unchanged == (line,)
+
+
+def test_a_normalization_of_the_old_width_does_not_come_back_behind_a_wider_layer():
+    network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    done = change(network, "instance", "glu", x=ROWS)
+    assert list(done.skipped) == ["instance"]
+    assert [type(m).__name__ for m in network] == ["Linear", "GLU", "Linear"]
+    assert done.module(ROWS).shape == (24, 3)
+
+
+class Pools(nn.Module):
+    """Pooling of three kinds, one of them called as a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act, self.first = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        self.wide, self.head = nn.MaxPool2d(3, padding=1), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.wide(functional.max_pool2d(self.first(self.act(self.conv(x))), 2))
+        return self.head(h.flatten(1))
+
+
+def test_pooling_that_is_left_beside_what_could_be_swapped_is_listed():
+    done = change(Pools(), "stochastic-pooling", x=IMAGES)
+    assert not done.skipped
+    assert done.unchanged == (
+        "pooling in wide without stochastic-pooling: its regions reach beyond the image",
+        "a call of max_pool2d as a function, left as in the network",
+    )
+
+
+class Apart(nn.Module):
+    """A convolution that its activation function follows, and one with pooling between."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.pool = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.MaxPool2d(2)
+        self.acts, self.head = nn.ModuleList([nn.ReLU(), nn.ReLU()]), nn.Linear(16, 3)
+
+    def forward(self, x):
+        h = self.acts[0](self.first(x))
+        return self.head(self.acts[1](self.pool(self.second(h))).flatten(1))
+
+
+@pytest.mark.parametrize("name", ["batch", "spectral-norm", "drop-connect-gaussian"])
+def test_activation_functions_that_no_weight_layer_feeds_at_once_are_listed(name):
+    done = change(Apart(), name, x=IMAGES)
+    assert not done.skipped
+    line = f"an activation function without {name}, since no weight layer that takes it feeds it at once"
+    assert done.unchanged == (line,)
+    assert change(made(rows), name, x=ROWS).unchanged == ()
+
+
+def test_a_penalty_behind_an_activation_function_that_is_called_twice_counts_one_call_and_says_so():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.act, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head(self.act(self.second(self.act(self.first(x)))))
+
+    (line,) = change(Twice(), "activity-l1", x=ROWS).unchanged
+    assert line == "an activation function called several times in a pass, of which activity-l1 counts the last call"
+    assert change(Twice(), "dropout", x=ROWS).unchanged == ()
+
+
+def test_weights_that_no_initialization_draws_are_listed_by_name():
+    network = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
+    before = network.self_attn.in_proj_weight.detach().clone()
+    done = change(network, "he", x=ROWS.view(8, 3, 6))
+    (line,) = done.unchanged
+    assert line == "weights that no initialization draws, self_attn.in_proj_weight: they stay as they are"
+    assert torch.equal(network.self_attn.in_proj_weight, before)
+    five = nn.Sequential(*(nn.ConvTranspose1d(2, 2, 3) for _ in range(5)), nn.Flatten(), nn.Linear(24, 3))
+    (line,) = change(five, "he", x=torch.rand(4, 2, 2)).unchanged
+    assert line.startswith("weights that no initialization draws, 0.weight, 1.weight, 2.weight and 2 more")
+    assert change(nn.Sequential(*five), "elu", x=torch.rand(4, 2, 2)).unchanged == ()
+
+
+@pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.orthogonal])
+def test_a_weight_that_torch_parametrizes_is_drawn_through_its_parametrization(wrap):
+    network = nn.Sequential(wrap(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 3))
+    plain = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    x, numbers = torch.rand(9, 8), {"orthogonal.gain": 1.0}
+    done, wanted = (change(net, "orthogonal", x=x, numbers=numbers) for net in (network, plain))
+    torch.testing.assert_close(network[0].weight, plain[0].weight)
+    assert done.unchanged == wanted.unchanged == ()
+
+
+def test_a_weight_that_is_made_of_others_and_cannot_be_set_is_listed():
+    class Doubled(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    parametrized = nn.utils.parametrize.register_parametrization(nn.Linear(6, 8), "weight", Doubled())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        hooked = nn.utils.weight_norm(nn.Linear(6, 8))
+    for layer, name in ((parametrized, "parametrizations.weight.original"), (hooked, "weight_v")):
+        network = nn.Sequential(layer, nn.ReLU(), nn.Linear(8, 3))
+        before = network[0](ROWS).detach()
+        done = change(network, "he", x=ROWS)
+        assert torch.equal(network[0](ROWS), before)
+        assert done.unchanged[0].startswith("weights that no initialization draws")
+        assert f"0.{name}" in done.unchanged[0]
+        for technique in ("spectral-norm", "glu"):
+            assert technique in change(network, technique, x=ROWS).skipped
+            assert torch.equal(network[0](ROWS), before)
 
 
 def test_a_layer_that_is_made_wider_has_new_weights_and_the_others_their_own():

@@ -69,7 +69,9 @@ def test_two_networks_so_changed_share_a_program():
 def test_every_technique_finds_its_place_around_what_was_a_call():
     result = operated(Recipe(normalization="layer", activation="gelu", regularization=("dropout",)), Several())
     assert not result.skipped
-    assert not result.unchanged
+    assert result.unchanged == (
+        "an activation function without layer, since no weight layer that takes it feeds it at once",
+    )
     names = [type(m).__name__ for m in result.module.modules()]
     assert names.count("GELU") == names.count("Dropout") == 5
     assert names.count("LayerNorm") == 2
@@ -105,6 +107,27 @@ def test_what_is_left_is_listed():
         "a call of leaky_relu as a function, left as in the network",
     }
     assert "tanh" in result.skipped
+
+
+class Rare(nn.Module):
+    """Activation functions that are seldom called so."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.slope = nn.Linear(5, 5), nn.Parameter(torch.tensor([0.25]))
+
+    def forward(self, x):
+        h = F.hardtanh(torch.selu(self.a(x)), -0.5, 0.5).sigmoid_()
+        return F.threshold(F.rrelu(F.prelu(F.softsign(h), self.slope)), 0.1, 0.0)
+
+
+def test_every_activation_function_of_torch_is_changed_or_listed():
+    module, before = Rare(), Rare()
+    before.load_state_dict(module.state_dict())
+    lines = call_modules(module, X)
+    assert torch.equal(module(X), before(X))
+    assert {type(m) for m in module.children()} == {nn.Linear, nn.Hardtanh, nn.SELU, nn.Sigmoid, nn.Softsign}
+    assert {line.split()[3] for line in lines} == {"threshold", "rrelu", "prelu"}
 
 
 def test_a_forward_that_cannot_be_read_is_left():

@@ -156,11 +156,13 @@ def applicable(
 ) -> tuple[list[Candidate], list[str]]:
     """The candidates whose techniques can be put into the network, and notes on the others and the baseline."""
     kept, notes = [], []
+    of_baseline: tuple[str, ...] = ()
     for candidate in chosen:
         member = make_member(Run(Trial(candidate.recipe), 0), network, dataset)
         skipped = member.skipped
         if not candidate.techniques:
             notes += [f"the network has {left}." for left in member.unchanged]
+            of_baseline = member.unchanged
             notes += [
                 f"the baseline's {name} could not be put into the network: {why}." for name, why in skipped.items()
             ]
@@ -168,6 +170,8 @@ def applicable(
         if missing:
             notes.append(f"{candidate.name} was left out: {skipped[missing[0]]}.")
         else:
+            own = [left for left in member.unchanged if candidate.techniques and left not in of_baseline]
+            notes += [f"{candidate.name}: the network has {left}." for left in own]
             kept.append(candidate)
     return kept, notes
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from trainsmith.initialization.gaussian import he
 
@@ -21,7 +22,34 @@ def weight_layers(module: nn.Module) -> list[nn.Module]:
 def is_frozen(layer: nn.Module) -> bool:
     """Whether its owner froze its weight, by requires_grad=False: it is not to be drawn anew."""
     weight = layer._parameters.get("weight")
+    if weight is None and parametrize.is_parametrized(layer, "weight"):
+        return not any(p.requires_grad for p in layer.parametrizations.weight.parameters(recurse=False))  # type: ignore[union-attr]
     return weight is not None and not weight.requires_grad
+
+
+def has_own_weight(layer: nn.Module) -> bool:
+    """Whether its weight is a parameter of its own, and not made of others at each call."""
+    return layer._parameters.get("weight") is not None
+
+
+def is_drawn(layer: nn.Module) -> bool:
+    """Whether its weight can be drawn: its own, or one that torch's parametrizations can be set to."""
+    if has_own_weight(layer) or not parametrize.is_parametrized(layer, "weight"):
+        return has_own_weight(layer)
+    return all(hasattr(p, "right_inverse") for p in layer.parametrizations.weight)  # type: ignore[union-attr]
+
+
+def draw_layer(layer: nn.Module, fill: Callable[..., Tensor], generator: torch.Generator | None) -> None:
+    """Draw a layer's weight by fill(weight, generator=...), biases 0; one whose weight cannot be stays as it is."""
+    if not is_drawn(layer):
+        return
+    if has_own_weight(layer):
+        fill(layer.weight, generator=generator)
+    else:
+        with torch.no_grad():
+            layer.weight = fill(layer.weight.detach().clone(), generator=generator)  # type: ignore[operator]
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 class NetworkInitialization:
@@ -46,9 +74,7 @@ class NetworkInitialization:
     ) -> nn.Module:
         """Initialize `network` in place and give it back; biases become 0. draw: by default torch's own generator."""
         for place, layer in enumerate(weight_layers(network)):
-            self.fill(layer.weight, generator=draw(place) if draw else None)  # type: ignore[arg-type]
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            draw_layer(layer, self.fill, draw(place) if draw else None)
         self.finish(network, x, targets)
         return network
 

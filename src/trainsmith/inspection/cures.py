@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainsmith.catalogue import Technique
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization import weight_layers
+from trainsmith.initialization import draw_layer, weight_layers
 from trainsmith.inspection.fault import Finding
 from trainsmith.network.functional import call_modules
 from trainsmith.network.rewriting import is_activation, rewrite
@@ -45,9 +45,7 @@ def _initialized(network: nn.Module, technique: Technique, x: Tensor, y: Tensor,
         whole(network, x, y, draw=lambda place: torch_generator(seed, "weights", place))
         return network
     for place, layer in enumerate(layers):
-        technique.make(layer.weight, generator=torch_generator(seed, "weights", place))
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        draw_layer(layer, technique.make, torch_generator(seed, "weights", place))
     return network
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,10 +12,10 @@ from torch.nn.utils import parametrize
 
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.initialization import weight_layers
+from trainsmith.initialization import Draw, weight_layers
 from trainsmith.network.functional import call_modules
 from trainsmith.network.reading import techniques_in
-from trainsmith.network.surgery import Surgery, apply, in_front
+from trainsmith.network.surgery import NOT_NUMBERS, Surgery, apply, in_front
 from trainsmith.normalization.parametrization import Parametrization
 from trainsmith.regularization import GaussianDropConnect
 from trainsmith.rows import fit
@@ -98,12 +99,15 @@ def change(
         weights = {layer: copy.deepcopy(layer.state_dict()) for layer in weight_layers(network)}
         trial = Trial(_recipe(inside, techniques_in(network)), _of(inside, numbers or {}))
         kept: dict[str, str] = {family: "" for family in FAMILIES if family not in {t.family for t in inside}}
-        whole = nn.Sequential(network) if type(network) is not nn.Sequential else network
-        for t in chosen:
-            if t.role == "input":
-                own = _of([t], numbers or {})
-                whole = in_front(fit(t.make(**_short(t, own)), x), whole)
+        whole: nn.Module = network
+        of_inputs = [t for t in chosen if t.role == "input"]
+        refused = dict.fromkeys([t.name for t in of_inputs if not x.is_floating_point()], NOT_NUMBERS)
+        for t in of_inputs:
+            if t.name not in refused:
+                behind = whole if type(whole) is nn.Sequential else nn.Sequential(whole)
+                whole = in_front(fit(t.make(**_short(t, _of([t], numbers or {}))), x), behind)
         done = apply(whole, trial, x, _draw(seed), y, kept)
+        whole = done.module
         made = [m for p in whole.modules() if isinstance(p, MAKERS) for m in p.modules()]
         layers = [layer for layer in weight_layers(whole) if layer not in made]
         for t in inside:
@@ -115,8 +119,8 @@ def change(
         _put_back(weights)
     for module in set(whole.modules()) - before:
         module.training = network.training
-    alone = type(network) is not nn.Sequential and len(whole) == 1
-    return Surgery(whole[0] if alone else whole, done.skipped, (*left, *done.unchanged))
+    alone = type(network) is not nn.Sequential and len(list(whole.children())) == 1
+    return Surgery(next(whole.children()) if alone else whole, {**refused, **done.skipped}, (*left, *done.unchanged))
 
 
 def _check(network: nn.Module, chosen: list[Technique], numbers: Mapping[str, float]) -> None:
@@ -177,8 +181,14 @@ def _recipe(chosen: list[Technique], found: Mapping[str, str]) -> Recipe:
     return Recipe(**{"activation": found.get("activation", "identity"), **named}, regularization=regularizers)
 
 
-def _draw(seed: int) -> Any:
-    return lambda place: torch.Generator().manual_seed(hash((seed, place)) % 2**63)
+def _draw(seed: int) -> Draw:
+    """Each weight layer's own generator: 64 bits that belong to the seed and the place alone, in every Python."""
+
+    def draw(place: int) -> torch.Generator:
+        bits = hashlib.blake2b(f"{seed}/{place}".encode(), digest_size=8).digest()
+        return torch.Generator().manual_seed(int.from_bytes(bits, "little"))
+
+    return draw
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from trainsmith.initialization import outputs_of
+from trainsmith.network import unchanged
 
 Make = Callable[[], nn.Module]
 CALLS: dict[Any, type[nn.Module]] = {
@@ -27,11 +28,20 @@ CALLS: dict[Any, type[nn.Module]] = {
     functional.celu: nn.CELU, functional.gelu: nn.GELU, functional.silu: nn.SiLU, functional.mish: nn.Mish,
     functional.softplus: nn.Softplus, functional.hardswish: nn.Hardswish, functional.hardsigmoid: nn.Hardsigmoid,
     functional.tanh: nn.Tanh, torch.tanh: nn.Tanh, functional.sigmoid: nn.Sigmoid, torch.sigmoid: nn.Sigmoid,
+    torch.tanh_: nn.Tanh, torch.sigmoid_: nn.Sigmoid, torch.selu: nn.SELU, torch.celu: nn.CELU,
+    functional.elu_: nn.ELU, functional.selu_: nn.SELU, functional.celu_: nn.CELU,
+    functional.leaky_relu_: nn.LeakyReLU, functional.hardtanh: nn.Hardtanh, functional.hardtanh_: nn.Hardtanh,
+    functional.softsign: nn.Softsign, functional.tanhshrink: nn.Tanhshrink, functional.logsigmoid: nn.LogSigmoid,
+    functional.hardshrink: nn.Hardshrink, functional.softshrink: nn.Softshrink,
 }  # fmt: skip
-"""torch's element-wise activation functions and the modules that do the same."""
+"""torch's element-wise activation functions and the modules that do the same, given the numbers of the call."""
+LEFT = (functional.threshold, functional.rrelu, torch.rrelu, functional.prelu)
+"""Others, which have numbers of their own, draw in training or have weights: they stay calls, and are listed."""
 KNOWN = ("torch.nn.modules", "trainsmith.activation", "trainsmith.normalization", "transformers.activations")
 """Where modules come from whose calls are their own affair."""
-METHODS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu_": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+METHODS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU, "relu_": nn.ReLU, "tanh": nn.Tanh, "tanh_": nn.Tanh, "sigmoid": nn.Sigmoid, "sigmoid_": nn.Sigmoid,
+}  # fmt: skip
 """Methods of tensors that are activation functions."""
 
 
@@ -67,13 +77,15 @@ def call_modules(root: nn.Module, example: Tensor) -> tuple[str, ...]:
                 for name, _ in new.sites:
                     delattr(module, name)
     left = called(root, example)
-    several = {name: "a call" if n == 1 else f"{n} calls" for name, n in left.items()}
-    return tuple(f"{times} of {name} as a function, left as in the network" for name, times in several.items())
+    return unchanged.calls(left)
 
 
-def called(root: nn.Module, example: Tensor) -> Counter[str]:
-    """How often each activation function is called in a forward pass, other than by torch's own modules."""
-    log = _Log()
+def called(root: nn.Module, example: Tensor, wanted: Callable[[Any], bool] | None = None) -> Counter[str]:
+    """How often each activation function is called in a forward pass, other than by torch's own modules.
+
+    wanted: of which functions, in place of these.
+    """
+    log = _Log(wanted or _is_activation)
     kept = [m for m in root.modules() if type(m).__module__.startswith(KNOWN)]
     hooks = [m.register_forward_pre_hook(log.enter) for m in kept]
     hooks += [m.register_forward_hook(log.leave, always_call=True) for m in kept if not isinstance(m, nn.Sequential)]
@@ -87,12 +99,18 @@ def called(root: nn.Module, example: Tensor) -> Counter[str]:
     return log.names
 
 
-class _Log(TorchFunctionMode):
-    """Counts the calls of activation functions outside of modules that are known."""
+def _is_activation(func: Any) -> bool:
+    name = getattr(func, "__name__", "")
+    return func in CALLS or func in LEFT or (name in METHODS and func is getattr(Tensor, name, None))
 
-    def __init__(self) -> None:
+
+class _Log(TorchFunctionMode):
+    """Counts the calls of the wanted functions outside of modules that are known."""
+
+    def __init__(self, wanted: Callable[[Any], bool]) -> None:
         super().__init__()
         self.names: Counter[str] = Counter()
+        self.wanted = wanted
         self.inside = 0
 
     def enter(self, module: nn.Module, args: Any) -> None:
@@ -102,9 +120,8 @@ class _Log(TorchFunctionMode):
         self.inside -= 1
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        if not self.inside and (func in CALLS or (name in METHODS and func is getattr(Tensor, name, None))):
-            self.names[name.rstrip("_")] += 1
+        if not self.inside and self.wanted(func):
+            self.names[func.__name__.strip("_")] += 1
         return func(*args, **(kwargs or {}))
 
 

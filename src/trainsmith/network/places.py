@@ -9,35 +9,49 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import Technique, Trial
 from trainsmith.initialization import WEIGHT_LAYERS, outputs_of, replace, residual_branches
+from trainsmith.network import unchanged
+from trainsmith.network.functional import called
 from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.rewriting import is_activation
 from trainsmith.network.widths import calls_of
 from trainsmith.regularization import StochasticPool2d
 from trainsmith.regularization.tied import mirrored
 
+POOLS = ("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "lp_pool2d")
+"""Functions that pool images."""
+Left = list[str]
+"""Lines on what is left as it is, beside what could be changed."""
 
-def put_in_their_places(root: nn.Module, trial: Trial, example: Tensor) -> dict[str, str]:
-    """Put the trial's regularizers of these roles into the network; why some could not be, by their names."""
+
+def put_in_their_places(root: nn.Module, trial: Trial, example: Tensor, left: Left | None = None) -> dict[str, str]:
+    """Put the trial's regularizers of these roles into the network; why some could not be, by their names.
+
+    left: gets lines on what is left as it is beside what could be changed.
+    """
     skipped: dict[str, str] = {}
+    left = [] if left is None else left
     for technique in trial.recipe.techniques():
         put = PLACES.get(technique.role)
-        if put is not None and (reason := put(root, technique, trial, example)):
+        if put is not None and (reason := put(root, technique, trial, example, left)):
             skipped[technique.name] = reason
     return skipped
 
 
-def _pooling(root: nn.Module, technique: Technique, trial: Trial, example: Tensor) -> str:
+def _pooling(root: nn.Module, technique: Technique, trial: Trial, example: Tensor, left: Left) -> str:
     wanted = getattr(technique.make, "activations", ())
     if trial.recipe.activation not in wanted:
         return f"it needs activations that are not negative, as of {' or '.join(wanted)}, not {trial.recipe.activation}"
-    left = swap_pooling(root)
+    others = swap_pooling(root)
     if any(isinstance(m, StochasticPool2d) for m in root.modules()):
+        named = {path.removeprefix("0.") if len(list(root.children())) == 1 else path: r for path, r in others.items()}
+        left += [f"pooling in {path} without {technique.name}: {reason}" for path, reason in named.items()]
+        left += unchanged.calls(called(root, example, lambda func: getattr(func, "__name__", "") in POOLS))
         return ""
     none = "the network has no module that pools images by max or average; calls such as max_pool2d(x, 2) are left"
-    return next(iter(left.values()), none)
+    return next(iter(others.values()), none)
 
 
-def _branches(root: nn.Module, technique: Technique, trial: Trial, example: Tensor) -> str:
+def _branches(root: nn.Module, technique: Technique, trial: Trial, example: Tensor, left: Left) -> str:
     branches = residual_branches(root, example[:4])
     for place, branch in enumerate(branches, 1):
         drop = technique.make(**trial.of(technique), share=place / len(branches))
@@ -45,15 +59,20 @@ def _branches(root: nn.Module, technique: Technique, trial: Trial, example: Tens
     return "" if branches else "it is for residual blocks, modules that add a branch to their input; none was found"
 
 
-def _pairs(root: nn.Module, technique: Technique, trial: Trial, example: Tensor) -> str:
+def _pairs(root: nn.Module, technique: Technique, trial: Trial, example: Tensor, left: Left) -> str:
     calls = calls_of(root, example)
-    found = False
-    for (layer, _, left), (activation, entered, _) in itertools.pairwise((c.module, c.entered, c.left) for c in calls):
+    paired: list[nn.Module] = []
+    for first, second in itertools.pairwise(calls):
+        layer, activation = first.module, second.module
         single = is_activation(activation) and getattr(activation, "widening", 1) == 1
-        if entered is left and single and type(layer) in WEIGHT_LAYERS:
+        if second.entered is first.left and single and type(layer) in WEIGHT_LAYERS:
             make = functools.partial(technique.make, layer, activation)
-            found |= _pair(root, layer, activation, make(rate=0.0), make(**trial.of(technique)), example)
-    return "" if found else "no weight layer's outputs go to an activation function of single numbers and nowhere else"
+            if _pair(root, layer, activation, make(rate=0.0), make(**trial.of(technique)), example):
+                paired.append(activation)
+    if not paired:
+        return "no weight layer's outputs go to an activation function of single numbers and nowhere else"
+    left += unchanged.unfed([c.module for c in calls if is_activation(c.module)], paired, technique.name)
+    return ""
 
 
 def _pair(
@@ -73,7 +92,7 @@ def _pair(
     return same
 
 
-def _tying(root: nn.Module, technique: Technique, trial: Trial, example: Tensor) -> str:
+def _tying(root: nn.Module, technique: Technique, trial: Trial, example: Tensor, left: Left) -> str:
     if not mirrored(root):
         return "it is for autoencoders of linear layers, whose last weight has the shape of the first one's transposed"
     technique.make(root)

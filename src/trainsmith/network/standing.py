@@ -26,9 +26,14 @@ class Place:
 class Standing(nn.Identity):
     """Keeps a normalization layer's place while the network around it changes. last: its features are the last axis."""
 
-    def __init__(self, last: bool) -> None:
+    def __init__(self, module: nn.Module, last: bool) -> None:
         super().__init__()
         self.last = last
+        self._kept = (module,)  # no part of the network meanwhile
+
+    def own(self) -> nn.Module:
+        """The layer whose place it keeps."""
+        return self._kept[0]
 
     def place(self, x: Tensor) -> Place:
         """What stands here for inputs like x."""
@@ -46,7 +51,7 @@ def is_normalization(module: nn.Module) -> bool:
 
 def stand_in(module: nn.Module) -> Standing:
     """What keeps the place of a normalization layer."""
-    return Standing(isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and len(module.normalized_shape) == 1)
+    return Standing(module, isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and len(module.normalized_shape) == 1)
 
 
 @dataclass(frozen=True)

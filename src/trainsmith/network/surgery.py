@@ -10,16 +10,28 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import Technique, Trial
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization import WEIGHT_LAYERS, Draw, is_frozen, outputs_of, weight_layers
+from trainsmith.initialization import (
+    WEIGHT_LAYERS,
+    Draw,
+    draw_layer,
+    has_own_weight,
+    is_frozen,
+    outputs_of,
+    weight_layers,
+)
+from trainsmith.network import unchanged
 from trainsmith.network.functional import call_modules
 from trainsmith.network.places import put_in_their_places
 from trainsmith.network.rewriting import Edit, is_activation, rewrite
 from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
 from trainsmith.network.widths import Call, calls_of, widen
+from trainsmith.regularization import ActivityPenalty
 from trainsmith.rows import Examples, fit
 
 EXAMPLES_TO_START_FROM = 512
 """Initializations and layers that start from data see so many examples, a batch."""
+
+NOT_NUMBERS = "it is for inputs that are numbers, and these are characters"
 
 Replacement = Callable[[], nn.Module]
 
@@ -63,7 +75,9 @@ def apply(
     example = examples[:EXAMPLES_TO_START_FROM]
     recipe, given = trial.recipe, given or {}
     skipped = {getattr(recipe, family): why for family, why in given.items() if why and family != "regularization"}
-    unchanged = (*_frozen(root), *(() if "activation" in given else call_modules(root, example)))
+    left = [*unchanged.frozen(root), *(() if "activation" in given else call_modules(root, example))]
+    if "initialization" not in given:
+        left += unchanged.undrawn(module)
     if not weight_layers(root) and "initialization" not in given:
         skipped[recipe.initialization] = "the network has no linear or convolution layer to train"
     norm = recipe.one("normalization")
@@ -75,7 +89,7 @@ def apply(
     around = layered or norm.role == "parametrization"
     before = feeding_activations(calls) if around and not own else {}
     if norm.role == "parametrization":  # it would train what stands for a weight
-        before = {m: place for m, place in before.items() if not is_frozen(m)}
+        before = {m: place for m, place in before.items() if has_own_weight(m) and not is_frozen(m)}
     layers = [] if "regularization" in given else _layers(trial)
     if given.get("regularization"):
         skipped |= dict.fromkeys([t.name for t in _layers(trial)], given["regularization"])
@@ -92,14 +106,21 @@ def apply(
     if flat := [m for m, place in before.items() if place.axes < least]:
         skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
         before = {}
+    activations = [c.module for c in calls if is_activation(c.module)]
+    for t in layers if replace else ():
+        if issubclass(t.make, ActivityPenalty):  # type: ignore[arg-type]
+            left += unchanged.repeated(activations, t.name)
+    if before:
+        fed = [second.module for first, second in _feeding(calls) if first.module in before or is_frozen(first.module)]
+        left += unchanged.unfed(activations, fed, norm.name)
     finish = _initialize(root, trial, draw, keep="initialization" in given)
     rewrite(root, _edit(trial, before, replace, [t for t in layers if not _unmet(t, trial)]))
     if own:
-        skipped |= _fill_places(root, trial, example)
+        skipped |= _fill_places(root, trial, example, left)
     if "regularization" not in given:
-        skipped |= put_in_their_places(root, trial, example)
+        skipped |= put_in_their_places(root, trial, example, left)
     if norm.role == "input" and not example.is_floating_point():
-        skipped[norm.name] = "it is for inputs that are numbers, and these are characters"
+        skipped[norm.name] = NOT_NUMBERS
     elif norm.role == "input":
         root = in_front(fit(norm.make(**trial.of(norm)), examples), root)
     try:
@@ -107,7 +128,7 @@ def apply(
     except InvalidInput as reason:
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
-    return Surgery(root, skipped, unchanged)
+    return Surgery(root, skipped, tuple(left))
 
 
 def in_front(layer: nn.Module, root: nn.Sequential) -> nn.Sequential:
@@ -116,13 +137,6 @@ def in_front(layer: nn.Module, root: nn.Sequential) -> nn.Sequential:
         return nn.Sequential(layer, root)
     root.insert(0, layer)
     return root
-
-
-def _frozen(module: nn.Module) -> list[str]:
-    """In words, how many layers keep the weights that their owner gave them."""
-    n = sum(isinstance(m, WEIGHT_LAYERS) and is_frozen(m) for m in module.modules())
-    layers = f"{n} frozen layers (requires_grad=False)" if n > 1 else "a frozen layer (requires_grad=False)"
-    return [f"{layers}, whose weights stay as they are"] if n else []
 
 
 def _initialize(module: nn.Module, trial: Trial, draw: Draw, keep: bool) -> Callable[..., None]:
@@ -137,9 +151,7 @@ def _initialize(module: nn.Module, trial: Trial, draw: Draw, keep: bool) -> Call
     for place, layer in enumerate(weight_layers(module)):
         if keep and not bool(torch.isnan(layer.weight).any()):  # type: ignore[arg-type]
             continue
-        fill(layer.weight, generator=draw(place))
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        draw_layer(layer, fill, draw(place))
     return of_network.finish if of_network and not keep else lambda *_: None
 
 
@@ -160,17 +172,23 @@ def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
 
 def feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
     """The weight layers whose output goes straight into an activation module, and what that output is like."""
-    return {
-        first.module: _place(first.module, first.left.ndim)  # type: ignore[attr-defined]
+    return {first.module: _place(first.module, first.left.ndim) for first, _ in _feeding(calls)}  # type: ignore[attr-defined]
+
+
+def _feeding(calls: Sequence[Call]) -> list[tuple[Call, Call]]:
+    """The calls of a weight layer and of the activation module that its output goes straight into."""
+    return [
+        (first, second)
         for first, second in itertools.pairwise(calls)
         if isinstance(first.module, WEIGHT_LAYERS) and is_activation(second.module) and first.left is second.entered
-    }
+    ]
 
 
-def _fill_places(root: nn.Module, trial: Trial, example: Tensor) -> dict[str, str]:
+def _fill_places(root: nn.Module, trial: Trial, example: Tensor, left: list[str]) -> dict[str, str]:
     """Put the trial's normalization into the places that are kept for it; why not, by its name, where it does not fit.
 
-    A bias that the normalization behind it would subtract again is taken away.
+    Then the network's own come back, if they still fit. A bias that the normalization behind it would subtract again is
+    taken away.
     """
     norm, found = trial.recipe.one("normalization"), stands(root, example)
     flat = [m for m, stand in found.items() if stand.place.axes < getattr(norm.make, "least_axes", 0)]
@@ -179,8 +197,22 @@ def _fill_places(root: nn.Module, trial: Trial, example: Tensor) -> dict[str, st
         layers[module] = [stand.place.holds(norm.make(stand.features, **trial.of(norm)))]
         if stand.behind is not None and getattr(norm.make, "takes_out_the_mean", False):
             stand.behind.register_parameter("bias", None)
+    if flat:
+        _put_back(root, example)
+        return {norm.name: f"it needs positions, and the inputs of {len(flat)} of its places have none"}
+    left += unchanged.unreached([m for m in root.modules() if isinstance(m, Standing) and m not in layers], norm.name)
     rewrite(root, lambda m: layers.get(m, []) if isinstance(m, Standing) else None)
-    return {norm.name: f"it needs positions, and the inputs of {len(flat)} of its places have none"} if flat else {}
+    return {}
+
+
+def _put_back(root: nn.Module, example: Tensor) -> None:
+    """Put the network's own normalizations into their places, or take them out where they do not fit any more."""
+    own = {m.own() for m in root.modules() if isinstance(m, Standing)}
+    rewrite(root, lambda m: [m.own()] if isinstance(m, Standing) else None)
+    try:
+        outputs_of(root, example[:2])
+    except (RuntimeError, ValueError):
+        rewrite(root, lambda m: [] if m in own else None)
 
 
 def _place(layer: nn.Module, axes: int) -> Place:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainsmith.initialization import WEIGHT_LAYERS, is_frozen, outputs_of
+from trainsmith.initialization import WEIGHT_LAYERS, has_own_weight, is_frozen, outputs_of
 
 Make = Callable[[nn.Module, int], nn.Module]
 """The new activation function in place of a module, with its features along an axis."""
@@ -59,6 +59,8 @@ def widen(
             return f"the layer '{names[layer]}' or its activation module is used in several places"
         if is_frozen(layer):
             return f"the layer '{names[layer]}' is frozen (requires_grad=False) and keeps its weights and their width"
+        if not has_own_weight(layer):
+            return f"the weight of layer '{names[layer]}' is made of others at each call and keeps its width"
         if len(layer.weight) * factor % 1:
             return f"the {len(layer.weight)} outputs of layer '{names[layer]}' cannot be halved"
         layers.append(layer)

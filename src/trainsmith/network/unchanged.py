@@ -1,0 +1,65 @@
+"""What surgery leaves as it was, in words: a line for each kind, which ends the sentence "the network has ..."."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from trainsmith.initialization import WEIGHT_LAYERS, is_drawn, is_frozen
+from trainsmith.network.standing import is_normalization
+
+NAMED = 3
+"""Weights that a line names; of more it says how many."""
+
+
+def frozen(module: nn.Module) -> list[str]:
+    """How many layers keep the weights that their owner gave them."""
+    n = sum(isinstance(m, WEIGHT_LAYERS) and is_frozen(m) for m in module.modules())
+    layers = f"{n} frozen layers (requires_grad=False)" if n > 1 else "a frozen layer (requires_grad=False)"
+    return [f"{layers}, whose weights stay as they are"] if n else []
+
+
+def undrawn(module: nn.Module) -> list[str]:
+    """Weights that no initialization draws: trained tensors with two axes or more outside of layers that `is_drawn`."""
+    drawn = {id(p) for m in module.modules() if isinstance(m, WEIGHT_LAYERS) and is_drawn(m) for p in m.parameters()}
+    names = [
+        f"{path}.{name}".removeprefix(".")
+        for path, m in module.named_modules()
+        for name, p in m.named_parameters(recurse=False)
+        if p.ndim >= 2 and p.requires_grad and id(p) not in drawn and not is_normalization(m)
+    ]
+    if not names:
+        return []
+    others = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return [f"weights that no initialization draws, {', '.join(names[:NAMED])}{others}: they stay as they are"]
+
+
+def unfed(activations: Iterable[nn.Module], fed: Iterable[nn.Module], name: str) -> list[str]:
+    """How many activation functions no weight layer feeds at once, where the technique called `name` would stand."""
+    n = len({*activations} - {*fed})
+    functions = "an activation function" if n == 1 else f"{n} activation functions"
+    return (
+        [f"{functions} without {name}, since no weight layer that takes it feeds {'it' if n == 1 else 'them'} at once"]
+        if n
+        else []
+    )
+
+
+def unreached(places: Sequence[nn.Module], name: str) -> list[str]:
+    """How many normalizations no pass in evaluation reaches, so that that called `name` cannot be fitted there."""
+    n = len(places)
+    layers = "a normalization layer" if n == 1 else f"{n} normalization layers"
+    return [f"{layers} that no pass in evaluation reaches, taken out without {name} in the place"] if n else []
+
+
+def repeated(activations: Sequence[nn.Module], name: str) -> list[str]:
+    """How many activation functions are called several times, of which the technique called `name` counts one call."""
+    n = sum(times > 1 for times in Counter(activations).values())
+    functions = "an activation function" if n == 1 else f"{n} activation functions"
+    return [f"{functions} called several times in a pass, of which {name} counts the last call"] if n else []
+
+
+def calls(counted: Counter[str]) -> tuple[str, ...]:
+    """How often each function was called, that is none of the modules which surgery replaces."""
+    several = {name: "a call" if n == 1 else f"{n} calls" for name, n in counted.items()}
+    return tuple(f"{times} of {name} as a function, left as in the network" for name, times in several.items())
