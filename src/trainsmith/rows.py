@@ -75,6 +75,11 @@ def pieces(x: Examples, most: int = PIECE) -> Iterator[Tensor]:
         yield x[begin : begin + each]
 
 
+def float_type(x: Examples) -> torch.dtype:
+    """The type of numbers that are computed from examples: their own, or torch's default where these are whole."""
+    return x.dtype if x.is_floating_point() else torch.get_default_dtype()
+
+
 @dataclass(frozen=True)
 class Summary:
     """Mean, standard deviation (divided by n), least and largest of examples, in float64: of each column, or of all."""
@@ -129,4 +134,4 @@ def fit(module: T, x: Examples) -> T:
     and no more than a piece is in memory; the others get all examples at once.
     """
     whole = x.shape.numel() <= PIECE or not hasattr(module, "fit_to")
-    return module.fit(x[:]) if whole else module.fit_to(_known(x, x.ndim == 2), x.dtype)  # type: ignore[attr-defined]
+    return module.fit(x[:]) if whole else module.fit_to(_known(x, x.ndim == 2), float_type(x))  # type: ignore[attr-defined]

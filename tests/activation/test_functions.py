@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call, vmap
 
 from reference import activation as paper
 from trainsmith.activation import (
@@ -158,6 +159,14 @@ def test_silu_with_a_large_beta_is_relu_and_with_a_small_one_half_the_input():
 
 def test_softplus_with_a_large_beta_is_relu():
     torch.testing.assert_close(Softplus(1e6)(GRID), ReLU()(GRID), rtol=0, atol=1e-6)
+
+
+def test_softplus_bends_as_far_in_a_population_as_alone():
+    x, beta = torch.linspace(15, 45, 31, dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
+    layer = Softplus().double()
+    (together,) = vmap(lambda b: functional_call(layer, {"beta": b}, (x,)))(beta)
+    assert torch.equal(together, layer(x))
+    assert (layer(x)[x < 30] > x[x < 30]).all()
 
 
 def test_softplus_minus_its_mirror_is_the_identity():

@@ -3,7 +3,7 @@
 import pytest
 
 from make_runs import blobs
-from trainsmith.catalogue import Recipe, contradictions, find
+from trainsmith.catalogue import Recipe, contradictions, find, techniques
 from trainsmith.catalogue.contradictions import DIVIDING, FROM_LECUN, OVER_A_BATCH, PENALTIES, RULES
 from trainsmith.comparison import plan
 
@@ -45,6 +45,17 @@ CASES = [
 def test_a_recipe_against_itself_is_said_and_its_remedy_is_not(wrong, right, said):
     assert any(said in found for found in contradictions(wrong, batch_size=4))
     assert contradictions(right, batch_size=4) == ()
+
+
+def test_every_optimizer_that_decays_by_itself_decays_twice_with_a_penalty():
+    """Also those whose own decay is 0 until a study searches it, as Lion's; not those for which it stays 0."""
+    twice = {
+        t.name
+        for t in techniques("optimizer")
+        if t.role == "optimizer"
+        and any("decayed twice" in said for said in contradictions(Recipe(optimizer=t.name, regularization=("l2",))))
+    }
+    assert twice == {"adamw", "lamb", "lars", "lion", "muon", "soap"}
 
 
 def test_every_rule_is_tried():

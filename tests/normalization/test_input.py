@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
+from each_technique import each
 from reference import normalization as paper
 from trainsmith.normalization import Standardization
 
@@ -62,6 +63,15 @@ def test_one_number_or_one_for_each_feature_can_be_asked_for():
     assert Standardization().fit(table, per_feature=False).mean.shape == ()
     each = Standardization().fit(images, per_feature=True)(images)
     torch.testing.assert_close(each.mean(0), torch.zeros(2, 3), atol=1e-6, rtol=0)
+
+
+@each("input")
+@pytest.mark.parametrize("shape", [(20, 4), (20, 1, 2, 2)], ids=str)
+def test_whole_numbers_are_normalized_as_the_same_decimals(technique, shape):
+    x = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    whole, decimal = technique.make().fit(x), technique.make().fit(x.float())
+    assert torch.equal(whole(x), decimal(x.float()))
+    assert all(torch.equal(b, dict(decimal.named_buffers())[n]) for n, b in whole.named_buffers())
 
 
 def test_before_it_is_fitted_it_changes_nothing():

@@ -136,3 +136,10 @@ def test_a_ghost_batch_of_one_example_is_refused(size):
     with pytest.raises(InvalidInput, match=f"ghost-batch: size must be a whole number of at least 2; got {size}"):
         GhostBatchNorm(3, size=size)
     assert GhostBatchNorm(3).size == 32
+
+
+def test_batch_renorm_counts_its_warm_up_on_in_half_precision():
+    layer = BatchRenorm(3, warmup=1000.0).bfloat16()
+    layer.steps.fill_(256)
+    layer(torch.randn(8, 3).bfloat16())
+    assert layer.steps == 257

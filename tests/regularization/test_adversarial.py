@@ -29,6 +29,18 @@ def test_fgsm_goes_along_the_sign_of_the_gradient(linear):
     torch.testing.assert_close(fgsm(network, x, y, 0.1, norm="2", within=WIDE), x + 0.1 * towards)
 
 
+def test_a_euclidean_step_is_as_long_where_the_network_is_sure_of_its_answer(linear):
+    """There a gradient is far below 1e-12, and its squares cannot be told from 0; what is left points to the other
+    class, since the probability of the first is 1 to the last digit."""
+    network, x, _ = linear
+    with torch.no_grad():
+        network.bias.copy_(torch.tensor([60.0, 0.0]))
+    sure, x, zeros = network.float(), x.float(), torch.zeros(8, dtype=torch.long)
+    moved = fgsm(sure, x, zeros, 0.1, norm="2", within=WIDE)
+    towards = functional.normalize(sure.weight[1:])
+    torch.testing.assert_close(moved, x + 0.1 * towards)
+
+
 @pytest.mark.parametrize("norm", ["inf", "2"])
 def test_pgd_on_a_linear_network_ends_at_the_worst_point_of_the_ball(linear, norm):
     network, x, y = linear

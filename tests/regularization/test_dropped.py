@@ -62,6 +62,15 @@ def test_drop_block(rate, size):
     np.testing.assert_allclose(y, paper.drop_block(IMAGES.numpy(), uniform.numpy(), np.float32(rate), size), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [DropBlock, lambda rate, size: DropBlock(rate, size).plain()])
+def test_each_slice_of_a_volume_has_blocks_of_its_own(kind):
+    volumes = IMAGES.unflatten(1, (2, 2))
+    flat, deep = same_draws(kind(0.2, 3), IMAGES), same_draws(kind(0.2, 3), volumes)
+    assert deep.shape == (3, 2, 2, 9, 8)
+    assert torch.equal(deep.flatten(1, 2), flat)
+    assert (flat == 0).any()
+
+
 def test_blocks_never_exceed_the_map_and_their_share_is_about_the_rate():
     assert DropBlock(0.1, 7)(torch.ones(2, 1, 4, 4)).shape == (2, 1, 4, 4)
     torch.manual_seed(0)

@@ -88,6 +88,13 @@ def test_the_variance_of_gradient_noise_falls_as_in_the_paper():
     assert noise.t == 5
 
 
+def test_gradient_noise_counts_on_in_half_precision():
+    noise, w = GradientNoise().bfloat16(), torch.zeros(2, 2, dtype=torch.bfloat16, requires_grad=True)
+    noise.t.fill_(256)
+    noise([w])
+    assert noise.t == 257
+
+
 def test_swapped_values_come_from_the_same_column_of_the_row_that_is_drawn():
     x = rows()
     take = torch.tensor([[0.0, 0.3, 0.99], [0.5, 0.5, 0.5], [0.0, 0.0, 0.0], [0.8, 0.2, 0.6]]).double()

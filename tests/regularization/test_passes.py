@@ -1,14 +1,19 @@
 """Techniques with passes of their own against steps written out by hand, in double precision."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from make_runs import blobs
 from trainsmith import Population
+from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.errors import InvalidInput
+from trainsmith.normalization import BatchNorm
+from trainsmith.population import make_member
 from trainsmith.regularization import (
     SAM,
     TRADES,
@@ -64,6 +69,33 @@ def test_sam_gives_the_gradient_at_the_weights_uphill():
     wanted = torch.autograd.grad(expected, list(moved[2].parameters()))
     for a, b in zip(torch.autograd.grad(got, tail), wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, BatchNorm])
+def test_sam_moves_running_statistics_at_the_weights_and_not_uphill(kind):
+    _, x, y = small()
+    network = nn.Sequential(nn.Linear(3, 5), kind(5), nn.Linear(5, 3)).double()
+    plain = copy.deepcopy(network)
+    SAM(0.5).double()(network, functional.cross_entropy, x, y)
+    plain(x)
+    for name, b in network.named_buffers():
+        torch.testing.assert_close(b, dict(plain.named_buffers())[name], rtol=1e-12, atol=0)
+
+
+def test_r_drop_has_nothing_to_do_in_a_network_without_noise():
+    def noisy(shape, outputs):
+        return nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, outputs)).eval()
+
+    data, recipe = blobs(features=6), Recipe(regularization=("r-drop",))
+    for network, beside, said in (("mlp", (), True), ("mlp", ("dropout",), False), (noisy, (), False)):
+        run = Run(Trial(dataclasses.replace(recipe, regularization=("r-drop", *beside))), 0)
+        before = torch.get_rng_state()
+        skipped = make_member(run, network, data).skipped
+        assert torch.equal(before, torch.get_rng_state())
+        assert ("draws no noise" in skipped.get("r-drop", "")) == said
+    network = noisy((6,), 3)
+    assert RDrop.unmet(network, data.x[:4]) == ""
+    assert not any(m.training for m in network.modules())
 
 
 def test_r_drop_is_the_mean_loss_and_a_quarter_of_both_divergences():

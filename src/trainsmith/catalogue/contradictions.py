@@ -58,11 +58,12 @@ def _penalty_divided(c: _Choice) -> str:
 
 
 def _decay_twice(c: _Choice) -> str:
-    own = {"adamw", "schedule-free-adamw"} & {c.recipe.optimizer}
+    numbers = [h for h in c.recipe.one("optimizer").hyperparameters if h.name == "weight_decay"]
+    own = [c.recipe.optimizer for h in numbers if h.default > 0 or h.tuned]
     given = [n for n in ("weight-decay", "l2", "elastic-net") if c.has(n)]
     if len(given) + len(own) < 2:
         return ""
-    return f"weights are decayed twice, by {' and by '.join([*sorted(own), *given])}"
+    return f"weights are decayed twice, by {' and by '.join([*own, *given])}"
 
 
 def _small_batch(c: _Choice) -> str:

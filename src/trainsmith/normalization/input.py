@@ -1,12 +1,12 @@
 """Normalization of the input, fitted on training data."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
 from trainsmith.normalization import plain
-from trainsmith.rows import Summary
+from trainsmith.rows import Summary, float_type
 
 
 @technique("normalization", "input", aliases=("input-standardization", "standardize"))
@@ -40,19 +40,19 @@ class Standardization(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
 
-    def fit(self, x: Float[Tensor, "n ..."], per_feature: bool | None = None) -> "Standardization":
-        """Take mean and spread from training inputs x (n, *features).
+    def fit(self, x: Num[Tensor, "n ..."], per_feature: bool | None = None) -> "Standardization":
+        """Take mean and spread from training inputs x (n, *features), of any type.
 
         per_feature: one mean and spread for each feature, or one for all; None: each for tables, one for images.
         A feature is constant if it varies by no more than the rounding of its numbers.
         """
         each = x.ndim == 2 if per_feature is None else per_feature
         axes = (0,) if each else tuple(range(x.ndim))
-        wide = x.double()
+        wide, dtype = x.double(), float_type(x)
         mean, std = wide.mean(axes), wide.std(axes, correction=0)
-        constant = wide.amax(axes) - wide.amin(axes) <= torch.finfo(x.dtype).eps * mean.abs()
-        self.mean = mean.to(x.dtype)
-        self.std = torch.where(constant, torch.inf, std).to(x.dtype)
+        constant = wide.amax(axes) - wide.amin(axes) <= torch.finfo(dtype).eps * mean.abs()
+        self.mean = mean.to(dtype)
+        self.std = torch.where(constant, torch.inf, std).to(dtype)
         return self
 
     def fit_to(self, s: Summary, dtype: torch.dtype) -> "Standardization":
@@ -61,7 +61,7 @@ class Standardization(nn.Module):
         self.mean, self.std = s.mean.to(dtype), torch.where(constant, torch.inf, s.std).to(dtype)
         return self
 
-    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    def forward(self, x: Num[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """x in units of the training data's spread."""
         return (x - self.mean) / self.std
 

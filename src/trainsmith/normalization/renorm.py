@@ -77,7 +77,7 @@ class BatchRenorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_std", torch.ones(num_features))
-        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("steps", torch.tensor(0))  # whole, so that half precision counts on
         numbers = {"momentum": momentum, "r_max": r_max, "d_max": d_max, "warmup": warmup, "eps": eps}
         for name, number in numbers.items():
             self.register_buffer(name, torch.tensor(float(number)))

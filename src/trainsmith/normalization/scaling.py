@@ -1,12 +1,12 @@
 """Input normalizations that use the order of the training data: its ends, or its middle half."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
 from trainsmith.normalization import plain
-from trainsmith.rows import Summary
+from trainsmith.rows import Summary, float_type
 
 
 @technique("normalization", "input", name="min-max", aliases=("minmax", "input-min-max"))
@@ -40,15 +40,15 @@ class MinMax(nn.Module):
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("extent", torch.ones(()))
 
-    def fit(self, x: Float[Tensor, "n ..."], per_feature: bool | None = None) -> "MinMax":
-        """Take the ends from training inputs x (n, *features).
+    def fit(self, x: Num[Tensor, "n ..."], per_feature: bool | None = None) -> "MinMax":
+        """Take the ends from training inputs x (n, *features), of any type.
 
         per_feature: ends for each feature, or for all; None: for each in tables, for all in images.
         """
-        rows, shape = _rows(x, per_feature)
+        (rows, shape), dtype = _rows(x, per_feature), float_type(x)
         low, extent = rows.amin(0), rows.amax(0) - rows.amin(0)
-        self.low = low.view(shape).to(x.dtype)
-        self.extent = _or_inf(extent, _is_constant(rows, x.dtype)).view(shape).to(x.dtype)
+        self.low = low.view(shape).to(dtype)
+        self.extent = _or_inf(extent, _is_constant(rows, dtype)).view(shape).to(dtype)
         return self
 
     def fit_to(self, s: Summary, dtype: torch.dtype) -> "MinMax":
@@ -58,7 +58,7 @@ class MinMax(nn.Module):
         self.low, self.extent = s.low.to(dtype), _or_inf(extent, constant).to(dtype)
         return self
 
-    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    def forward(self, x: Num[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """x on the scale from 0 to 1 of the training data."""
         return (x - self.low) / self.extent
 
@@ -98,20 +98,20 @@ class Robust(nn.Module):
         self.register_buffer("median", torch.zeros(()))
         self.register_buffer("middle", torch.ones(()))
 
-    def fit(self, x: Float[Tensor, "n ..."], per_feature: bool | None = None) -> "Robust":
-        """Take the quartiles from training inputs x (n, *features).
+    def fit(self, x: Num[Tensor, "n ..."], per_feature: bool | None = None) -> "Robust":
+        """Take the quartiles from training inputs x (n, *features), of any type.
 
         per_feature: quartiles of each feature, or of all; None: of each in tables, of all in images.
         """
-        rows, shape = _rows(x, per_feature)
+        (rows, shape), dtype = _rows(x, per_feature), float_type(x)
         ordered = rows.sort(0).values
         low, median, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
         middle = torch.where(high > low, high - low, rows.std(0, correction=0))
-        self.median = median.view(shape).to(x.dtype)
-        self.middle = _or_inf(middle, _is_constant(rows, x.dtype)).view(shape).to(x.dtype)
+        self.median = median.view(shape).to(dtype)
+        self.middle = _or_inf(middle, _is_constant(rows, dtype)).view(shape).to(dtype)
         return self
 
-    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    def forward(self, x: Num[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """x in units of the training data's middle half."""
         return (x - self.median) / self.middle
 

@@ -1,11 +1,12 @@
 """Input normalizations that take out the correlations between features as well."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, number_in, technique
 from trainsmith.normalization import plain
+from trainsmith.rows import float_type
 
 RIDGE = Hyperparameter(
     "added to each eigenvalue of the covariance, as a share of their mean",
@@ -30,11 +31,11 @@ class _Whitening(nn.Module):
         self.register_buffer("matrix", torch.ones(()))
 
     def _fit(self, x: Tensor, per_feature: bool | None, rotate_back: bool) -> None:
-        rows = x.double().flatten(1)
+        rows, dtype = x.double().flatten(1), float_type(x)
         mean = rows.mean(0)
         scale = torch.ones_like(mean)
         if x.ndim == 2 if per_feature is None else per_feature:
-            constant = rows.amax(0) - rows.amin(0) <= torch.finfo(x.dtype).eps * mean.abs()
+            constant = rows.amax(0) - rows.amin(0) <= torch.finfo(dtype).eps * mean.abs()
             scale = torch.where(constant, torch.inf, rows.std(0, correction=0))
         centred = (rows - mean) / scale
         values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
@@ -42,16 +43,16 @@ class _Whitening(nn.Module):
         largest = vectors.abs().argmax(0, keepdim=True)
         vectors = vectors * vectors.gather(0, largest).sign()
         rounding = len(mean) * (
-            torch.finfo(torch.float64).eps * values[0] + (torch.finfo(x.dtype).eps * (rows / scale)).square().mean()
+            torch.finfo(torch.float64).eps * values[0] + (torch.finfo(dtype).eps * (rows / scale)).square().mean()
         )
         gains = (values + number_in(self.ridge) * values.clamp(min=0).mean()).clamp(min=rounding).rsqrt()
         matrix = vectors * torch.where(values > rounding, gains, 0)
         if rotate_back:
             matrix = matrix @ vectors.T
-        self.mean = mean.to(x.dtype)
-        self.matrix = (matrix / scale[:, None]).to(x.dtype).contiguous()
+        self.mean = mean.to(dtype)
+        self.matrix = (matrix / scale[:, None]).to(dtype).contiguous()
 
-    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    def forward(self, x: Num[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """x with the training data's correlations taken out."""
         if self.matrix.ndim == 0:
             return x
@@ -91,8 +92,8 @@ class PCAWhitening(_Whitening):
     def __init__(self, ridge: float = 1e-3) -> None:
         super().__init__(ridge)
 
-    def fit(self, x: Float[Tensor, "n ..."], per_feature: bool | None = None) -> "PCAWhitening":
-        """Take mean and components from training inputs x (n, *features).
+    def fit(self, x: Num[Tensor, "n ..."], per_feature: bool | None = None) -> "PCAWhitening":
+        """Take mean and components from training inputs x (n, *features), of any type.
 
         per_feature: whether each feature is standardized first; None: in tables, not in images.
         """
@@ -128,8 +129,8 @@ class ZCAWhitening(_Whitening):
     def __init__(self, ridge: float = 1e-3) -> None:
         super().__init__(ridge)
 
-    def fit(self, x: Float[Tensor, "n ..."], per_feature: bool | None = None) -> "ZCAWhitening":
-        """Take mean and directions from training inputs x (n, *features).
+    def fit(self, x: Num[Tensor, "n ..."], per_feature: bool | None = None) -> "ZCAWhitening":
+        """Take mean and directions from training inputs x (n, *features), of any type.
 
         per_feature: whether each feature is standardized first; None: in tables, not in images.
         """

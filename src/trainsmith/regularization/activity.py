@@ -67,7 +67,8 @@ class ActivityL1(ActivityPenalty):
 
     Differs: 1. The mean over examples, the sum over units; Keras's activity regularizer is the same.
 
-    Pitfall: the network can shrink its activations and grow the weights behind them: bound or decay those too.
+    Pitfall: the network can shrink its activations and grow the weights behind them: bound or decay those too. Of a
+    layer that is called several times in a pass the last call counts.
 
     Helps: representations to be read; with rectified units, units that are exactly 0.
 
@@ -108,7 +109,8 @@ class ActivityKL(ActivityPenalty):
 
     Differs: 1. m is the mean of the batch, not of all examples. 2. m is kept 1e-6 away from 0 and 1.
 
-    Pitfall: it means something only for activations between 0 and 1; small batches make m a poor estimate.
+    Pitfall: it means something only for activations between 0 and 1; small batches make m a poor estimate. Of a layer
+    that is called several times in a pass the last call counts.
 
     Helps: sparse autoencoders with sigmoid units.
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.regularization.passes import Run, input_gradient
+from trainsmith.regularization.semi_supervised import unit
 
 Norm = Literal["inf", "2"]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -97,7 +98,7 @@ def _gradient(network: Run | nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Ten
 
 
 def _direction(gradient: Tensor, norm: Norm) -> Tensor:
-    return gradient.sign() if norm == "inf" else gradient / _lengths(gradient).clamp_min(1e-12)
+    return gradient.sign() if norm == "inf" else unit(gradient)
 
 
 def _projected(delta: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:

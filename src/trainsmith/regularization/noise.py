@@ -144,7 +144,7 @@ class GradientNoise(nn.Module):
         super().__init__()
         self.register_buffer("eta", torch.tensor(float(eta)))
         self.register_buffer("gamma", torch.tensor(float(gamma)))
-        self.register_buffer("t", torch.tensor(0.0))
+        self.register_buffer("t", torch.tensor(0))  # whole, so that half precision counts on
 
     def forward(self, parameters: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
         """0, to be added to the loss; its gradient by each parameter is the noise of this step."""

@@ -42,7 +42,8 @@ class DropBlocks(nn.Module):
             inner = x[..., : h - size + 1, : w - size + 1]
             gamma = self.rate / size**2 * (h * w / (inner.shape[-2] * inner.shape[-1]))
             seeds = (torch.rand_like(inner) < gamma).to(x.dtype)
-            mask = 1 - nn.functional.max_pool2d(nn.functional.pad(seeds, [size - 1] * 4), size, stride=1)
+            maps = nn.functional.pad(seeds.flatten(1, -3), [size - 1] * 4)
+            mask = 1 - nn.functional.max_pool2d(maps, size, stride=1).reshape(x.shape)
         kept = mask.flatten(1).sum(1).clamp(min=1)
         return x * mask * (x[0].numel() / kept).view(-1, *(1,) * (x.ndim - 1))
 

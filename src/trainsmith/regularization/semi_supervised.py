@@ -107,9 +107,9 @@ def adversarial_direction(
     if before is None:
         with torch.no_grad():
             before = network(x).log_softmax(-1)
-    u = _unit(normal_like(x))
+    u = unit(normal_like(x))
     for _ in range(rounds):
-        u = _unit(grad(lambda v: divergence(before, network(x + xi * reach * v).log_softmax(-1)))(u))
+        u = unit(grad(lambda v: divergence(before, network(x + xi * reach * v).log_softmax(-1)))(u))
     return u.detach()
 
 
@@ -137,7 +137,7 @@ def divergence(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classe
     return (log_p.exp() * (log_p - log_q)).sum(-1).mean()  # torch has no batched kl_div
 
 
-def _unit(u: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
+def unit(u: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
     """Each example's vector with length 1; divided by its largest number first, so that no square underflows."""
     flat, tiny = u.flatten(1), torch.finfo(u.dtype).tiny
     flat = flat / flat.abs().amax(1, keepdim=True).clamp_min(tiny)

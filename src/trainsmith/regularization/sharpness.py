@@ -26,10 +26,10 @@ class SAM(nn.Module):
     generalization, Algorithm 1, with the Euclidean norm.
 
     Differs: 1. It is written as a loss: its gradient is the one that the paper hands to any optimizer. 2. Penalties on
-    weights are not part of J; they act at w. 3. In a layer that draws noise, the two passes draw their own.
+    weights are not part of J; they act at w. 3. In a layer that draws noise, the two passes draw their own. 4. Running
+    statistics are moved by the first pass alone, at w; the paper does not say.
 
-    Pitfall: it costs two gradients a step: compare with a baseline that trains twice as long. Running statistics are
-    moved by the second pass alone, at w + e.
+    Pitfall: it costs two gradients a step: compare with a baseline that trains twice as long.
 
     Helps: networks large enough to fit all of the training examples, wrong labels among them.
 
@@ -54,13 +54,19 @@ class SAM(nn.Module):
         """The loss of the batch x (n, ...), y (n, ...) at the weights uphill."""
         weights = trained(network)
 
-        def value(moved: dict[str, Tensor]) -> Tensor:
+        def value(moved: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             buffers = {name: b.clone() for name, b in network.named_buffers()}
-            return loss(functional_call(network, {**moved, **buffers}, (x,)), y)
+            return loss(functional_call(network, {**moved, **buffers}, (x,)), y), buffers
 
         with torch.enable_grad():
-            slopes = {name: g.detach() for name, g in grad(value)(weights).items()}
+            gradients, at_weights = grad(value, has_aux=True)(weights)
+        slopes = {name: g.detach() for name, g in gradients.items()}
         length = torch.stack([g.square().sum() for g in slopes.values()]).sum().sqrt()
         share = self.rho.to(length) / length.clamp_min(1e-12)
         uphill = {name: p + share * slopes[name] for name, p in weights.items()}
-        return loss(functional_call(network, uphill, (x,)), y)
+        buffers = {name: b.clone() for name, b in network.named_buffers()}
+        outputs = functional_call(network, {**uphill, **buffers}, (x,))
+        with torch.no_grad():
+            for name, b in network.named_buffers():
+                b.copy_(at_weights[name])
+        return loss(outputs, y)

@@ -126,7 +126,8 @@ class DropBlock(nn.Module):
 
     Differs: 1. size is the largest odd number not above both the given size and the map's sides. 2. The scale
     numel / sum is each example's own, over all its channels: the others' masks do not touch it. 3. On inputs
-    without positions it is dropout with that scale. 4. The rate is constant; the paper raises it while it trains.
+    without positions it is dropout with that scale; in volumes each slice has blocks of its own. 4. The rate is
+    constant; the paper raises it while it trains.
 
     Pitfall: blocks overlap, so that a little less than rate is dropped; a size near the map's drops all or nothing.
 
@@ -162,8 +163,8 @@ class DropBlock(nn.Module):
         gamma = self.rate / size**2 * (h * w / fits)
         inner = x[..., : h - size + 1, : w - size + 1]
         seeds = (torch.rand_like(inner) < gamma).to(x.dtype)
-        blocks = functional.max_pool2d(functional.pad(seeds, [size - 1] * 4), size, stride=1)
-        return blocks == 0
+        maps = functional.pad(seeds.flatten(1, -3), [size - 1] * 4)  # whatever stands before the last two axes
+        return (functional.max_pool2d(maps, size, stride=1) == 0).reshape(x.shape)
 
     def plain(self) -> nn.Module:
         """The same as a module that imports nothing but torch."""

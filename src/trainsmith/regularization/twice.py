@@ -27,8 +27,8 @@ class RDrop(nn.Module):
     Differs: 1. The paper's loss divided by 2, so that without noise it is the ordinary loss and a learning rate means
     the same. 2. The first pass leaves running statistics as they are.
 
-    Pitfall: without dropout or other noise inside the network both passes are the same, and nothing happens. It costs
-    two gradients a step.
+    Pitfall: without dropout or other noise inside the network both passes are the same, and nothing happens: a study
+    says so and leaves it out. It costs two gradients a step.
 
     Helps: networks with dropout, in classification.
 
@@ -48,6 +48,20 @@ class RDrop(nn.Module):
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("alpha", torch.tensor(float(alpha)))
+
+    @classmethod
+    def unmet(cls, network: nn.Module, x: Tensor) -> str:
+        """Why nothing would happen beside a network with inputs x (n, ...) on the CPU, or nothing: it draws noise."""
+        modes = [(module, module.training) for module in network.modules()]
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                before = torch.get_rng_state()
+                still(network if network.training else network.train())(x)
+                draws = not torch.equal(before, torch.get_rng_state())
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return "" if draws else "the network draws no noise, such as dropout's, so that both passes would be the same"
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of the batch x (n, ...), y (n,), from logits (n, classes)."""
