@@ -1,5 +1,7 @@
 """A rule's part in a population: weights for evaluation, the schedule, and receipts of rules that see whole tensors."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ import torch
 from each_technique import each, settings
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
-from trainsmith.population import Alone, Chunk, Training, make_member, train
+from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import AdaptiveClipping, ClipByNorm
+from trainsmith.population import Alone, Chunk, Population, Training, make_member, train
 from trainsmith.population.luck import batches
 
 TRAINING = Training(steps=25, batch_size=16, checks=2)
@@ -109,6 +113,89 @@ def test_clipped_members_get_the_losses_of_a_plain_torch_loop_that_clips():
             schedule.step()
             losses.append(loss.item())
         np.testing.assert_allclose(result.first_losses, losses, rtol=1e-4)
+
+
+class Early(torch.nn.Module):
+    """Its last layer is held first, and another stands behind it in the order of modules."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.head, self.body = torch.nn.Linear(8, outputs), torch.nn.Linear(12, 8)
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+
+def test_adaptive_clipping_leaves_the_layer_that_is_called_last_as_it_is():
+    """Together and alone: steps of gradient descent are the gradients, clipped but for the last layer's."""
+    data, ratio, rate = blobs(), 1e-3, 0.5
+    recipe = Recipe(optimizer="sgd", clipping="adaptive-clipping")
+    run = Run(Trial(recipe, {"adaptive-clipping.ratio": ratio, "sgd.lr": rate}), 1)
+
+    def member():
+        return make_member(run, lambda shape, outputs: Early(outputs), data)
+
+    x, y = data.x[:16], data.y[:16]
+    for trainer in (Chunk([member(), member()], data.x, data.y), Alone(member())):
+        reference = member().objective
+        parameters = dict(reference.named_parameters())
+        reference(x, y).backward()
+        count = len(trainer.members)
+        trainer.step(1, 1.0, x.expand(count, -1, -1), y.expand(count, -1))
+        state = trainer.state(0)
+        for name, p in parameters.items():
+            clipped = p.grad.clone()
+            if ".head." not in name:
+                q = torch.nn.Parameter(p.detach().clone())
+                q.grad = clipped
+                AdaptiveClipping(ratio)([q])
+                assert not torch.equal(q.grad, p.grad)
+            torch.testing.assert_close(state[name.removeprefix("network.")], p.detach() - rate * clipped)
+
+
+@pytest.mark.parametrize("name", ["deep-ensemble", "snapshot-ensemble", "monte-carlo-dropout", "weight-ema"])
+def test_the_last_layer_of_each_network_of_an_ensemble_is_spared(name):
+    recipe = Recipe(clipping="adaptive-clipping", regularization=(name,))
+    member = make_member(Run(Trial(recipe), 1), "mlp", blobs())
+    network = member.objective.network
+    heads = [n for n, p in network.named_parameters() if p.requires_grad and p.shape in ((3, 100), (3,))]
+    assert len(heads) == (8 if name == "deep-ensemble" else 2)
+    assert member.spared == {f"network.{n}" for n in heads}
+    assert make_member(Run(Trial(Recipe(clipping="clip-by-norm")), 1), "mlp", blobs()).spared == frozenset()
+
+
+@each("clipping")
+def test_a_population_clips_each_members_gradients_by_its_own_numbers(technique):
+    data, each_member = blobs(), settings(technique)
+    x, y = data.x[:16], data.y[:16]
+
+    def network():
+        return torch.nn.Sequential(torch.nn.Linear(12, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+    clips = [technique.make(**numbers) for numbers in each_member]
+    population = Population(network, optimizer="sgd", lr=0.5, clipping=clips, seeds=[4] * len(clips))
+    before = [copy.deepcopy(population.member(k)) for k in range(len(clips))]
+    population.step(x, y)
+    moves = []
+    for k, clip in enumerate(clips):
+        torch.nn.functional.cross_entropy(before[k](x), y).backward()
+        layers = before[k][:2] if technique.make.spares_last_layer else before[k]
+        clip(layers.parameters())
+        for p, q in zip(before[k].parameters(), population.member(k).parameters(), strict=True):
+            torch.testing.assert_close(q.detach(), p.detach() - 0.5 * p.grad, rtol=1e-5, atol=1e-7)
+        moves.append(sum(p.grad.square().sum().item() for p in before[k].parameters()))
+    assert len(set(moves)) > 1
+    named = Population(network, 2, clipping=technique.name)
+    fit = named.fit(x, y, steps=12, batch_size=8)
+    assert fit.deviation <= fit.tolerance
+
+
+@pytest.mark.parametrize("wrong", ["adam", 1.0, torch.nn.utils.clip_grad_norm_])
+def test_what_clips_no_gradients_is_refused(wrong):
+    with pytest.raises(InvalidInput, match=r"clipping must be one of trainsmith\.optimizer's, such as ClipByNorm"):
+        Population(lambda: torch.nn.Linear(12, 3), 2, clipping=wrong)
+    with pytest.raises(InvalidInput, match="clipping= 2"):
+        Population(lambda: torch.nn.Linear(12, 3), 3, clipping=[ClipByNorm(1.0)] * 2)
 
 
 def test_clipping_goes_on_with_the_limits_of_the_members_that_stay():

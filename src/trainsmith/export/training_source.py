@@ -112,6 +112,7 @@ class Script:
             "trained": self._trained,
             "held": self._held,
             "still": self._still,
+            "spared": sorted({n.removeprefix("network.").rpartition(".")[0] for n in member.spared}),
             "labels": self.dataset.labels,
             "further": self.dataset.unlabelled is not None,
             "first": FIRST_LOSSES,

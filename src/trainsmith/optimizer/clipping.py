@@ -18,9 +18,13 @@ from trainsmith.optimizer.matrix import norm
 
 
 class Clipping:
-    """What all share: called with parameters, it clips their gradients in place; those without one are left out."""
+    """What all share: called with parameters, it clips their gradients in place; those without one are left out.
+
+    spares_last_layer: whether a training that clips leaves the network's last layer out.
+    """
 
     clip: ClassVar[Callable[..., None]]
+    spares_last_layer: ClassVar[bool] = False
 
     def __init__(self, **numbers: float) -> None:
         self.numbers = numbers
@@ -136,10 +140,10 @@ class AdaptiveClipping(Clipping):
     Paper: Brock, De, Smith & Simonyan 2021, High-performance large-scale image recognition without normalization,
     equation 3.
 
-    Differs: 1. A vector (a bias, a gain) counts as one unit, as in the authors' code. 2. In a study and in a population
-    the last layer is clipped too; the paper leaves it out.
+    Differs: 1. A vector (a bias, a gain) counts as one unit, as in the authors' code.
 
-    Pitfall: leave the last layer out, as the paper does: pass the other parameters only.
+    Pitfall: alone, leave the last layer out, as the paper does: pass the other parameters only. In a study and in a
+    population that is done: the layer that a pass calls last is not clipped.
 
     Helps: deep networks without normalization, at large batches and rates.
 
@@ -151,6 +155,8 @@ class AdaptiveClipping(Clipping):
     >>> [round(x, 6) for x in theta.grad[:, 1].tolist()]
     [0.5, 0.05]
     """
+
+    spares_last_layer: ClassVar[bool] = True
 
     def __init__(self, ratio: float = 0.01, eps: float = 1e-3) -> None:
         super().__init__(ratio=ratio, eps=eps)

@@ -33,6 +33,8 @@ class Alone:
         self.members = [member]
         self.module = in_training(member.objective)
         self.trained = [p for p in self.module.parameters() if p.requires_grad]
+        named = self.module.named_parameters()
+        self.clipped = [p for name, p in named if p.requires_grad and name not in member.spared]
         self.optimizer = member.rule(self.trained, **member.numbers)
         self.average: Averaging | None = None
         self.refreshed: dict[str, Tensor] = {}
@@ -61,7 +63,7 @@ class Alone:
         for group in self.optimizer.param_groups:
             group["lr"] = member.numbers["lr"] * (rate if member.rule.scheduled else 1.0)
         if member.clipping is not None:
-            member.clipping(**member.limits)(self.trained)
+            member.clipping(**member.limits)(self.clipped)
         self.optimizer.step()
         if isinstance(self.module.network, SnapshotEnsemble) and member.length is not None:
             self.module.network.take(number, member.length)

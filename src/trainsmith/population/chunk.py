@@ -58,7 +58,9 @@ class Chunk:
         inputs = x.expand(len(self.members), *x.shape)
         self.gradients = self.program.laid(self.program.preflight(parameters, self.buffers, keys, inputs, targets))
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
-        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients, *self._beside())
+        spared = [i for i, name in enumerate(self.program.parameter_names) if name in self.members[0].spared]
+        beside = self._beside()
+        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients, *beside, spared=spared)
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Make the program for batches like x (K, n, ...), y (K, n, ...); nothing is trained."""
@@ -230,6 +232,7 @@ def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
             member.rule,
             tuple(member.numbers),
             member.clipping,
+            member.spared,
             type(member.average),
             *member.also_equal(),
         )

@@ -17,6 +17,7 @@ from trainsmith.optimizer import Clipping, Optimizer, with_statistics
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.held_back import afterwards, checked, hold_back
+from trainsmith.population.last_layer import last_layer
 from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
 from trainsmith.population.task import Regression, Rules, loss_of, rules_of
@@ -34,10 +35,10 @@ Pace = Callable[[int, int, float], float]
 class Learner:
     """What trains: a network with its loss, an update rule with its numbers, and the seed of its luck.
 
-    rule and numbers: the optimizer's class and its hyper-parameters. clipping and limits: what clips the
-    gradients, if anything, and its hyper-parameters. pace: pace(step, steps, factor) is the factor on the learning rate
-    at a step of a training of so many, in place of the schedule's. average: what averages the weights, if anything.
-    length: how many steps the training has, where that is known. bucket: see chunk.bucket_key.
+    rule and numbers: the optimizer's class and its hyper-parameters. clipping, limits, spared: what clips gradients, if
+    anything, its hyper-parameters, and the names of parameters that it leaves out. pace: pace(step, steps, factor) is
+    the factor on the learning rate at a step of a training of so many, in place of the schedule's. average: what
+    averages the weights, if anything. length: how many steps there are, where that is known. bucket: see bucket_key.
     """
 
     seed: int
@@ -47,6 +48,7 @@ class Learner:
     bucket: object = field(default=None, kw_only=True)
     clipping: type[Clipping] | None = field(default=None, kw_only=True)
     limits: dict[str, float] = field(default_factory=dict, kw_only=True)
+    spared: frozenset[str] = field(default=frozenset(), kw_only=True)
     pace: Pace | None = field(default=None, kw_only=True)
     average: Averaging | None = field(default=None, kw_only=True)
     length: int | None = field(default=None, kw_only=True)
@@ -59,6 +61,12 @@ class Learner:
     def networks(self) -> int:
         """How many networks train side by side, each on its own part of a batch."""
         return self.objective.networks
+
+    def clip_by(self, clipping: type[Clipping], limits: dict[str, float], x: Tensor | None) -> None:
+        """Have the gradients clipped. x: a few inputs, which show what is spared; without them nothing is."""
+        self.clipping, self.limits = clipping, limits
+        if clipping.spares_last_layer and x is not None:
+            self.spared = frozenset(f"network.{name}" for name in last_layer(self.objective.network, x))
 
     def snapshot_due(self, step: int) -> int | None:
         """Which snapshot of an ensemble of snapshots is taken after this step, if any."""
@@ -179,7 +187,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
     )
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":
-            member.clipping, member.limits = technique.make, trial.of(technique)  # type: ignore[assignment]
+            member.clip_by(technique.make, trial.of(technique), x[:2])  # type: ignore[arg-type]
     member.average = _average(run, clashes)
     member.pace = own_pace(member)
     if isinstance(member.rules, Regression):

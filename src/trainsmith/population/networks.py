@@ -49,7 +49,8 @@ def networks_of(
         return modules[0], operated[0], ()
     if separate:
         return ensemble(modules, kind), operated[0], tuple(samples)
-    return ensemble([copy.deepcopy(modules[0]) for _ in range(COUNT)], kind), operated[0], ()
+    first = modules[0]
+    return ensemble([first, *(copy.deepcopy(first) for _ in range(COUNT - 1))], kind), operated[0], ()
 
 
 def _operated(

@@ -64,6 +64,7 @@ class Population:
     regularizers: penalties, constraints, augmentations and the like of trainsmith.regularization, such as
     [L2(1e-4), MaxNorm(3.0)], or their names, for all members; or a list of such lists, one a member. With the name of
     an ensemble each member is one, of several networks. Layers belong into the network.
+    clipping: what clips the gradients, such as ClipByNorm(1.0), or its name; or a list of such, one a member.
     seeds: one a member (default 0, 1, 2 ...), or one for all; a seed draws a member's weights, batches and noise.
     device: where to train. threads: how many chunks of members train at once (default one a core; 1 on a GPU).
     Further arguments are hyper-parameters of the optimizer or arguments of the factory: one value, or one a member.
@@ -89,12 +90,13 @@ class Population:
         optimizer: str | type[Optimizer] = "adam",
         loss: Loss = None,
         regularizers: Sequence[Any] | None = None,
+        clipping: Any = None,
         seeds: int | Sequence[int] | None = None,
         device: str | torch.device = "cpu",
         threads: int | None = None,
         **hyperparameters: Any,
     ) -> None:
-        self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters, regularizers)
+        self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters, regularizers, clipping)
         self.seeds = list(self._recruits.seeds)
         self._takes_unlabelled = any(map(self._unlabelled, range(len(self.seeds))))
         self.device = torch.device(device)

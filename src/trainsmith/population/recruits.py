@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import Technique, find
 from trainsmith.errors import InvalidInput, shown
-from trainsmith.optimizer import Optimizer
+from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
 from trainsmith.population.member import Learner, give_head, own_pace
@@ -63,6 +63,7 @@ class Recruits:
     numbers: list[dict[str, float]]
     loss: Loss
     regularizers: list[list[Any]]
+    clipping: list[Clipping | None]
     ensemble: Kind | None = None
 
     def only(self, k: int) -> "Recruits":
@@ -73,6 +74,7 @@ class Recruits:
             seeds=[self.seeds[k]],
             numbers=[self.numbers[k]],
             regularizers=[self.regularizers[k]],
+            clipping=[self.clipping[k]],
         )
 
     def learners(self, x: Tensor | None, y: Tensor) -> list[Learner]:
@@ -83,12 +85,16 @@ class Recruits:
         if self.ensemble is not None:
             for network in self.networks:
                 network.kind = averages(self.loss, y)  # type: ignore[assignment]
-        return [
+        learners = [
             self.learner(copy.deepcopy(network), seed, numbers, own, x, y)
             for network, seed, numbers, own in zip(
                 self.networks, self.seeds, self.numbers, self.regularizers, strict=True
             )
         ]
+        for learner, clipping in zip(learners, self.clipping, strict=True):
+            if clipping is not None:
+                learner.clip_by(type(clipping), dict(clipping.numbers), None if x is None else x.cpu())
+        return learners
 
     def learner(
         self,
@@ -121,6 +127,7 @@ def recruit(
     seeds: int | Sequence[int] | None,
     given: Mapping[str, Any],
     regularizers: Any = None,
+    clipping: Any = None,
 ) -> Recruits:
     """The members described by these arguments of Population. Raises InvalidInput for what does not fit together."""
     technique = _optimizer(optimizer)
@@ -133,6 +140,8 @@ def recruit(
         counts["the list of networks"] = len(modules)
     if isinstance(regularizers, (list, tuple)) and regularizers and isinstance(regularizers[0], (list, tuple)):
         counts["regularizers="] = len(regularizers)
+    if isinstance(clipping, (list, tuple)):
+        counts["clipping="] = len(clipping)
     if seeds is not None and not isinstance(seeds, int):
         counts["seeds="] = len(seeds)
     if len(set(counts.values())) > 1:
@@ -160,7 +169,8 @@ def recruit(
         builds = [functools.partial(_given, module) for module in modules]
     ensemble, beside = without_ensemble(for_each(regularizers, count))
     modules = [build() if ensemble is None else joined(ensemble, build) for build in builds]
-    recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside, ensemble)  # type: ignore[arg-type]
+    clips = [_clipping(c) for c in (clipping if isinstance(clipping, (list, tuple)) else [clipping] * count)]
+    recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside, clips, ensemble)  # type: ignore[arg-type]
     for own in beside:
         recruits.learner(modules[0], 0, {}, own, None, torch.zeros(2))  # what does not fit together is told now
     return recruits
@@ -186,6 +196,18 @@ def _optimizer(optimizer: str | type[Optimizer]) -> Technique:
     raise InvalidInput(
         f"optimizer must be the name or class of one of trainsmith's optimizers, which take one value a member; got "
         f"{given}. Say optimizer='adam', for example; `trainsmith techniques optimizer` lists them."
+    )
+
+
+def _clipping(given: Any) -> Clipping | None:
+    """What clips the gradients, from an object, its name, or nothing."""
+    if isinstance(given, str) and (technique := find(given, "optimizer")).role == "clipping":
+        given = technique.make()
+    if given is None or isinstance(given, Clipping):
+        return given
+    raise InvalidInput(
+        f"clipping must be one of trainsmith.optimizer's, such as ClipByNorm(1.0), its name, or a list with one a "
+        f"member; got {given if isinstance(given, str) else type(given).__name__}."
     )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -24,9 +24,9 @@ class Update:
     """The rule of K members, applied to their stacked parameters (K, ...), one parameter after another.
 
     numbers: each hyper-parameter's values, one a member. kept: for each parameter, what the rule keeps of
-    it from step to step, stacked likewise. clipping: what clips the gradients before. averaging: what averages the
-    weights after. A rule for which PyTorch has a single-pass CPU kernel runs it member by member, as it does alone:
-    the same formula, rounded in another order, at a third of the memory traffic.
+    it from step to step, stacked likewise. clipping: what clips the gradients before, but for those at the places
+    `spared`. averaging: what averages the weights after. A rule for which PyTorch has a single-pass CPU kernel runs it
+    member by member, as it does alone: the same formula, rounded in another order, at a third of the memory traffic.
     """
 
     def __init__(
@@ -37,8 +37,10 @@ class Update:
         gradients: Tensors,
         clipping: Beside = None,
         averaging: Beside = None,
+        spared: Collection[int] = (),
     ) -> None:
         self.rule = rule
+        self._clipped = [i for i in range(len(parameters)) if i not in spared]
         self.parameters, self.gradients = parameters, gradients
         self.kept = [
             [
@@ -74,7 +76,8 @@ class Update:
         rate = rate if self.rule.scheduled else 1.0
         self.done = (t, rate)
         if self._clip is not None:
-            self._clip(self.gradients, self.parameters, [p.ndim - 1 for p in self.parameters])
+            gradients, parameters = ([t[i] for i in self._clipped] for t in (self.gradients, self.parameters))
+            self._clip(gradients, parameters, [p.ndim - 1 for p in parameters])
         if self._kernel is not None:
             self._kernel(t, rate)
             return
