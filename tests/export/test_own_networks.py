@@ -111,6 +111,21 @@ def test_a_network_in_a_file_is_exported_with_its_source(recipe, name, files):
     stands_alone(export, files)
 
 
+@pytest.mark.parametrize("recipe", [
+    Recipe(activation="gelu", regularization=("deep-ensemble",)),
+    Recipe(normalization="batch", regularization=("snapshot-ensemble", "dropout")),
+    Recipe("glorot-uniform", regularization=("monte-carlo-dropout",)),
+    Recipe(regularization=("bagging", "monte-carlo-dropout"), clipping="adaptive-clipping"),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("name", ["Net", "given"])
+def test_an_ensemble_of_networks_of_ones_own_is_exported(recipe, name, files):
+    export = make_export(Run(Trial(recipe), 1001), f"{files / 'own_net.py'}:{name}", IMAGES, TRAINING)
+    assert export.replay.deviation < 1e-5
+    assert "copied from own_net.py" in export.about
+    assert export.files["model.py"].count("def one():") == 1
+    stands_alone(export, files)
+
+
 def test_the_source_is_the_users_with_the_changes_behind_it(files):
     recipe = Recipe(activation="gelu", normalization="batch")
     text = make_export(Run(Trial(recipe), 3), f"{files / 'own_net.py'}:Net", IMAGES, TRAINING).files["model.py"]

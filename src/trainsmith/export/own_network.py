@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -26,14 +27,13 @@ NOTHING = {
 
 @dataclass
 class Recorder:
-    """A factory that notes the modules of what it made last.
+    """A factory that notes the modules of what it made, while they are there.
 
     It has the factory's signature, so that it is called as the factory would be.
     """
 
     factory: Factory
-    made: dict[int, tuple[str, str]] = field(default_factory=dict)
-    held: list[nn.Module] = field(default_factory=list)
+    made: WeakKeyDictionary[nn.Module, tuple[str, str]] = field(default_factory=WeakKeyDictionary)
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.factory, updated=())
@@ -41,8 +41,7 @@ class Recorder:
     def __call__(self, *args: Any, **options: Any) -> nn.Module:
         module = self.factory(*args, **options)
         if isinstance(module, nn.Module):
-            self.held = list(module.modules())  # held, so that an id stays a module's own
-            self.made = {id(m): (name, repr(m)) for name, m in module.named_modules() if not _is_technique(m)}
+            self.made.update({m: (name, repr(m)) for name, m in module.named_modules() if not _is_technique(m)})
         return module
 
     def source(self, network: nn.Module, example: Tensor, dataset: Dataset, costs: bool) -> Source:

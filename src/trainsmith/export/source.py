@@ -49,13 +49,13 @@ class Source:
 class Origin:
     """Where a network comes from that is no sequence of known layers.
 
-    factory: what makes it. arguments: of the call, as source. made: of each of its modules, by its id, the path and
-    the repr that it had when the factory had made it.
+    factory: what makes it. arguments: of the call, as source. made: of each module that it made the path and the repr
+    that it had then.
     """
 
     factory: Factory
     arguments: str
-    made: Mapping[int, tuple[str, str]]
+    made: Mapping[nn.Module, tuple[str, str]]
 
 
 def write_source(network: nn.Module, example: Tensor, origin: Origin | None = None, costs: bool = False) -> Source:
@@ -69,11 +69,6 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
     example: a few inputs (n, *features); passed through, they tell each layer how many axes its inputs have.
     Raises InvalidInput for a network that cannot be written.
     """
-    if origin is not None and isinstance(network, WHOLE):
-        raise InvalidInput(
-            f"{type(network).__name__} around a network of your own cannot be written as source yet, only around one "
-            "that is an nn.Sequential of known layers."
-        )
     if origin is None and type(network) is not nn.Sequential and not isinstance(network, WHOLE):
         raise InvalidInput("only networks that are an nn.Sequential can be written as source without their factory.")
     writer = _Writer(network, example, origin)
@@ -81,14 +76,12 @@ def write_source(network: nn.Module, example: Tensor, origin: Origin | None = No
         writer.harvest.add(activity_cost)
     plain = writer.plain(network)
     writer.check_written_once(plain)
-    lines = []
-    if origin is not None:
-        lines = [f"network = {writer.harvest.add(origin.factory)}({origin.arguments})", *writer.changes(plain)]
+    lines = writer.begun(plain) if origin is not None and not isinstance(plain, WHOLE) else []
     made = writer.whole(plain)
     body = [
         "def build():",
         '    """The network with untrained weights; load weights.safetensors into it."""',
-        *(f"    {line}" for line in lines),
+        *(f"    {line}" for line in (*writer.inner(), *lines)),
     ]
     if held := frozen(plain):
         body += [f"    network = {made}", *(f"    {line}" for line in held), "    return network"]
@@ -104,7 +97,12 @@ class _Writer:
 
     def __init__(self, network: nn.Module, example: Tensor, origin: Origin | None) -> None:
         self.harvest = Harvest()
-        self.paths = {} if origin is None else origin.made
+        self.origin = origin
+        self.paths = {} if origin is None else dict(origin.made)
+        for copied in network.taken if isinstance(network, SnapshotEnsemble) else []:
+            alike = zip(network.get_submodule("live").modules(), copied.modules(), strict=True)
+            self.paths |= {copy: self.paths[first] for first, copy in alike if first in self.paths}
+        self.bodies: set[tuple[str, ...]] = set()
         self.axes = _axes(network, example)
         self.plains: dict[int, tuple[nn.Module, nn.Module]] = {}
         self.seen: set[nn.Module] = set()
@@ -122,14 +120,14 @@ class _Writer:
         """Raises InvalidInput for a layer with weights that would be written anew in each of several places."""
         places = Counter(child for parent in network.modules() for _, child in children_of(parent))
         for m, times in places.items():
-            if times > 1 and id(m) not in self.paths and any(True for _ in m.parameters()):
+            if times > 1 and m not in self.paths and any(True for _ in m.parameters()):
                 raise InvalidInput(
                     f"{type(m).__name__}, which a technique put in several places of the network with one weight, "
                     "cannot be written as source yet."
                 )
 
     def _plain(self, layer: nn.Module) -> Any:
-        if id(layer) in self.paths and type(layer) is not nn.Sequential:
+        if layer in self.paths and type(layer) is not nn.Sequential:
             for name, child in children_of(layer):
                 setattr(layer, name, self.plain(child))
             return layer
@@ -139,7 +137,7 @@ class _Writer:
             return layer
         if type(layer) is nn.Sequential:
             children = {name: self.plain(child) for name, child in children_of(layer)}
-            if id(layer) in self.paths:
+            if layer in self.paths:
                 layer._modules = children
                 return layer
             return nn.Sequential(*children.values()) if _numbered(layer) else nn.Sequential(OrderedDict(children))
@@ -155,19 +153,30 @@ class _Writer:
             return layer
         return make(self.axes.get(layer, 2)) if "axes" in inspect.signature(make).parameters else make()
 
+    def begun(self, network: nn.Module) -> list[str]:
+        """The statements that have the factory make its network, and make of that what `network` has become."""
+        assert self.origin is not None
+        return [f"network = {self.harvest.add(self.origin.factory)}({self.origin.arguments})", *self.changes(network)]
+
+    def inner(self) -> list[str]:
+        """The function `one` that makes one network of an ensemble, where the factory makes these."""
+        if len(self.bodies) > 1:
+            raise InvalidInput("the networks of the ensemble differ: they cannot be written as source.")
+        return [line for body in self.bodies for line in ("def one():", *(f"    {b}" for b in body))]
+
     def changes(self, layer: nn.Module) -> list[str]:
         """The statements that make of the factory's network, `network`, what `layer` has become, innermost first."""
         if layer in self.seen:
             return []
         self.seen.add(layer)
-        if id(layer) not in self.paths:
+        if layer not in self.paths:
             return [line for _, child in children_of(layer) for line in self.changes(child)]
-        path, made = self.paths[id(layer)]
+        path, made = self.paths[layer]
         lines, others = self._class_changed(layer, path), []
         for name, child in children_of(layer):
             lines += self.changes(child)
             place = f"{path}.{name}".removeprefix(".")
-            if self.paths.get(id(child), (None,))[0] != place:
+            if self.paths.get(child, (None,))[0] != place:
                 others.append(f"{_reached(place)} = {self.expression(child)}")
         if isinstance(layer, nn.Sequential) and _numbered(layer) and (others or len(layer) != made.count("\n  (")):
             inside = ", ".join(map(self.expression, layer))
@@ -187,8 +196,8 @@ class _Writer:
 
     def expression(self, layer: nn.Module) -> str:
         """The call that makes a layer, or where it is found in the factory's network."""
-        if id(layer) in self.paths:
-            return _reached(self.paths[id(layer)][0])
+        if layer in self.paths:
+            return _reached(self.paths[layer][0])
         if type(layer) is nn.Sequential:
             if _numbered(layer):
                 return f"nn.Sequential({', '.join(map(self.expression, layer))})"
@@ -211,19 +220,26 @@ class _Writer:
             )
         return f"nn.{layer!r}"
 
-    def whole(self, network: nn.Module) -> str:
-        """The call that makes a network with its ties, if it has any; each network of an ensemble has its own."""
+    def whole(self, network: nn.Module, inside: bool = False) -> str:
+        """The call that makes a network with its ties, if it has any; each network of an ensemble has its own.
+
+        inside: of an ensemble, whose networks `one` makes, if the factory does.
+        """
         made = self.expression(network)
         ties = not isinstance(network, WHOLE) and any(isinstance(m, Transposed) for m in network.modules())
-        return f"{self.harvest.add(tied_weights)}({made})" if ties else made
+        made = f"{self.harvest.add(tied_weights)}({made})" if ties else made
+        if not inside or self.origin is None or isinstance(network, WHOLE):
+            return made
+        self.bodies.add((*self.begun(network), f"return {made}"))
+        return "one()"
 
     def _around(self, layer: nn.Module) -> str:
         """The call that makes a class around networks."""
         name, kind = self.harvest.add(type(layer)), repr(layer.kind)
         if isinstance(layer, MonteCarlo):
-            return f"{name}({self.whole(layer.network)}, {kind})"
+            return f"{name}({self.whole(layer.network, inside=True)}, {kind})"
         networks = [layer.live, *layer.taken] if isinstance(layer, SnapshotEnsemble) else list(layer.members)  # type: ignore[arg-type]
-        (made,) = {self.whole(network) for network in networks}
+        (made,) = {self.whole(network, inside=True) for network in networks}
         return f"{name}([{made} for _ in range({len(networks)})], {kind})"
 
     def _arguments(self, layer: nn.Module) -> str:
