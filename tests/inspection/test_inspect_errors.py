@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from inspection.make_network import draws
+from trainsmith import watch
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
+from trainsmith.inspection.course import follow
 
 
 class Words(nn.Module):
@@ -38,3 +40,24 @@ def test_mistakes_are_one_sentence(name):
     with pytest.raises(InvalidInput, match=words) as caught:
         inspect(module, given, loss)
     assert "\n" not in str(caught.value)
+
+
+def test_an_optimizer_that_wants_a_closure_is_refused_for_tries_and_can_be_watched():
+    network, y = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)), torch.arange(20) % 3
+    optimizer = torch.optim.LBFGS(network.parameters(), lr=0.1, max_iter=3)
+    words = "LBFGS wants a closure at each step, and cannot be tried on copies"
+    for call, more in ((inspect, {}), (inspect, {"steps": 3}), (follow, {"steps": 3})):
+        with pytest.raises(InvalidInput, match=words) as caught:
+            call(network, (X, y), None, optimizer=optimizer, **more)
+        assert "\n" not in str(caught.value)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(X), y)
+        loss.backward()
+        return loss
+
+    with watch(network, optimizer, every=1, warn=False) as seen:
+        for _ in range(2):
+            optimizer.step(closure)
+    assert [m.step for m in seen.measurements] == [0, 1]

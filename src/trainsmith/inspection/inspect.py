@@ -63,11 +63,13 @@ def inspect(
     `follow`. The module stays exactly as it was: weights, gradients, running statistics, flags, random state; so does
     the optimizer.
 
-    Raises InvalidInput for an empty batch, one the module cannot take, a module that returns no tensor, or
-    steps below 1.
+    Raises InvalidInput for an empty batch, one the module cannot take, a module that returns no tensor, steps below 1,
+    or an optimizer that wants a closure at each step.
     """
     if steps is not None:
         check_steps(steps, every)
+    if optimizer is not None:
+        trials.check_closure(optimizer)
     x, y = read(batch)
     examples = count(x)
     size = examples if batch_size is None else min(batch_size, examples)

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import math
 import statistics
 from collections.abc import Iterator, Mapping
@@ -88,8 +89,19 @@ def without_dropout(module: nn.Module) -> nn.Module:
     return module
 
 
+def check_closure(optimizer: torch.optim.Optimizer) -> None:
+    """Raises InvalidInput for an optimizer that cannot step without a closure, as torch's LBFGS."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise InvalidInput(
+            f"{type(optimizer).__name__} wants a closure at each step, and cannot be tried on copies of the network: "
+            "leave optimizer= out, or give another."
+        )
+
+
 def copied(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
     """Both, the second holding the parameters of the first. Raises InvalidInput where that cannot be done."""
+    check_closure(optimizer)
     try:
         return copy.deepcopy((module, optimizer))
     except Exception as error:
