@@ -1,7 +1,6 @@
 """Techniques with passes of their own against steps written out by hand, in double precision."""
 
 import copy
-import dataclasses
 
 import pytest
 import torch
@@ -10,10 +9,10 @@ from torch.nn import functional
 
 from make_runs import blobs
 from trainsmith import Population
-from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.catalogue import Recipe, find
+from trainsmith.comparison import plan
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization import BatchNorm
-from trainsmith.population import make_member
 from trainsmith.regularization import (
     SAM,
     TRADES,
@@ -82,19 +81,21 @@ def test_sam_moves_running_statistics_at_the_weights_and_not_uphill(kind):
         torch.testing.assert_close(b, dict(plain.named_buffers())[name], rtol=1e-12, atol=0)
 
 
-def test_r_drop_has_nothing_to_do_in_a_network_without_noise():
-    def noisy(shape, outputs):
-        return nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, outputs)).eval()
+def noisy(shape, outputs):
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, outputs)).eval()
 
-    data, recipe = blobs(features=6), Recipe(regularization=("r-drop",))
+
+def test_r_drop_has_nothing_to_do_in_a_network_without_noise():
+    data, r_drop = blobs(features=6), find("r-drop")
     for network, beside, said in (("mlp", (), True), ("mlp", ("dropout",), False), (noisy, (), False)):
-        run = Run(Trial(dataclasses.replace(recipe, regularization=("r-drop", *beside))), 0)
+        chosen = [plan.Candidate((), Recipe()), plan.Candidate((r_drop,), Recipe(regularization=("r-drop", *beside)))]
         before = torch.get_rng_state()
-        skipped = make_member(run, network, data).skipped
+        kept, notes = plan.applicable(chosen, network, data)
         assert torch.equal(before, torch.get_rng_state())
-        assert ("draws no noise" in skipped.get("r-drop", "")) == said
+        assert len(kept) == 2 - said
+        assert any("r-drop was left out: the network draws no noise" in note for note in notes) == said
     network = noisy((6,), 3)
-    assert RDrop.unmet(network, data.x[:4]) == ""
+    assert RDrop.idle(network, data.x[:4]) == ""
     assert not any(m.training for m in network.modules())
 
 

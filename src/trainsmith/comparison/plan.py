@@ -23,7 +23,7 @@ from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.network import Factory, techniques_of
-from trainsmith.population import Training, make_member, rules_of
+from trainsmith.population import Member, Training, make_member, rules_of
 
 MOST_TUNED = 8
 COMBINATIONS = "combinations"
@@ -166,14 +166,20 @@ def applicable(
             notes += [
                 f"the baseline's {name} could not be put into the network: {why}." for name, why in skipped.items()
             ]
-        missing = [t.name for t in candidate.techniques if t.name in skipped]
-        if missing:
-            notes.append(f"{candidate.name} was left out: {skipped[missing[0]]}.")
+        reasons = [skipped.get(t.name) or _idle(t, member, dataset) for t in candidate.techniques]
+        if missing := [reason for reason in reasons if reason]:
+            notes.append(f"{candidate.name} was left out: {missing[0]}.")
         else:
             own = [left for left in member.unchanged if candidate.techniques and left not in of_baseline]
             notes += [f"{candidate.name}: the network has {left}." for left in own]
             kept.append(candidate)
     return kept, notes
+
+
+def _idle(technique: Technique, member: Member, dataset: Dataset) -> str:
+    """Why the technique would do nothing beside the member's network, or nothing."""
+    idle = getattr(technique.make, "idle", None)
+    return idle(member.objective.network, dataset.x[:8]) if idle is not None else ""
 
 
 def warnings(chosen: Sequence[Candidate], batch_size: int) -> list[str]:

@@ -50,7 +50,7 @@ class RDrop(nn.Module):
         self.register_buffer("alpha", torch.tensor(float(alpha)))
 
     @classmethod
-    def unmet(cls, network: nn.Module, x: Tensor) -> str:
+    def idle(cls, network: nn.Module, x: Tensor) -> str:
         """Why nothing would happen beside a network with inputs x (n, ...) on the CPU, or nothing: it draws noise."""
         modes = [(module, module.training) for module in network.modules()]
         try:
