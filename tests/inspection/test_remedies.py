@@ -95,6 +95,7 @@ def test_learning_rates_are_remedies_of_learning_rates():
     assert {r.name for r in done.remedies} >= {"learning rate 0.01", "learning rate 0.001", "optimizer=adam"}
     assert done.remedies[0].name in ("learning rate 0.01", "optimizer=adam")
     assert done.remedies[0].verdict == "better"
+    assert all(r.cures == () for r in done.remedies), "the rate was not looked at again"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,15 @@ def cure(network, name, short="signal vanishes", layer="0", x=None):
     x = examples()[0] if x is None else x
     against = finding(short, layer, "", 0.0, 0.0, "")
     return cured(network, find(technique, family), x, examples()[1], 0, against)
+
+
+def test_what_says_nothing_of_weights_leaves_them():
+    network = small()
+    prior = cure(network, "initialization=class-prior")
+    changed = [n for (n, a), b in zip(network.named_parameters(), prior.parameters(), strict=True) if not a.equal(b)]
+    assert changed == [f"{len(network) - 1}.bias"]
+    frequencies = torch.bincount(examples()[1], minlength=CLASSES) + 1.0
+    torch.testing.assert_close(prior[-1].bias.detach().softmax(0), frequencies / frequencies.sum())
 
 
 def test_each_kind_of_remedy_goes_to_its_place():

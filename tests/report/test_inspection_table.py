@@ -8,7 +8,8 @@ from torch import nn
 
 from inspection.make_network import batch, stack
 from trainsmith.inspection import depth_experiment, inspect
-from trainsmith.report.inspection_table import depth_table, layer_table
+from trainsmith.inspection.remedies import AS_IT_IS, Remedy, Treatment
+from trainsmith.report.inspection_table import depth_table, layer_table, remedies_table
 
 
 def printed(thing, width=100):
@@ -66,3 +67,22 @@ def test_the_depth_table_has_measured_and_predicted_spread():
         assert [float(v.strip("()")) for v in predicted] == pytest.approx(
             [c.predicted_std for c in cell.layers], rel=0.05
         )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_remedies_are_readable_in_a_narrow_terminal(width):
+    def remedy(name, short, *numbers):
+        return Remedy(name, short, 1.5417, 1.5163, 1.5721, *numbers, 0, "blocks.2.relu (2nd call)", 35.8, 98.2, ())
+
+    tried = [remedy("normalization=standardization", "unscaled inputs", -0.6452, -0.6773, -0.6131)]
+    tried += [remedy("initialization=class-prior", "wrong initial loss", -0.00331, -0.00797, 0.00134)]
+    own = remedy(AS_IT_IS, "", 0.0, 0.0, 0.0)
+    text = printed(
+        remedies_table(Treatment(own, tuple(tried), {}, 100, 8, 16, "adam, learning rate 0.001", 17.2)), width
+    )
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(line.endswith("│") for line in lines if line.startswith("│")), "the last column is whole"
+    assert "…" not in text
+    for word in ("standardization", "class-prior", "unscaled", "better", "cannot"):
+        assert f" {word} " in text

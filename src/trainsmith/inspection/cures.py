@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainsmith.catalogue import Technique
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization import draw_layer, weight_layers
+from trainsmith.initialization import NetworkInitialization, draw_layer, weight_layers
 from trainsmith.inspection.fault import Finding
 from trainsmith.network.functional import call_modules
 from trainsmith.network.rewriting import is_activation, rewrite
@@ -42,7 +42,10 @@ def _initialized(network: nn.Module, technique: Technique, x: Tensor, y: Tensor,
         raise InvalidInput("the network has no linear or convolution layer")
     if technique.role == "network":
         whole: Any = technique.make()
-        whole(network, x, y, draw=lambda place: torch_generator(seed, "weights", place))
+        if type(whole).fill is NetworkInitialization.fill:  # it says nothing of the weights, only of what comes then
+            whole.finish(network, x, y)
+        else:
+            whole(network, x, y, draw=lambda place: torch_generator(seed, "weights", place))
         return network
     for place, layer in enumerate(layers):
         draw_layer(layer, technique.make, torch_generator(seed, "weights", place))

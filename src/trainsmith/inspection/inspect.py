@@ -75,11 +75,38 @@ def inspect(
     size = examples if batch_size is None else min(batch_size, examples)
     if size < 1:
         raise InvalidInput(f"batch_size must be at least 1; got {batch_size}.")
-    training = {m: m.training for m in module.modules()}
+    whole = _start(module, x, y, loss, optimizer, validation, size)
+    if steps is None:
+        return whole
+    return followed(
+        whole, module, (x, y) if y is not None else x, loss, steps=steps, every=every, optimizer=optimizer,
+        batch_size=batch_size,
+    )  # fmt: skip
+
+
+def inspect_network(module: nn.Module, batch: Any, loss: Loss | None) -> Inspection:
+    """What there is to see of a network and a batch alone: no optimizer, no held-back data, no batch size; nor the
+    noise scale, which takes longer than the rest."""
+    x, y = read(batch)
+    return _start(module, x, y, loss, None, None, count(x), noisy=False)
+
+
+def _start(
+    module: nn.Module,
+    x: Any,
+    y: Tensor | None,
+    loss: Loss | None,
+    optimizer: torch.optim.Optimizer | None,
+    validation: Any,
+    size: int,
+    noisy: bool = True,
+) -> Inspection:
+    """All but the course. size: of a training's batches. noisy: whether the noise scale is measured."""
+    training, examples = {m: m.training for m in module.modules()}, count(x)
     with untouched(module):
         seen = record(module, x, y, loss)
         layers = measure(seen)  # calls layers on probes, which must leave no trace either
-        noise = noise_scale(module, x, y, loss) if seen.calls else None
+        noise = noise_scale(module, x, y, loss) if seen.calls and noisy else None
     with untouched(module):  # anew: the pass above has moved the averages of batch norms
         differing = list(setup.of_evaluation(module, x, y, loss, training))
     if not seen.calls:
@@ -104,13 +131,7 @@ def inspect(
             found += of_one_batch(module, x, y, loss)
     places = {layer.name: i for i, layer in enumerate(layers)}
     ordered = tuple(sorted(found, key=lambda f: places.get(f.layer, len(places))))
-    whole = Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples, noise)
-    if steps is None:
-        return whole
-    return followed(
-        whole, module, (x, y) if y is not None else x, loss, steps=steps, every=every, optimizer=optimizer,
-        batch_size=batch_size,
-    )  # fmt: skip
+    return Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples, noise)
 
 
 def followed(inspection: Inspection, module: nn.Module, batch: Any, loss: Loss | None, **how: Any) -> Inspection:

@@ -11,11 +11,14 @@ from trainsmith.inspection.histogram import Histogram, histogram
 from trainsmith.inspection.likeness import effective_rank, likeness, of_units, similarity
 from trainsmith.inspection.meanfield import moments
 from trainsmith.inspection.record import Call, Pass
+from trainsmith.inspection.sampling import coprime
 
 FLAT_SLOPE = 0.05
 """A saturated output is one where the activation's slope is below this share of its largest."""
 MOST_UNITS = 4096
 """Layers with more units are not searched for twins: every pair is looked at."""
+MOST_DRAWN = 2**17
+"""A histogram is of so many values, at most: it is a picture, and more would not change it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class LayerStatistics:
     equal another unit's, and their gradients too. gradient_finite: whether no number of the gradient is NaN or
     infinite. verdict: the findings on this layer in short, or "healthy". effective_rank: participation ratio of the
     outputs over examples. likeness: mean correlation of the outputs for two examples. similarity: largest |cosine|
-    between the incoming weights of two units. histogram, gradient_histogram: of outputs and gradient, without what is
-    exactly 0; None for a gradient that there was not.
+    between the incoming weights of two units. histogram, gradient_histogram: of outputs and gradient, of 131,072 evenly
+    spaced values at most, without what is exactly 0; None for a gradient that there was not.
     """
 
     name: str
@@ -87,12 +90,19 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         parameters=sum(p.numel() for p in call.layer.parameters()),
         finite=bool(out.isfinite().all()),
         gradient_finite=call.gradient is None or bool(call.gradient.isfinite().all()),
-        histogram=histogram(call.left[call.left != 0]),
-        gradient_histogram=None if call.gradient is None else histogram(call.gradient[call.gradient != 0]),
+        histogram=_drawn(call.left),
+        gradient_histogram=None if call.gradient is None else _drawn(call.gradient),
         effective_rank=effective_rank(call.left),
         likeness=likeness(call.left),
         similarity=similarity(call.layer),
     )
+
+
+def _drawn(values: Tensor) -> Histogram:
+    """The histogram of what is not exactly 0, with values from every place of an example."""
+    each = values[0].numel() if values.ndim > 1 else 1
+    spaced = values.flatten()[:: coprime(math.ceil(values.numel() / MOST_DRAWN), each)]
+    return histogram(spaced[spaced != 0])
 
 
 def _units(holds: Tensor) -> float:

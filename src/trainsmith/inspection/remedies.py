@@ -15,7 +15,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection.cures import cured
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.given import read
-from trainsmith.inspection.inspect import Inspection, inspect
+from trainsmith.inspection.inspect import Inspection, inspect_network
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, loss_value
 from trainsmith.optimizer import Optimizer
@@ -37,7 +37,8 @@ class Remedy:
 
     difference: of the loss to that of the network as it is, paired by seed; low, high: its 95 % interval. diverged:
     seeds whose loss did not stay finite. spread: of the outputs of `layer`, the last with the finding, before training,
-    and spread_before that without the remedy; NaN where the remedy changes the layers. cures: findings that are gone.
+    and spread_before that without the remedy; NaN where the remedy changes the layers. cures: findings that are gone,
+    of those that network and batch alone can give: others, such as of the learning rate, are not looked for again.
     """
 
     name: str
@@ -129,8 +130,8 @@ def try_remedies(
                 skipped[name] = arm
     size = min(batch_size, len(x))
     losses = _trained(arms, x, y, loss, steps, size, seeds)
-    seen = [inspection, *(inspect(a.networks[0], (x, y), loss) for a in arms[1:])]
-    rows = [_row(arm, losses[i], losses[0], seen[i], inspection) for i, arm in enumerate(arms)]
+    seen = [inspect_network(a.networks[0], (x, y), loss) for a in arms]
+    rows = [_row(arm, losses[i], losses[0], seen[i], seen[0], inspection) for i, arm in enumerate(arms)]
     ranked = sorted(rows[1:], key=lambda r: (r.diverged > 0, r.loss))
     told = f"{rule}, learning rate {numbers['lr']:g}" if "lr" in numbers else rule
     return Treatment(rows[0], tuple(ranked), skipped, steps, seeds, size, told, inspection.loss)
@@ -234,17 +235,22 @@ def _interval(values: np.ndarray[Any, Any]) -> tuple[float, float, float]:
 
 
 def _row(
-    arm: _Arm, losses: np.ndarray[Any, Any], own: np.ndarray[Any, Any], seen: Inspection, before: Inspection
+    arm: _Arm,
+    losses: np.ndarray[Any, Any],
+    own: np.ndarray[Any, Any],
+    seen: Inspection,
+    before: Inspection,
+    whole: Inspection,
 ) -> Remedy:
+    """seen, before: the network with the remedy and as it is, both looked at in the same way. whole: all findings."""
     diverged = int((~np.isfinite(losses)).sum())
     with np.errstate(invalid="ignore"):
         differences = losses - own
     finding = arm.finding
-    layer = next((f.layer for f in reversed(before.findings) if finding and f.short == finding.short), "")
+    layer = next((f.layer for f in reversed(whole.findings) if finding and f.short == finding.short), "")
     was, now = ({m.name: m.std for m in i.layers}.get(layer, math.nan) for i in (before, seen))
     left = {f.short for f in seen.findings}
-    start = dict.fromkeys(f.short for f in before.findings if f.step is None) if finding else {}
-    cures = tuple(short for short in start if short not in left)
+    cures = tuple(short for short in dict.fromkeys(f.short for f in before.findings) if short not in left)
     against = finding.short if finding else ""
     return Remedy(
         arm.name, against, *_interval(losses), *_interval(differences), diverged, layer, was, now, cures

@@ -56,15 +56,17 @@ def remedies_table(treatment: Treatment | None) -> RenderableType:
     if treatment is None:
         return Text("No remedy of the catalogue is against what was found.", "dim")
     table = Table(title=treatment_title(treatment))
-    table.add_column("remedy", overflow="fold")
+    table.add_column("remedy", no_wrap=True)
     table.add_column("against", overflow="fold")
-    table.add_column("loss after (95 %)", justify="right", no_wrap=True)
-    table.add_column("difference (95 %)", justify="right", no_wrap=True)
-    table.add_column("spread at layer", justify="right")
-    table.add_column("verdict", overflow="fold")
+    table.add_column("loss after (95 %)", justify="right", overflow="fold")
+    table.add_column("difference (95 %)", justify="right", overflow="fold")
+    table.add_column("spread at layer", justify="right", overflow="fold")
+    table.add_column("verdict")
     for row in (treatment.as_it_is, *treatment.remedies):
         colour = {"better": "green", "worse": "red"}.get(row.verdict, "")
-        table.add_row(*(Text(cell) for cell in remedy_cells(row)), Text(row.verdict, colour))
+        _, *cells = remedy_cells(row)
+        lines = [row.name.replace("=", "\n"), *(cell.replace(" [", "\n[") for cell in cells)]  # for 80 columns
+        table.add_row(*map(Text, lines), Text(row.verdict, colour))
     parts: list[RenderableType] = [table]
     if helped := effect_words(treatment):
         parts.append(Text(helped, "green"))
