@@ -206,3 +206,12 @@ def test_to_dict_is_json_even_for_broken_networks():
 def test_the_pass_is_one_of_training_whatever_the_modules_mode():
     network = nn.Sequential(nn.Linear(100, 200), nn.Dropout(0.4), nn.Linear(200, 2)).eval()
     assert inspect(network, draws(200, 100)).layers[1].zeros == pytest.approx(0.4, abs=0.02)
+
+
+def test_the_histogram_of_a_large_layer_is_of_evenly_spaced_values_of_every_channel():
+    x = torch.randn(300, 8, 16, 16, generator=torch.Generator().manual_seed(0)) + 10 * torch.arange(8).view(8, 1, 1)
+    (row,) = inspect(nn.Sequential(nn.Identity()), x).layers
+    drawn = np.array(row.histogram.counts)
+    whole = np.histogram(x.numpy(), len(drawn), (row.histogram.low, row.histogram.high))[0]
+    assert 60_000 < drawn.sum() <= 2**17 < x.numel()
+    np.testing.assert_allclose(drawn / drawn.sum(), whole / whole.sum(), atol=0.004)
