@@ -34,6 +34,11 @@ def cnn(rate=0.2):
     return nn.Sequential(*convolution, nn.Dropout(rate), nn.Flatten(), nn.Linear(36, 3))
 
 
+def old_weight_norm():
+    with pytest.warns(FutureWarning):
+        return nn.utils.weight_norm(nn.Linear(6, 3))
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -246,6 +251,20 @@ MISTAKES = {
         "classes from 0 to 2, of which the network has an output each; got 0 to 3",
     ),
     "negative class": (lambda: trainsmith.Population(mlp, 2).step(X, Y - 1), "got -1 to "),
+    "rate that is no number": (lambda: trainsmith.Population(mlp, lr=["high", 1]), "lr must be a number"),
+    "schedule": (lambda: trainsmith.Population(mlp, 2).fit(X, Y, 5, 16, schedule=3), "a function of the step"),
+    "unlabelled for nobody": (
+        lambda: trainsmith.Population(mlp, 2).fit(X, Y, 5, 16, unlabelled=X),
+        "none of the regularizers learns from unlabelled",
+    ),
+    "complex weights": (
+        lambda: trainsmith.Population(lambda: nn.Linear(6, 3, dtype=torch.cfloat), 2),
+        "the parameter weight is complex",
+    ),
+    "a network that cannot be copied": (
+        lambda: trainsmith.Population(old_weight_norm, 2).fit(X, Y, 5, 16),
+        "torch.nn.utils.parametrizations has both",
+    ),
     "factory's result": (lambda: trainsmith.Population(lambda: 3, 2), "must return an nn.Module"),
 }
 

@@ -65,13 +65,17 @@ def channels_last():
     return nn.Sequential(*convolution, nn.Linear(4, 2)).to(memory_format=torch.channels_last)
 
 
+def from_the_end(weight, x, padding):
+    return functional.embedding(x, weight, -1)
+
+
 def table_first(weight, x, padding):
     return torch.embedding(weight, x, padding)
 
 
 NETWORKS = {
     "padding": (lambda: Padded(0), WORDS),
-    "last row is padding": (lambda: Padded(-1), WORDS),
+    "last row is padding": (lambda: Padded(None, from_the_end), WORDS),
     "padding of a call": (lambda: Padded(3, table_first), WORDS),
     "attention that gives its weights": (lambda: Masked(True), WORDS),
     "attention that does not": (lambda: Masked(False), WORDS),

@@ -11,7 +11,7 @@ from torch import nn
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.optimizer import Momentum
+from trainsmith.optimizer import SGD, Momentum
 from trainsmith.population import Alone, Chunk, Job, Learner, Training, make_member, train, work
 from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.objective import CrossEntropy, Objective
@@ -269,3 +269,24 @@ def test_relative_deviations_know_what_is_not_finite():
     found = relative_deviations([2.0, 4.0, 1.0, nan, inf, 1.0], [2.0, 4.4, 1.4, inf, nan, nan])
     np.testing.assert_allclose(found, [0, 0.1, 0.1, 0, 0, inf])
     np.testing.assert_allclose(relative_deviations([0.0, 0.0], [0.0, 1.0]), [0, inf])
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_half_precision_is_given_its_own_rounding_error_and_no_more(kind):
+    def losses(width):
+        network = nn.Linear(8, width).to(kind)
+        with torch.no_grad():
+            network.weight.copy_(torch.linspace(-1, 1, network.weight.numel()).view_as(network.weight))
+        return Learner(0, Objective(network, nn.CrossEntropyLoss()), SGD, {"lr": 0.1})
+
+    x, y = torch.linspace(-1, 1, 128).view(16, 8).to(kind), torch.arange(16) % 3
+
+    def course(learner):
+        return [(1.0, x, y)] * 10
+
+    alone = replay(losses(3), course(None))
+    eps = torch.finfo(kind).eps
+    within, limit = compared(lambda: losses(3), course, [a * (1 + 2 * eps) for a in alone])
+    assert 0 < within <= limit
+    beyond, limit = compared(lambda: losses(3), course, [a * (1 + 50 * eps) for a in alone])
+    assert beyond > limit

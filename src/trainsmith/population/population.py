@@ -1,6 +1,5 @@
 """A population: many networks trained as one program, usable by itself."""
 
-import copy
 import math
 import time
 import warnings
@@ -23,7 +22,7 @@ from trainsmith.population.observer import Observer
 from trainsmith.population.orders import examples_of
 from trainsmith.population.rates import Rates
 from trainsmith.population.reasons import fits
-from trainsmith.population.recruits import Loss, Networks, recruit
+from trainsmith.population.recruits import Loss, Networks, copied, recruit
 from trainsmith.population.several import for_each_network, networks_in
 from trainsmith.population.update import Rate
 from trainsmith.population.verify import TOLERANCE, Batch, compared
@@ -160,6 +159,8 @@ class Population:
         no longer finite are taken out; the others are not touched by it.
         """
         (x, y), steps = self._given(x, y, each=False), whole("steps", steps)
+        if unlabelled is not None and not self._takes_unlabelled:
+            raise InvalidInput("none of the regularizers learns from unlabelled examples: leave unlabelled= out.")
         further = range(len(x), len(x) + (0 if unlabelled is None else len(unlabelled)))
         counts = [self._unlabelled(k) for k in range(len(self))]
         orders, n = examples_of(
@@ -204,6 +205,10 @@ class Population:
         """The factors on the learning rates at each of `steps` steps after the first `first`."""
         for learner in self.learners:
             learner.length = first + steps
+        if not (schedule is None or callable(schedule) or isinstance(schedule, (str, Plateau))):
+            raise InvalidInput(
+                f"schedule must be a name, a function of the step or a Plateau; got {type(schedule).__name__}."
+            )
         looks = range(LOOKED_AT_EVERY, steps + 1, LOOKED_AT_EVERY)
         if isinstance(schedule, str):
             named = Schedule(schedule, steps)
@@ -225,7 +230,7 @@ class Population:
         if not -len(self) <= k < len(self):
             raise InvalidInput(f"there are {len(self)} members, 0 to {len(self) - 1}; got {k}.")
         k %= len(self)
-        module = copy.deepcopy(self._recruits.networks[k]).to(self.device)
+        module = copied(self._recruits.networks[k]).to(self.device)
         return module if self._crew is None else self._crew.taken(k, module)
 
     def keep(self, which: Sequence[int]) -> None:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training
@@ -38,6 +39,9 @@ def receipt(
     return compared(make, lambda member: course(member, x, y, training, losses, len(losses)), losses)
 
 
+ROUNDED = 4.0
+"""Losses computed in half precision may differ by so many times its rounding error, if that is more than TOLERANCE."""
+
 L = TypeVar("L", bound=Learner)
 Batch = tuple[Rate, Tensor, Tensor]
 """The schedule's factor on the learning rate, and the examples x (n, ...), y (n, ...) of one step."""
@@ -66,25 +70,50 @@ def compared(
     """(deviation, tolerance) of the losses `there` from those of the learner alone, where they stand worst.
 
     The tolerance of a step is AMPLIFIED times what a change of the weights' last bit makes of the learner alone up to
-    that step, at least TOLERANCE. Steps at which that exceeds MOST_EXPLAINED say nothing any more and are left out:
-    from there on rounding, not the training, decides. The first step always counts.
+    that step, at least TOLERANCE, or ROUNDED times the rounding error of the coarsest numbers that it computes with.
+    Steps at which that exceeds MOST_EXPLAINED say nothing any more and are left out: from there on rounding, not the
+    training, decides. The first step always counts.
     """
     plain = make()
     alone = replay(plain, course(plain))
     found = relative_deviations(alone, there)
     if not len(found) or found.max() <= TOLERANCE:
         return float(found.max(initial=0.0)), TOLERANCE
-    shaken = make()
+    shaken, eps = make(), coarsest(make(), course)
+    least = max(TOLERANCE, ROUNDED * eps)
+    most = max(MOST_EXPLAINED, least)
     with torch.no_grad():
         for name, p in shaken.objective.named_parameters():
             signs = torch.randint(2, p.shape, generator=torch_generator(shaken.seed, "shaken", name)) * 2 - 1
             p.mul_(1 + torch.finfo(p.dtype).eps * signs.to(p))
     own = relative_deviations(alone, replay(shaken, course(shaken)))
-    limits = np.maximum(TOLERANCE, AMPLIFIED * np.maximum.accumulate(own))
-    telling = max(1, int((limits <= MOST_EXPLAINED).sum()))
-    limits = np.minimum(limits, MOST_EXPLAINED)[:telling]
+    limits = np.maximum(least, AMPLIFIED * np.maximum.accumulate(own))
+    telling = max(1, int((limits <= most).sum()))
+    limits = np.minimum(limits, most)[:telling]
     worst = int((found[:telling] / limits).argmax())
     return float(found[worst]), float(limits[worst])
+
+
+def coarsest(learner: L, course: Callable[[L], Iterable[Batch]]) -> float:
+    """The rounding error of the coarsest numbers that the learner's first step computes with: its eps."""
+    seen = _Precisions()
+    with seen:
+        replay(learner, [next(iter(course(learner)))])
+    return max((torch.finfo(kind).eps for kind in seen.kinds), default=0.0)
+
+
+class _Precisions(TorchDispatchMode):
+    """Notes the types of the numbers that operations give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        leaves = torch.utils._pytree.tree_leaves(found)
+        self.kinds |= {t.dtype for t in leaves if isinstance(t, Tensor) and t.is_floating_point()}
+        return found
 
 
 def relative_deviations(here: Sequence[float], there: Sequence[float]) -> np.ndarray:
