@@ -243,3 +243,36 @@ def test_without_embeddings_a_first_layer_is_what_others_are_compared_with():
         module[0].bias *= 0.001
     found = {f.short for f in inspect(module, (torch.randn(64, 64), torch.randint(5, (64,)))).findings}
     assert "signal explodes" in found
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind, layers, behind=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.layers = nn.Embedding(30, 32), kind(32, 48, layers, batch_first=True)
+        self.behind, self.head = behind or nn.Identity(), nn.Linear(48, 4)
+
+    def forward(self, x):
+        return self.head(self.behind(self.layers(self.table(x))[0][:, -1]))
+
+
+@pytest.mark.parametrize(("kind", "layers"), [(nn.LSTM, 1), (nn.LSTM, 2), (nn.LSTM, 3), (nn.GRU, 3), (nn.RNN, 3)])
+def test_gates_let_little_pass_and_are_no_fault(kind, layers):
+    x = torch.randint(30, (128, 12), generator=torch.Generator().manual_seed(1))
+    data = x, x.sum(1) % 4
+    assert found(Recurrent(kind, layers), data) == {}
+    small = nn.Sequential(*(layer for _ in range(5) for layer in (nn.Linear(48, 48), nn.Tanh())))
+    with torch.no_grad():
+        for p in small.parameters():
+            p.mul_(0.05)
+    assert "signal vanishes" in found(Recurrent(kind, layers, small), data), "what lies behind them is judged"
+
+
+def test_sparse_gradients_are_inspected():
+    x = torch.randint(30, (128, 12), generator=torch.Generator().manual_seed(1))
+    network = nn.Sequential(nn.Embedding(30, 32, sparse=True), nn.Flatten(), nn.Linear(384, 4))
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    held = x[:40].flip(1), x[:40].sum(1) % 4
+    inspection = inspect(network, (x, x.sum(1) % 4), optimizer=optimizer, validation=held, batch_size=32)
+    assert inspection.noise is not None
+    assert network[0].sparse

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from inspection.make_network import draws
 from trainsmith import watch
@@ -61,3 +62,16 @@ def test_an_optimizer_that_wants_a_closure_is_refused_for_tries_and_can_be_watch
         for _ in range(2):
             optimizer.step(closure)
     assert [m.step for m in seen.measurements] == [0, 1]
+
+
+def test_a_gradient_that_cannot_be_taken_is_said():
+    class Recomputed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(checkpoint(self.inner, x, use_reentrant=True))
+
+    with pytest.raises(InvalidInput, match="gradient cannot be taken: When use_reentrant=True"):
+        inspect(Recomputed(), (X, torch.arange(20) % 3))

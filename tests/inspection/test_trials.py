@@ -165,3 +165,37 @@ def test_rows_are_told_apart_in_every_type_of_number():
         assert first == third
         assert first != second
     assert len(set(rows_of(torch.tensor([1, 2, 1])))) == 2
+
+
+class Once(torch.optim.SGD):
+    """It makes every weight three times as large in its first step, and moves nothing any more."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.mul_(3.0 if "done" not in group else 1.0)
+            group["done"] = True
+
+
+def test_a_rate_that_kills_the_network_in_one_step_has_moved_it():
+    module = network()
+    short = train(module, Once(module.parameters(), 0.1), *examples(), None, 32, 50)
+    assert short.update == pytest.approx(2 / 10), "the mean over the first ten steps, of which nine did nothing"
+
+
+def test_weights_too_large_to_square_have_moved_too():
+    module = network()
+    short = train(module, torch.optim.SGD(module.parameters(), 1e30), *examples(), None, 32, 2)
+    assert short.update > 1e20
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [((draws(60, 20), torch.rand(60)), "held-back targets must be like the batch's"),
+     ((draws(60, 20), torch.zeros(60, 2).long()), "held-back targets must be like the batch's"),
+     ((draws(60, 19), torch.arange(60) % CLASSES), "the network cannot take the held-back inputs")],
+)  # fmt: skip
+def test_held_back_data_of_another_form_are_said(held, said):
+    module = network()
+    with pytest.raises(InvalidInput, match=said):
+        inspect(module, examples(), optimizer=torch.optim.Adam(module.parameters()), validation=held)

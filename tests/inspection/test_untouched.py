@@ -1,7 +1,9 @@
 """The law: what was inspected is bit for bit what it was, and so is everybody's luck."""
 
 import copy
+import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -118,3 +120,31 @@ def test_under_no_grad_it_is_the_same():
     expected = inspect(network, data)
     with torch.no_grad():
         assert inspect(network, data) == expected
+
+
+class Remembers(nn.Module):
+    """It counts its passes, keeps an average that is no buffer, and draws from Python's and NumPy's generators."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.passes, self.mean = nn.Linear(10, 4), 0, torch.zeros(10)
+
+    def forward(self, x):
+        self.passes += 1
+        self.late = x.detach().sum()
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.layer(x) * (1 + random.random() + np.random.rand())
+
+
+@pytest.mark.parametrize("optimizer", [False, True])
+def test_attributes_and_the_luck_of_python_and_numpy_stay(optimizer):
+    network = Remembers()
+    more = {"optimizer": torch.optim.Adam(network.parameters()), "steps": 3} if optimizer else {}
+    data = draws(30, 10), torch.arange(30) % 4
+    inspect(network, data, **more)  # which imports what draws by itself
+    mean, luck = network.mean, (random.getstate(), np.random.get_state()[1].tobytes())
+    inspect(network, data, **more)
+    assert network.passes == 0
+    assert network.mean is mean
+    assert not hasattr(network, "late")
+    assert (random.getstate(), np.random.get_state()[1].tobytes()) == luck

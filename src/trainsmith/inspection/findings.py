@@ -17,11 +17,13 @@ DEAD_TIMES = 3
 DEAD_EXAMPLES = 100
 """Fewer examples than these cannot tell a dead unit from a silent one."""
 TWINS = 0.05
+RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 
 
 def of_layers(layers: Sequence[LayerStatistics], examples: int) -> tuple[Finding, ...]:
     """What the layers' statistics say, in the order of the layers."""
-    found = [*_not_finite(layers), *_signal(layers), *_gradient(layers), *_units(layers, examples)]
+    chain = _behind_recurrent(layers)
+    found = [*_not_finite(layers), *_signal(chain), *_gradient(chain), *_units(layers, examples)]
     places = {layer.name: i for i, layer in enumerate(layers)}
     return tuple(sorted(found, key=lambda f: places[f.layer]))
 
@@ -43,6 +45,16 @@ def _judged(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
     """
     functions = [layer for layer in layers[:-1] if layer.saturated is not None]
     return functions if len(functions) > 1 else [layer for layer in layers[:-1] if layer.parameters]
+
+
+def _behind_recurrent(layers: Sequence[LayerStatistics]) -> Sequence[LayerStatistics]:
+    """The layers behind the last recurrent one, or all.
+
+    Gates halve what passes them, and one module holds several layers: two layers of an LSTM as torch makes it leave a
+    thousandth of the variance, and train.
+    """
+    recurrent = [i for i, layer in enumerate(layers) if layer.kind in RECURRENT]
+    return layers[recurrent[-1] + 1 :] if recurrent else layers
 
 
 def _behind_embeddings(layers: Sequence[LayerStatistics]) -> Sequence[LayerStatistics]:

@@ -87,7 +87,8 @@ def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseSc
                 raise _NoAnswer from reason
             if not value.requires_grad:
                 raise _NoAnswer
-            yield [*torch.autograd.grad(value, trained, allow_unused=True)]
+            found = torch.autograd.grad(value, trained, allow_unused=True)
+            yield [g.to_dense() if g is not None and g.is_sparse else g for g in found]
 
     with contextlib.suppress(_NoAnswer):
         with _again(module):

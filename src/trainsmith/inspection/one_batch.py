@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import count, over
 from trainsmith.inspection.record import Loss
-from trainsmith.inspection.trials import own_luck, rows_of, train, without_dropout
+from trainsmith.inspection.trials import own_luck, rows_of, train, with_dense_gradients, without_dropout
 
 FEW = 20
 """Examples to learn by heart (CS231n: "overfit a tiny subset of data ... with about 20 examples")."""
@@ -42,7 +42,7 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
     few, targets = over(x, lambda t: _single(t[rows])), _single(y[rows])
     best, start = math.inf, math.nan
     for rate in RATES:
-        network = without_dropout(copy.deepcopy(module).train())
+        network = with_dense_gradients(without_dropout(copy.deepcopy(module).train()))
         if any(p.dtype in HALF for p in network.parameters()):
             network = network.float()
         rule = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], rate)

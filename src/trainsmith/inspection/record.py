@@ -13,6 +13,8 @@ from torch.nn import functional
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.functions import functions_seen
 from trainsmith.inspection.given import called, over, tensors
+from trainsmith.network.host import host_states, put_back
+from trainsmith.network.signature import HOOKS, STACKED
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -79,7 +81,10 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
         given_leaves: list[Tensor] = []  # that want a gradient, so that layers before the first weights get one too
         given = over(x, lambda t: _leaf(t, given_leaves))
         value, output = _loss_of(module, over(given, Tensor.clone), y, loss)
-        gradients = _gradients(value, [*given_leaves, *module.parameters()])
+        try:
+            gradients = _gradients(value, [*given_leaves, *module.parameters()])
+        except RuntimeError as error:
+            raise InvalidInput(f"the loss's gradient cannot be taken: {str(error).strip().splitlines()[0]}") from error
     for call in calls:
         call.weight_gradient = gradients.get(id(call.layer._parameters.get("weight")))
     unused = tuple(n for n, p in module.named_parameters() if p.requires_grad and id(p) not in gradients)
@@ -170,12 +175,16 @@ def first_tensor(value: Any) -> Tensor | None:
 
 @contextlib.contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Put parameters, buffers, training flags and torch's random state back afterwards, bit for bit."""
+    """Put parameters, buffers, other attributes and the random states back afterwards, bit for bit.
+
+    Attributes as they are: what a list or a dictionary among them was given meanwhile stays in it.
+    """
     parameters = [(p, p.detach().clone()) for p in module.parameters()]
     buffers = [(m, dict(m._buffers)) for m in module.modules()]
     # The pass runs on copies of the buffers: those that a graph of the user's holds are not even written to.
     copies = {id(b): b.clone() for b in module.buffers()}
-    flags = [(m, m.training) for m in module.modules()]
+    attributes = [(m, {n: v for n, v in vars(m).items() if n not in (*STACKED, *HOOKS)}) for m in module.modules()]
+    host = host_states()
     devices = sorted({t.device.index for t in (*module.parameters(), *module.buffers()) if t.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
         try:
@@ -189,8 +198,11 @@ def untouched(module: nn.Module) -> Iterator[None]:
                 for p, before in parameters:
                     if not torch.equal(p, before):  # an unchanged one keeps its version, for graphs that hold it
                         p.copy_(before)
-            for m, flag in flags:
-                m.training = flag
+            for m, kept in attributes:
+                for name in [n for n in vars(m) if n not in (*STACKED, *HOOKS, *kept)]:
+                    del vars(m)[name]
+                vars(m).update(kept)
+            put_back(host)
 
 
 def ordinal(n: int) -> str:

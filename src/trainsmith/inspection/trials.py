@@ -17,6 +17,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, count, over, tensors
 from trainsmith.inspection.record import Loss, first_tensor, loss_value
+from trainsmith.network.host import seeded_host
 
 FACTORS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """What the learning rate is multiplied with, one short training each."""
@@ -34,7 +35,10 @@ LEARNS = 0.05
 
 @dataclass(frozen=True)
 class Short:
-    """One short training: its losses, and the median of update over weight over weight matrices and first steps."""
+    """One short training: its losses, and update over weight: the mean over the first steps of the median of matrices.
+
+    The mean over steps, since a rate that kills every unit in one step leaves no more to update in the next.
+    """
 
     losses: list[float]
     update: float
@@ -73,12 +77,15 @@ def train(
         before = [p.detach().clone() for p in matrices] if step < MEASURED else None
         optimizer.step()
         if before:
-            updates += [_ratio(p, b) for p, b in zip(matrices, before, strict=True) if b.norm() > 0]
-    return Short(losses, statistics.median(updates) if updates else math.nan)
+            moved = [_ratio(p, b) for p, b in zip(matrices, before, strict=True) if b.norm() > 0]
+            updates += [statistics.median(moved)] if moved else []
+    return Short(losses, statistics.fmean(updates) if updates else math.nan)
 
 
 def _ratio(after: Tensor, before: Tensor) -> float:
-    return float((after.detach() - before).norm() / before.norm())
+    """In double precision, in which no square of a number overflows; infinite where that is not finite."""
+    value = float((after.detach().double() - before.double()).norm() / before.double().norm())
+    return value if math.isfinite(value) else math.inf
 
 
 def without_dropout(module: nn.Module) -> nn.Module:
@@ -99,6 +106,14 @@ def check_closure(optimizer: torch.optim.Optimizer) -> None:
         )
 
 
+def with_dense_gradients(module: nn.Module) -> nn.Module:
+    """The module itself, whose embeddings' gradients Adam can take."""
+    for m in module.modules():
+        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)):
+            m.sparse = False
+    return module
+
+
 def copied(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
     """Both, the second holding the parameters of the first. Raises InvalidInput where that cannot be done."""
     check_closure(optimizer)
@@ -112,8 +127,8 @@ def copied(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Modu
 
 @contextlib.contextmanager
 def own_luck() -> Iterator[None]:
-    """torch's random state fixed meanwhile, and put back."""
-    with torch.random.fork_rng(devices=[]):
+    """The random states of torch, Python and NumPy fixed meanwhile, and put back."""
+    with torch.random.fork_rng(devices=[]), seeded_host([0]):
         torch.manual_seed(0)
         yield
 
@@ -179,12 +194,17 @@ def of_labels(
 ) -> Iterator[Finding]:
     """Whether what a copy learns of a few examples holds for those held back, better than chance does."""
     held, truth = validation
+    if truth.shape[1:] != y.shape[1:] or truth.is_floating_point() != y.is_floating_point():
+        raise InvalidInput(
+            f"held-back targets must be like the batch's, {tuple(y.shape)} of {y.dtype}; got {tuple(truth.shape)} of "
+            f"{truth.dtype}."
+        )
     if len(truth) < HELD_EXAMPLES or y.ndim > 2 or (y.ndim == 2 and not y.is_floating_point()):
         return
     few, targets = over(x, lambda t: t[:FITTED_EXAMPLES]), y[:FITTED_EXAMPLES]
     best: tuple[float, nn.Module] | None = None
     for rate in (1e-3, 1e-2):
-        network = copy.deepcopy(module).train()
+        network = with_dense_gradients(copy.deepcopy(module)).train()
         trained = [p for p in network.parameters() if p.requires_grad]
         if not trained:
             return
@@ -196,7 +216,10 @@ def of_labels(
             best = (done.end, network)
     assert best is not None
     with torch.no_grad():
-        seen, unseen = (first_tensor(called(best[1].eval(), inputs)) for inputs in (few, held))
+        try:
+            seen, unseen = (first_tensor(called(best[1].eval(), inputs)) for inputs in (few, held))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise InvalidInput(f"the network cannot take the held-back inputs: {str(error).splitlines()[0]}") from error
     if seen is None or unseen is None or len(unseen) != len(truth):
         return
     fitted, agreement = _agreement(seen, targets), _agreement(unseen, truth)
