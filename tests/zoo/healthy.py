@@ -10,7 +10,7 @@ from torch import nn
 from trainsmith.inspection.trials import train
 from zoo.case import Case, Given
 from zoo.examples import Examples, available, examples
-from zoo.networks import Functional, Transformer, cnn, hugging_face, mlp, residual, resnet
+from zoo.networks import Functional, SmallEmbeddings, Transformer, cnn, hugging_face, mlp, residual, resnet
 
 Rule = Callable[[Any], torch.optim.Optimizer]
 OPTIMIZERS: dict[str, Rule] = {
@@ -59,6 +59,7 @@ def healthy() -> Iterator[Case]:
             ("transformer, norm last", data, lambda e: Transformer(e, first=False)),
         ]
     builds += [(f"hugging face {kind}", data, lambda e, k=kind: hugging_face(k, e)) for kind, data in HUGGING_FACE]  # type: ignore[misc]
+    builds += [(name, "text", build) for name, build in EMBEDDED]
     for (name, data, build), rule in zip(builds, itertools.cycle(OPTIMIZERS), strict=False):
         if available(data):
             whole = _made if data in TRIED else _as_it_is
@@ -94,6 +95,7 @@ def _more() -> Iterator[Case]:
         ("cnn of 2 wide", PICTURES, lambda e: cnn(e, 24, 2)),
         ("resnet of 3 blocks", PICTURES, lambda e: resnet(e, 8, 3)),
     ]
+    builds += [(name, ("text",), build) for name, build in EMBEDDED]
     for name, sets, build in builds:
         for data in filter(available, sets):
             yield Case("", f"as it is: {name}, {data}", _as_it_is(build, data))
@@ -112,7 +114,8 @@ def _more() -> Iterator[Case]:
         for data, rule in zip(filter(available, sets), itertools.cycle(OPTIMIZERS), strict=False):
             rule = "adam" if data == "diabetes" else _rule(name, rule)  # the others' rates suit classes
             yield Case("", f"trained for {steps}: {name}, {data}, {rule}", _trained(build, data, rule, steps))
-    for (name, sets, build), rule in zip(builds[-9:-6], itertools.cycle(OPTIMIZERS), strict=False):
+    followed = [*builds[-9:-6], *[(name, ("text",), build) for name, build in EMBEDDED]]
+    for (name, sets, build), rule in zip(followed, itertools.cycle(OPTIMIZERS), strict=False):
         for data in filter(available, sets[:3]):
             rule = _rule(name, rule)
             yield Case("", f"followed: {name}, {data}, {rule}", _followed(build, data, rule))
@@ -140,13 +143,26 @@ def _followed(build: Callable[[Examples], nn.Module], data: str, rule: str) -> C
     return make
 
 
+EMBEDDED: list[tuple[str, Callable[[Examples], nn.Module]]] = [
+    ("small embeddings", SmallEmbeddings),
+    ("small embeddings, mean", lambda e: SmallEmbeddings(e, mean=True)),
+    ("small embeddings, wide and deep", lambda e: SmallEmbeddings(e, 64, 3)),
+    ("small embeddings, narrow", lambda e: SmallEmbeddings(e, 16, 1, mean=True)),
+    ("small embeddings with a layer norm", lambda e: SmallEmbeddings(e, normed=True)),
+    ("small embeddings with a layer norm, deep", lambda e: SmallEmbeddings(e, 32, 4, True, True)),
+]
+"""Networks of characters whose embeddings begin small, as those of language models do."""
+
+
 HUGGING_FACE = [("vit", "digits"), ("vit", "mnist"), ("resnet", "digits"), ("resnet", "mnist"), ("convnext", "digits"),
                 ("convnext", "cifar10"), ("bert", "text"), ("distilbert", "text"), ("gpt2", "text")]  # fmt: skip
 
 
 def _rule(name: str, rule: str) -> str:
     """Transformers are trained with Adam and its kin, as everywhere."""
-    attends = name.startswith(("transformer", "hugging face vit", "hugging face convnext", "hugging face bert"))
+    attends = name.startswith(
+        ("transformer", "small embeddings", "hugging face vit", "hugging face convnext", "hugging face bert")
+    )
     return "adam" if attends or "bert" in name or "gpt" in name else rule
 
 

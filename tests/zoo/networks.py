@@ -130,6 +130,50 @@ class Transformer(nn.Module):
         return self.head(self.encoder(self.embed(rows) + self.places).mean(1))
 
 
+class Causal(nn.Module):
+    """Attention to what came before and two linear layers, each behind a layer norm, as in GPT-2."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.mixed, self.joined = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.heads = heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, places, width = x.shape
+        parts = self.mixed(self.norms[0](x)).view(n, places, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        seen = nn.functional.scaled_dot_product_attention(*parts, is_causal=True)
+        x = x + self.joined(seen.transpose(1, 2).reshape(n, places, width))
+        return x + self.narrow(nn.functional.gelu(self.wide(self.norms[1](x))))
+
+
+class SmallEmbeddings(nn.Module):
+    """Characters and their places embedded by N(0, 0.02^2), as GPT-2 and BERT do, and every weight matrix likewise.
+
+    normed: a layer norm behind the embeddings, as in BERT. The last place's features, or their mean, are classified.
+    """
+
+    def __init__(self, data: Examples, width: int = 32, depth: int = 2, normed: bool = False, mean: bool = False):
+        super().__init__()
+        self.characters, self.places = nn.Embedding(LETTERS, width), nn.Embedding(data.shape[0], width)
+        self.behind = nn.LayerNorm(width) if normed else nn.Identity()
+        self.blocks = nn.Sequential(*[Causal(width, 4) for _ in range(depth)])
+        self.last, self.mean = nn.LayerNorm(width), mean
+        self.head = nn.Linear(width, data.outputs)
+        for name, p in self.named_parameters():
+            if p.ndim > 1:
+                narrow = (2 * depth) ** -0.5 if name.endswith(("joined.weight", "narrow.weight")) else 1.0
+                nn.init.normal_(p, std=0.02 * narrow)
+            elif name.endswith("bias"):
+                nn.init.zeros_(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.behind(self.characters(x) + self.places(torch.arange(x.shape[1], device=x.device)))
+        h = self.last(self.blocks(h))
+        return self.head(h.mean(1) if self.mean else h[:, -1])
+
+
 class Functional(nn.Module):
     """A perceptron whose activation functions are calls in forward, as many write it."""
 
