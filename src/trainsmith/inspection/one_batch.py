@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import count, over
+from trainsmith.inspection.prepared import with_dense_gradients, without_dropout
 from trainsmith.inspection.record import Loss
-from trainsmith.inspection.trials import own_luck, rows_of, train, with_dense_gradients, without_dropout
+from trainsmith.inspection.trials import own_luck, rows_of, train
 
 FEW = 20
 """Examples to learn by heart (CS231n: "overfit a tiny subset of data ... with about 20 examples")."""

@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, over
+from trainsmith.inspection.prepared import without_dropout
 from trainsmith.inspection.record import Call, Loss, Pass, loss_value
 from trainsmith.inspection.start import of_constant
-from trainsmith.inspection.trials import without_dropout
 
 MISMATCH, UNTOUCHED = 0.5, 0.02
 """Divergence, in nats a channel, between what reaches a batch norm and what its averages say: of averages that have

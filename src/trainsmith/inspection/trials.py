@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, count, over, tensors
+from trainsmith.inspection.prepared import with_dense_gradients
 from trainsmith.inspection.record import Loss, first_tensor, loss_value
 from trainsmith.network.host import seeded_host
 
@@ -88,14 +88,6 @@ def _ratio(after: Tensor, before: Tensor) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def without_dropout(module: nn.Module) -> nn.Module:
-    """The module itself, its torch.nn dropout layers switched off until it is told `train()` again."""
-    for m in module.modules():
-        if isinstance(m, _DropoutNd):
-            m.eval()
-    return module
-
-
 def check_closure(optimizer: torch.optim.Optimizer) -> None:
     """Raises InvalidInput for an optimizer that cannot step without a closure, as torch's LBFGS."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
@@ -104,14 +96,6 @@ def check_closure(optimizer: torch.optim.Optimizer) -> None:
             f"{type(optimizer).__name__} wants a closure at each step, and cannot be tried on copies of the network: "
             "leave optimizer= out, or give another."
         )
-
-
-def with_dense_gradients(module: nn.Module) -> nn.Module:
-    """The module itself, whose embeddings' gradients Adam can take."""
-    for m in module.modules():
-        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)):
-            m.sparse = False
-    return module
 
 
 def copied(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:

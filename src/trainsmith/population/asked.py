@@ -1,11 +1,12 @@
 """What a user gives a population to train with, checked before anything is trained."""
 
+import copy
 import operator
 from typing import Any
 
 from torch import Tensor, nn
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, shown
 from trainsmith.population.objective import CrossEntropy
 
 
@@ -53,3 +54,31 @@ def check_classes(loss: nn.Module, y: Tensor, outputs: int) -> None:
             f"targets must be classes from 0 to {outputs - 1}, of which the network has an output each; got {low} to "
             f"{high}."
         )
+
+
+def number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} must be a number, or one for each member; got {value!r}.") from error
+
+
+def check_real(network: nn.Module) -> None:
+    """Raises InvalidInput for complex weights, for which the rules have no square."""
+    for name, p in network.named_parameters():
+        if p.is_complex():
+            raise InvalidInput(
+                f"the rules train real numbers, and the parameter {name} is complex: keep torch.view_as_real of it as "
+                "the parameter, and call torch.view_as_complex in forward."
+            )
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A copy. Raises InvalidInput for a network that does not allow one."""
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # it is the user's code
+        raise InvalidInput(
+            f"the network must allow copy.deepcopy: {shown(error, 120)}. Where torch.nn.utils.weight_norm or "
+            "spectral_norm is the reason, torch.nn.utils.parametrizations has both."
+        ) from error

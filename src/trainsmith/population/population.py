@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer, Plateau, Schedule
-from trainsmith.population.asked import batch, check_classes, whole
+from trainsmith.population.asked import batch, check_classes, copied, whole
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
 from trainsmith.population.member import Learner
@@ -22,7 +22,7 @@ from trainsmith.population.observer import Observer
 from trainsmith.population.orders import examples_of
 from trainsmith.population.rates import Rates
 from trainsmith.population.reasons import fits
-from trainsmith.population.recruits import Loss, Networks, copied, recruit
+from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.several import for_each_network, networks_in
 from trainsmith.population.update import Rate
 from trainsmith.population.verify import TOLERANCE, Batch, compared

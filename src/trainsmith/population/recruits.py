@@ -17,6 +17,7 @@ from trainsmith.catalogue import Technique, find
 from trainsmith.errors import InvalidInput, shown
 from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
+from trainsmith.population.asked import check_real, copied, number
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
 from trainsmith.population.member import Learner, give_head, own_pace
 from trainsmith.population.objective import CrossEntropy
@@ -107,7 +108,7 @@ class Recruits:
     ) -> Learner:
         """The learner of this network, with copies of these regularizers."""
         regularizers = copy.deepcopy(regularizers)
-        _check_real(network)
+        check_real(network)
         if x is not None:
             for own in regularizers:
                 give_head(own, network, x.cpu(), seed)
@@ -153,7 +154,7 @@ def recruit(
         raise InvalidInput(f"a population needs at least one member; got {count!r}.")
     own = [{name: lists[name][k] if name in lists else value for name, value in given.items()} for k in range(count)]
     known = {h.name for h in technique.hyperparameters}
-    numbers = [{**technique.defaults, **{n: _number(n, v) for n, v in o.items() if n in known}} for o in own]
+    numbers = [{**technique.defaults, **{n: number(n, v) for n, v in o.items() if n in known}} for o in own]
     for each in numbers:
         for h in technique.hyperparameters:
             h.check(each[h.name], technique.name)
@@ -244,34 +245,6 @@ def _check_arguments(network: Callable[..., nn.Module], arguments: Mapping[str, 
                 f"'{name}' is neither a hyper-parameter of {technique.name} ({numbers}) nor an argument of the "
                 f"network's factory ({', '.join(parameters) or 'it takes none'})."
             )
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name} must be a number, or one for each member; got {value!r}.") from error
-
-
-def _check_real(network: nn.Module) -> None:
-    """Raises InvalidInput for complex weights, for which the rules have no square."""
-    for name, p in network.named_parameters():
-        if p.is_complex():
-            raise InvalidInput(
-                f"the rules train real numbers, and the parameter {name} is complex: keep torch.view_as_real of it as "
-                "the parameter, and call torch.view_as_complex in forward."
-            )
-
-
-def copied(network: nn.Module) -> nn.Module:
-    """A copy. Raises InvalidInput for a network that does not allow one."""
-    try:
-        return copy.deepcopy(network)
-    except Exception as error:  # it is the user's code
-        raise InvalidInput(
-            f"the network must allow copy.deepcopy: {shown(error, 120)}. Where torch.nn.utils.weight_norm or "
-            "spectral_norm is the reason, torch.nn.utils.parametrizations has both."
-        ) from error
 
 
 def _given(module: nn.Module, *words: str | int) -> nn.Module:
