@@ -43,7 +43,8 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
     few, targets = over(x, lambda t: _single(t[rows])), _single(y[rows])
     best, start = math.inf, math.nan
     for rate in RATES:
-        network = with_dense_gradients(without_dropout(copy.deepcopy(module).train()))
+        network = without_dropout(copy.deepcopy(module).train())
+        network = with_dense_gradients(network)
         if any(p.dtype in HALF for p in network.parameters()):
             network = network.float()
         rule = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], rate)

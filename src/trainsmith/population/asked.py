@@ -57,6 +57,7 @@ def check_classes(loss: nn.Module, y: Tensor, outputs: int) -> None:
 
 
 def number(name: str, value: Any) -> float:
+    """A number of whatever kind. Raises InvalidInput for what is none."""
     try:
         return float(value)
     except (TypeError, ValueError) as error:
