@@ -165,11 +165,28 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
 
 
 @pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"regularization": "dropout+l2"}, {"regularization": ("dropout", "l2")}),
+        ({"regularization": "none"}, {"regularization": ()}),
+        ({"optimizer": "sgd+clip-by-norm"}, {"optimizer": "sgd", "clipping": "clip-by-norm"}),
+    ],
+)
+def test_a_baseline_has_everything_that_is_named(given, found):
+    baseline = trainsmith.plan("mlp", blobs(), baseline=given, techniques=["tanh"], trials=1, steps=5).baseline
+    assert {name: getattr(baseline, name) for name in found} == found
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"budget": 60}, "a budget is a time or a number of runs, such as 90s.*got '60'"),
         ({"baseline": "optimizer=sgd"}, r"a baseline is a Recipe, or .*\{'optimizer': 'sgd'\}; got 'optimizer=sgd'\."),
         ({"baseline": {"optimizer": None}}, "a baseline is a Recipe, or .*got {'optimizer': None}"),
+        ({"techniques": "adam"}, r"techniques must be a list of names, such as \['adam'\]; got 'adam'\."),
+        ({"techniques": [3]}, r"techniques must be a list of names, such as \['adam'\]; got \[3\]\."),
+        ({"techniques": []}, r"techniques must be a list of names, such as \['adam'\]; got \[\]\."),
+        ({"vary": "optimizer"}, r"vary must be a list of names, such as \['optimizer'\]; got 'optimizer'\."),
         ({"metric": 3}, "a metric is a name, such as 'log loss'; got 3"),
         ({"processes": "2"}, "processes must be a whole number of at least 1; got '2'"),
         (

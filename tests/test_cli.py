@@ -179,6 +179,7 @@ def test_techniques_lists_and_shows(run):
 MISTAKES = [
     (("techniques", "adm"), "unknown technique 'adm': did you mean adam"),
     (("techniques", "none"), "in several families"),
+    (("compare", "digits", "--techniques", "none,adam"), "say normalization/none or regularization/none"),
     (("compare", "digitz"), "did you mean digits"),
     (("compare", "no/such.csv"), "no/such.csv"),
     (("compare", "digits", "--trials", "-3"), "trials must be a whole number of at least 1; got -3"),
@@ -196,6 +197,11 @@ MISTAKES = [
     (("compare", "digits", "--techniques", "adm"), "did you mean adam"),
     (("compare", "digits", "--baseline", "optimizer"), "expected family=technique"),
     (("compare", "digits", "--baseline", "optimizer=adm"), "did you mean adam"),
+    (("compare", "digits", "--baseline", "optimizer=sgd,optimizer=adam"), "optimizer is said twice in 'optimizer=sgd,"),
+    (
+        ("compare", "digits", "--baseline", "optimizer=sgd+adam"),
+        "a recipe has one optimizer; the baseline names sgd and",
+    ),
     (("compare", "digits", "--network", "mpl"), "did you mean mlp"),
     (("compare", "mnist", "--data-dir", "nowhere"), "nowhere"),
     (("inspect", "digits", "--recipe", "activation=relo"), "did you mean relu"),
@@ -223,6 +229,15 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(run, arguments, message):
     assert done.stderr.startswith("trainsmith: error: ")
     assert len(done.stderr.strip().splitlines()) == 1
     assert isinstance(done.exception, SystemExit)
+
+
+def test_an_error_without_a_file_ends_like_a_sentence(run, monkeypatch):
+    def fail(*given):
+        raise OSError("no room here")
+
+    monkeypatch.setattr("trainsmith.studies.all_in", fail)
+    done = run("studies")
+    assert (done.exit_code, done.stderr) == (2, "trainsmith: error: no room here\n")
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_anything_is_trained(run, tmp_path):

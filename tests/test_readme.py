@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from trainsmith.catalogue import techniques
 from trainsmith.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -57,3 +58,9 @@ def test_files_that_pages_link_exist():
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             if "://" not in link:
                 assert (page.parent / link).exists(), f"{page.name} links {link}"
+
+
+def test_pages_count_the_catalogue_right():
+    counted = {page.name: re.findall(r"(\d+) entries", page.read_text()) for page in PAGES}
+    assert counted["README.md"] == [str(len(techniques()))]
+    assert {number for numbers in counted.values() for number in numbers} == {str(len(techniques()))}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from trainsmith import __version__
-from trainsmith.catalogue import FAMILIES, Recipe, Technique, find
+from trainsmith.catalogue import FAMILIES, Recipe, Technique, find, find_all
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
 from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weights, with_labels
 from trainsmith.errors import InvalidInput, shown, unknown_name
@@ -55,11 +55,11 @@ class Question:
         """The arguments of comparison's compare and prepare. Raises InvalidInput for what cannot be asked."""
         if self.budget is not None and (self.trials, self.seeds) != (Budget.trials, Budget.fresh_seeds):
             raise InvalidInput("a budget chooses trials and seeds itself; give either the budget or them.")
-        names = self.techniques
+        _check_names("vary", self.vary, str, "optimizer")
         return {
             "baseline": make_baseline(self.baseline, dataset, network),
             "vary": self.vary,
-            "techniques": None if names is None else [t if isinstance(t, Technique) else find(t) for t in names],
+            "techniques": make_techniques(self.techniques, self.vary),
             "budget": Budget(trials=self.trials, fresh_seeds=self.seeds, fast=self.fast),
             "training": Training(steps=self.steps, batch_size=self.batch_size, schedule=self.schedule),
             "within": None if self.budget is None else limit(self.budget),
@@ -111,6 +111,21 @@ class Question:
         )
 
 
+def make_techniques(given: Sequence[str | Technique] | None, vary: Sequence[str] | None) -> list[Technique] | None:
+    """The techniques of these names. One that several families have is of that which varies, or the others are of."""
+    _check_names("techniques", given, (str, Technique), "adam")
+    if given is None:
+        return None
+    return find_all([t if isinstance(t, str) else f"{t.family}/{t.name}" for t in given], vary or ())
+
+
+def _check_names(argument: str, given: object, kinds: Any, such: str) -> None:
+    """That they are a list of names, one at least, or None."""
+    listed = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
+    if given is not None and not (listed and all(isinstance(name, kinds) for name in given)):  # type: ignore[attr-defined]
+        raise InvalidInput(f"{argument} must be a list of names, such as ['{such}']; got {shown(repr(given))}.")
+
+
 def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, network: str | Factory) -> Recipe:
     """The default baseline for data and network with the families in `given` replaced."""
     if isinstance(given, Recipe):
@@ -124,6 +139,14 @@ def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, ne
     for family, names in (given or {}).items():
         if family not in FAMILIES:
             raise unknown_name("family", family, FAMILIES)
-        for name in names.split("+"):
-            recipe = recipe.having(find(name, family))
+        chosen = [find(name, family) for name in names.split("+")]
+        if family == "regularization":
+            recipe = replace(recipe, regularization=tuple(t.name for t in chosen))
+            continue
+        for technique in chosen:
+            recipe = recipe.having(technique)
+        if replaced := [t.name for t in chosen if t not in recipe.techniques()]:
+            raise InvalidInput(
+                f"a recipe has one {family}; the baseline names {' and '.join([*replaced, chosen[-1].name])}."
+            )
     return recipe

@@ -15,6 +15,7 @@ from trainsmith.catalogue import (
     Run,
     Trial,
     find,
+    find_all,
     number_in,
     registry,
     technique,
@@ -49,6 +50,32 @@ def test_a_name_of_two_families_has_to_be_said_in_full():
     ):
         find("none")
     assert find("none", "normalization").family == "normalization"
+
+
+@pytest.mark.parametrize(
+    ("names", "families", "family"),
+    [
+        (["batch", "layer", "none"], (), "normalization"),
+        (["none", "dropout"], (), "regularization"),
+        (["regularization/dropout", "NONE"], (), "regularization"),
+        (["none", "adam"], ("optimizer", "normalization"), "normalization"),
+        (["none", "batch", "dropout"], ("regularization",), "regularization"),
+        (["none", "batch"], ("regularization",), "regularization"),
+        (["none", "ema", "adam", "batch"], ("normalization", "regularization", "optimizer"), "normalization"),
+    ],
+)
+def test_a_name_of_two_families_is_of_the_one_that_varies_or_that_the_other_names_are_of(names, families, family):
+    assert [t.family for t in find_all(names, families) if t.name == "none"] == [family]
+
+
+def test_where_nothing_settles_the_family_the_error_says_what_to_type():
+    for names, families in ((["none", "batch", "dropout"], ()), (["none", "adam"], ()), (["none"], ("optimizer",))):
+        with pytest.raises(InvalidInput, match="say normalization/none or regularization/none"):
+            find_all(names, families)
+    with pytest.raises(
+        InvalidInput, match=r"'ema' is in several families: say optimizer/.* or regularization/weight-ema"
+    ):
+        find_all(["ema"])
 
 
 @pytest.mark.parametrize(

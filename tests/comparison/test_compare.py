@@ -327,6 +327,7 @@ def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, mon
     assert "in populations of up to" in words
     assert f"about {trainer.memory:,.0f} MB of memory in all" in words
     assert trainer.expected(1000, 3) > trainer.expected(500, 3) > 0
+    assert 0 < trainer.seconds_evaluated < 16 * trainer.packing.seconds, "an example, against the steps of a batch each"
     assert list(tmp_path.iterdir()), "what was measured is remembered"
 
 

@@ -58,10 +58,14 @@ def test_of_too_few_seeds_it_is_said_that_they_can_show_nothing():
     assert note in plan.notes
 
 
-def ready(within=None, seconds=1e-3, monkeypatch=None):
+def ready(within=None, seconds=1e-3, monkeypatch=None, evaluated=None):
     if monkeypatch is not None:
-        packing = Packing("together", 8, seconds)
-        monkeypatch.setattr(Trainings, "_measured", lambda self, *_: setattr(self, "packing", packing) or "packed")
+
+        def measured(self, *_):
+            self.packing, self.seconds_evaluated = Packing("together", 8, seconds), evaluated
+            return "packed"
+
+        monkeypatch.setattr(Trainings, "_measured", measured)
     return prepare("mlp", blobs(), techniques=TECHNIQUES, training=Training(steps=100), within=within, processes=2)
 
 
@@ -74,11 +78,13 @@ def test_without_a_limit_it_is_what_was_asked_and_nothing_is_trained(monkeypatch
     assert f"{plan.runs} runs: 3 recipes x (14 to tune + 8 fresh seeds), 2 more trials" in plan.words
 
 
-def test_the_time_is_that_of_steps_checks_and_populations(monkeypatch):
-    plan = ready(seconds=1e-3, monkeypatch=monkeypatch)
+@pytest.mark.parametrize(("evaluated", "example"), [(2e-6, 2e-6), (None, 1e-3 / 48)])
+def test_the_time_is_that_of_steps_checks_and_populations(monkeypatch, evaluated, example):
+    """An example takes what was measured; where an older store does not say it, a third of its share of a step."""
+    plan = ready(seconds=1e-3, monkeypatch=monkeypatch, evaluated=evaluated)
     held = 32  # a fifth of the 160 development examples, seen at 20 checks and at the end
-    steps = 100 + (20 * held + held) / (3 * 16)
-    expected = (72 * steps * 1e-3 * HEAVIER + 12 * SECONDS_A_POPULATION) / 2  # 6 runs more if the range is widened
+    run = 100 * 1e-3 + (20 * held + held) * example
+    expected = (72 * run * HEAVIER + 12 * SECONDS_A_POPULATION) / 2  # 6 runs more if the range is widened
     assert len(plan.dataset.x) == 160
     assert plan.seconds == pytest.approx(expected + SECONDS_A_PROCESS + plan.preparation)
     assert plan.preparation > 0

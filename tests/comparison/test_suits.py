@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from make_runs import blobs, line
+from trainsmith.api import plan
 from trainsmith.comparison.suits import check_network
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
@@ -75,3 +76,12 @@ def test_text_needs_a_score_for_every_next_character(tmp_path):
     for shape in ((k,), (context - 1, k), (context, k - 1)):
         with pytest.raises(InvalidInput, match="a score for each character that may come next"):
             check_network(outputs(*shape), data)
+
+
+def test_a_network_with_nothing_to_train_is_refused_before_it_trains():
+    def frozen():
+        return nn.Linear(12, 3).requires_grad_(False)
+
+    for network in (outputs(3), frozen):
+        with pytest.raises(InvalidInput, match="has no weights that are trained: nothing to compare"):
+            plan(network, blobs(), techniques=["sgd"])

@@ -146,3 +146,13 @@ def test_a_study_without_what_the_report_tells_is_refused(name):
     del raw["plan"][name]
     with pytest.raises(InvalidInput, match=f"plan.{name} must be of type int"):
         read_study(json.dumps(raw))
+
+
+def test_a_readers_record_is_put_beside_those_of_the_others(tmp_path):
+    path = tmp_path / "fuzz.json"
+    for name, cases in (("csv", 3), ("npz", 4), ("csv", 5)):
+        run.put(path, name, {"cases": cases})
+    written = json.loads(path.read_text())
+    assert {name: found["cases"] for name, found in written["readers"].items()} == {"csv": 5, "npz": 4}
+    assert all(found["created"] for found in written["readers"].values())
+    assert written["environment"]["torch"]

@@ -181,9 +181,10 @@ def _cifar() -> bytes:
 def _read_and_tell(path: Path) -> Any:
     """What `trainsmith report` does; the page, which takes a second, is made of one in a hundred."""
     study = read_study(path.read_bytes())
-    Console(file=io.StringIO(), width=100).print(Group(summary(study), *family_tables(study)))
+    console = Console(file=io.TextIOWrapper(io.BytesIO(), "utf-8"), width=100)
+    console.print(Group(summary(study), *family_tables(study)))
     if zlib.crc32(path.read_bytes()) % DRAWN_ONE_IN == 0:
-        report_html(study)
+        report_html(study).encode()
     return study
 
 

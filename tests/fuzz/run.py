@@ -1,6 +1,6 @@
 """Damage files on purpose and see that every reader either reads them or refuses them in one sentence.
 
-    python tests/fuzz/run.py [--only READER] [--count 10000] [--jobs 2] [--json results/fuzz.json]
+    python tests/fuzz/run.py [--only READER ...] [--count 10000] [--jobs 2] [--json results/fuzz.json]
 
 A case is a reader's name and a number; the same case is the same file everywhere. What counts as a failure: any
 exception but InvalidInput and OSError, a message of several lines or more than 500 characters, a warning, more than
@@ -135,10 +135,18 @@ def told(outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
+def put(path: Path, name: str, found: dict[str, Any]) -> None:
+    """Write one reader's record, with when and where it was made, beside those of the others that the file has."""
+    record = json.loads(path.read_text()) if path.exists() else {"readers": {}}
+    environment = {**describe_environment(), "command": f"python tests/fuzz/run.py --count {found['cases']}"}
+    record["readers"][name] = {**found, "created": environment.pop("created")}
+    path.write_text(json.dumps({**record, "environment": environment}, indent=1) + "\n")
+
+
 def main() -> int:
     """Run the command; 1 where anything failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="one reader")
+    parser.add_argument("--only", nargs="+", metavar="READER", help="these readers")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
@@ -146,8 +154,8 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)  # a forked process would wait for threads that did not come along
     known = readers()
-    record = {}
-    for name in [given.only] if given.only else known:
+    record: dict[str, Any] = {}
+    for name in given.only or known:
         outcomes = survey(name, given.count, given.jobs)
         record[name] = told(outcomes)
         print(f"{name}: {record[name]}", flush=True)  # noqa: T201
@@ -155,10 +163,8 @@ def main() -> int:
             if outcome.kind == "failed" and given.keep:
                 given.keep.mkdir(parents=True, exist_ok=True)
                 (given.keep / f"{name}-{case}").write_bytes(damaged(name, known[name], case))
-    if given.json:
-        environment = {**describe_environment(), "command": f"python tests/fuzz/run.py --count {given.count}"}
-        text = json.dumps({"readers": record, "environment": environment}, indent=1)
-        given.json.write_text(text + "\n")
+        if given.json:
+            put(given.json, name, record[name])
     return int(any(r["failed"] for r in record.values()))
 
 

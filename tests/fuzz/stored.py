@@ -23,6 +23,7 @@ from trainsmith.comparison.trainings import Trainings
 from trainsmith.population import Job, Packing, Record, Result, Training
 from trainsmith.report import family_tables, summary
 from trainsmith.report.partial import write_partial
+from trainsmith.report.run_table import one_run, run_table
 from trainsmith.store import Store, opened
 from trainsmith.store.inputs import Weights, data_of
 from trainsmith.store.jobs import job_id, job_of, job_text
@@ -92,15 +93,16 @@ def _changed(value: Any, luck: random.Random) -> Any:
 
 def read_database(path: Path) -> Any:
     """What `trainsmith studies`, `show`, `report` and a resumed study read of it."""
-    folder = path.parent
+    folder, console = path.parent, Console(file=io.TextIOWrapper(io.BytesIO(), "utf-8"), width=100)
     progress = progress_of(folder)
     study = study_in(folder)
     if study is None:
         write_partial(progress, folder / "report.html")
     else:
-        Console(file=io.StringIO(), width=100).print(Group(summary(study), *family_tables(study)))
+        console.print(Group(summary(study), *family_tables(study)))
     store = Store(folder)
-    store.curves()
+    runs, curves = store.runs(), store.curves()
+    console.print(Group(run_table(runs), *(one_run(runs, curves, number) for number in range(min(1, len(runs))))))
     id = job_id(job_text(JOB))
     store.record(id)
     return job_of(store.job(id))

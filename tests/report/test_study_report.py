@@ -263,3 +263,7 @@ def test_what_lies_far_outside_is_an_arrow_and_leaves_the_others_their_room():
     drawn = str(interval(study, scale, far, "worse"))
     assert "rect" in drawn
     assert drawn.count("Z") == 1, "an arrow"
+
+
+def test_an_accuracy_lies_between_nothing_and_all_of_it():
+    assert words.score(make_study(), Estimate(0.6, -1.2, 2.4)) == "60.0 % [0.0, 100.0]"

@@ -121,6 +121,7 @@ def test_notes(store):
         (lambda f: changed(f, f"PRAGMA user_version = {VERSION + 1}"), "newer trainsmith"),
         (lambda f: changed(f, "DROP TABLE about"), "is damaged"),
         (lambda f: changed(f, "UPDATE about SET value = '{'"), "is damaged"),
+        (lambda f: changed(f, """UPDATE about SET value = '["\\ud800"]'"""), "its question is not what was written"),
         (lambda f: changed(f, f"CREATE TRIGGER t AFTER INSERT ON jobs BEGIN {ENDLESS}; END"), "has other tables than"),
         (lambda f: changed(f, f"CREATE VIEW v AS {ENDLESS}"), "has other tables than trainsmith makes"),
     ],
@@ -133,6 +134,23 @@ def test_a_damaged_or_newer_store_is_said_in_one_sentence(store, harm, message):
     with pytest.raises(InvalidInput, match=message) as refused:
         store.about("question")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "recipe = '[]'",
+        "recipe = 'x'",
+        'hyperparameters = \'{"adam.lr": "fast"}\'',
+        "hyperparameters = '7'",
+        "hyperparameters = '{\"\\ud800\": 1}'",
+    ],
+)
+def test_a_damaged_table_of_runs_is_said_in_one_sentence(store, harm):
+    store.keep(*store.ask("tuning", [JOB]), JOB, record(), 1.0)
+    changed(store.folder / DATABASE, f"UPDATE runs SET {harm}")
+    with pytest.raises(InvalidInput, match="is damaged: its table of runs is not what was written"):
+        store.runs()
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"

@@ -4,7 +4,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -144,11 +144,11 @@ def find(name: str, family: str | None = None) -> Technique:
         family, _, name = name.partition("/")
     if family is not None and family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
-    wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
+    wanted = _spelt(name)
     _import_rooms()
     if family is not None and (family, wanted) in _techniques:
         return _techniques[family, wanted]
-    named = [t for t in techniques() if wanted == t.name or wanted in t.aliases]
+    named = _called(name)
     found = [t for t in named if family in (None, t.family)]
     if len(found) > 1:
         raise InvalidInput(
@@ -160,6 +160,35 @@ def find(name: str, family: str | None = None) -> Technique:
         pool = [t for t in techniques() if family in (None, t.family)]
         raise unknown_name(f"{family or 'technique'}", name, {n for t in pool for n in (t.name, *t.aliases)})
     return found[0]
+
+
+def find_all(names: Sequence[str], families: Sequence[str] = ()) -> list[Technique]:
+    """The techniques of these names, each as `find` finds it. A name that several families have is of the only one of
+    them among `families`, else of the only one of them that the other names are of.
+
+    Raises InvalidInput as find does.
+    """
+    each: list[set[str]] = [
+        {name.partition("/")[0]} if "/" in name else {t.family for t in _called(name)} for name in names
+    ]
+    others = [family for found in each if len(found) == 1 for family in found]
+
+    def settled(found: set[str]) -> str | None:
+        left = [only for among in (families, others) if len(only := found & {*among}) == 1]
+        return min(left[0]) if len(found) > 1 and left else None
+
+    return [find(name, settled(found)) for name, found in zip(names, each, strict=True)]
+
+
+def _called(name: str) -> list[Technique]:
+    """Every technique of that name or alias, in any family."""
+    wanted = _spelt(name)
+    return [t for t in techniques() if wanted in (t.name, *t.aliases)]
+
+
+def _spelt(name: str) -> str:
+    """The name as the catalogue spells it."""
+    return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
 @functools.cache

@@ -22,7 +22,8 @@ class Command(click.Group):
         except BrokenPipeError:  # whoever read the output, such as head, has enough: click ends in silence
             raise
         except OSError as error:
-            click.echo(f"trainsmith: error: {error.strerror or error}: {error.filename or ''}", err=True)
+            where = f": {error.filename}" if error.filename else ""
+            click.echo(f"trainsmith: error: {error.strerror or error}{where}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt as interruption:
             click.echo(f"trainsmith: {str(interruption) or 'interrupted before any run was finished.'}", err=True)

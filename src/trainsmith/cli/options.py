@@ -69,4 +69,9 @@ def pairs(text: str | None) -> dict[str, str] | None:
             raise InvalidInput(
                 f"expected family=technique pairs separated by commas, such as optimizer=sgd; got '{text}'."
             )
+    families = [family.strip() for family, *_ in parts]
+    if twice := [family for family in families if families.count(family) > 1]:
+        raise InvalidInput(
+            f"{twice[0]} is said twice in '{text}'; several regularizers are joined: dropout+weight-decay."
+        )
     return {family.strip(): name.strip() for family, _, name in parts}

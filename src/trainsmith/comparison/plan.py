@@ -22,7 +22,7 @@ from trainsmith.comparison.budget import Budget
 from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.network import Factory, techniques_of
+from trainsmith.network import Factory, called_by_name, techniques_of
 from trainsmith.population import Member, Training, make_member, rules_of
 
 MOST_TUNED = 8
@@ -154,12 +154,19 @@ def _for_task(technique: Technique, dataset: Dataset) -> bool:
 def applicable(
     chosen: Sequence[Candidate], network: str | Factory, dataset: Dataset
 ) -> tuple[list[Candidate], list[str]]:
-    """The candidates whose techniques can be put into the network, and notes on the others and the baseline."""
+    """The candidates whose techniques can be put into the network, and notes on the others and the baseline.
+
+    Raises InvalidInput for a network without weights to train.
+    """
     kept, notes = [], []
     of_baseline: tuple[str, ...] = ()
     for candidate in chosen:
         member = make_member(Run(Trial(candidate.recipe), 0), network, dataset)
         skipped = member.skipped
+        if not any(p.requires_grad for p in member.objective.network.parameters()):
+            raise InvalidInput(
+                f"the network {called_by_name(network)} has no weights that are trained: nothing to compare."
+            )
         if not candidate.techniques:
             notes += [f"the network has {left}." for left in member.unchanged]
             of_baseline = member.unchanged

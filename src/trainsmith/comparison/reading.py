@@ -1,7 +1,6 @@
 """A stored study, read back from its JSON: every value checked against the type its field declares."""
 
 import dataclasses
-import json
 import math
 import types
 import typing
@@ -10,6 +9,7 @@ from typing import Any
 
 from trainsmith.comparison.study import Study
 from trainsmith.errors import InvalidInput, shown
+from trainsmith.store.schema import json_of
 
 PLANNED = ("runs", "populations", "processes", "trials", "finalists", "final_seeds", "fresh_seeds", "steps",
            "batch_size")  # fmt: skip
@@ -19,7 +19,7 @@ PLANNED = ("runs", "populations", "processes", "trials", "finalists", "final_see
 def read_study(text: str | bytes) -> Study:
     """The study that to_dict wrote as JSON, without its weights. Raises InvalidInput for anything else."""
     try:
-        raw = json.loads(text)
+        raw = json_of(text)
         study = _made(Study, {**_is(raw, dict, "the file"), "states": {}}, "the study")
         _check(study)
     except InvalidInput as error:
@@ -112,8 +112,6 @@ def _number(raw: Any, where: str) -> float:
 def _is(raw: Any, kind: type, where: str) -> Any:
     if not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
         raise InvalidInput(f"{where} must be of type {kind.__name__}; it is {_short(raw)}.")
-    if isinstance(raw, str) and any("\ud800" <= c <= "\udfff" for c in raw):
-        raise InvalidInput(f"{where} holds half a character.")
     return raw
 
 

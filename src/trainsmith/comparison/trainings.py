@@ -28,6 +28,7 @@ from trainsmith.population import (
     rules_of,
     run_jobs,
     seconds_alone,
+    seconds_evaluated,
 )
 from trainsmith.population.attacked import STEPS, attacked_at_checks
 from trainsmith.population.memory import peak_megabytes
@@ -83,6 +84,7 @@ class Trainings:
     megabytes: float | None = None
     memory: float | None = None
     seconds_alone: float | None = None
+    seconds_evaluated: float | None = None
     store: Store | None = None
     fewer: int | None = None
     again: int = 0
@@ -109,6 +111,7 @@ class Trainings:
                     "megabytes": self.megabytes,
                     "memory": self.memory,
                     "seconds alone": self.seconds_alone,
+                    "seconds evaluated": self.seconds_evaluated,
                 },
             )
         return words
@@ -118,7 +121,7 @@ class Trainings:
             self.fewer, self.processes = self.processes, noted["processes"]
             self.packing = Packing(**noted["packing"]) if noted["packing"] is not None else None
             self.megabytes, self.memory = noted.get("megabytes"), noted.get("memory")
-            self.seconds_alone = noted.get("seconds alone")
+            self.seconds_alone, self.seconds_evaluated = noted.get("seconds alone"), noted.get("seconds evaluated")
             return str(noted["words"])
         except (KeyError, TypeError) as error:
             raise store.damaged("packing") from error
@@ -138,6 +141,7 @@ class Trainings:
             self.packing = choose(members, *examples, steps, threads=1)
         except Unbatchable as reason:
             refused = reason
+        self.seconds_evaluated = seconds_evaluated(members, x, y, self.packing)
         if self._each is None:  # too short a training to measure packings for: it takes no longer than by the loop
             self.seconds_alone = seconds_alone(first, *examples)
         if self.processes is None:
@@ -166,10 +170,13 @@ class Trainings:
         """What they take in one process, each step of a member so many seconds."""
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
-        steps = t.steps + evaluated / (3 * t.batch_size)  # a step's backward pass costs twice its forward pass
         if isinstance(rules_of(self.dataset), ByRobustAccuracy):
-            steps += attacked_at_checks(len(t.check_steps()), held) * STEPS / t.batch_size
-        return runs * steps * each * HEAVIER + populations * SECONDS_A_POPULATION
+            evaluated += (
+                3 * STEPS * attacked_at_checks(len(t.check_steps()), held)
+            )  # a backward pass is twice a forward
+        # where a store says nothing of it, an example is evaluated in a third of its share of a step
+        example = each / (3 * t.batch_size) if self.seconds_evaluated is None else self.seconds_evaluated
+        return runs * (t.steps * each + evaluated * example) * HEAVIER + populations * SECONDS_A_POPULATION
 
     def __call__(
         self, what: str, runs: Sequence[Run], keep_states: bool = False, *, share: float = 1.0

@@ -1,7 +1,7 @@
 """Many members as one program: buckets, seeded luck, the step, packing, dropping members, the receipt."""
 
 from trainsmith.population.alone import Alone
-from trainsmith.population.calibrate import Packing, choose, cost_alone, seconds_alone
+from trainsmith.population.calibrate import Packing, choose, cost_alone, seconds_alone, seconds_evaluated
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
@@ -43,6 +43,7 @@ __all__ = [
     "rules_of",
     "run_jobs",
     "seconds_alone",
+    "seconds_evaluated",
     "train",
     "trained_member",
     "work",

@@ -16,6 +16,7 @@ from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.program import first_names
 from trainsmith.population.taken import tensors_of
 from trainsmith.population.update import Rate
+from trainsmith.population.widest import widest
 from trainsmith.regularization import Averaging, SnapshotEnsemble
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Alone:
         self.observer: Observer | None = None
         self.writes = True
         """Whether the network writes to its inputs, which are others' too; a first pass tells."""
+        self.widest: dict[torch.Size, int] = {}
 
     def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
         """One step on x (1, n, ...), y (1, n), as a population's; the loss (1,) before it."""
@@ -117,6 +119,12 @@ class Alone:
         for module, mode in modes.items():
             module.training = mode
         return outputs
+
+    def numbers(self, x: Tensor) -> int:
+        """How many the largest tensor of an evaluation has for one example (n, ...)."""
+        if x.shape[1:] not in self.widest:
+            self.widest[x.shape[1:]] = widest(self.module.network, x)
+        return self.widest[x.shape[1:]]
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of the network's state_dict."""

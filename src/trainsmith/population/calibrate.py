@@ -9,14 +9,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
-from trainsmith.population.member import Learner
+from trainsmith.population.course import CHECKED_ON, EVALUATED_AT_ONCE
+from trainsmith.population.member import Learner, Member
 from trainsmith.population.packing import members_at_once
 from trainsmith.population.program import Program, Way
 from trainsmith.population.threads import one_thread
@@ -31,6 +33,7 @@ INEXACT_CHANNELS_LAST = (torch.nn.modules.batchnorm._NormBase, torch.nn.GroupNor
 """With channels last, PyTorch's CPU batch normalization loses two more digits in float32 where a channel's mean is
 large against its spread: members would no longer get what a plain loop gives."""
 FORMAT = 1
+L = TypeVar("L", bound=Learner)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def _likely(learners: Sequence[Learner], x: Tensor, threads: int) -> list[Packin
     return [*together, *in_turn]
 
 
-def _timed(learner: Learner, steps: int) -> Learner:
+def _timed(learner: L, steps: int) -> L:
     """The same, with a length: what averages its weights has to know one, and is measured before it is told."""
     return replace(learner, length=learner.length or steps)
 
@@ -112,6 +115,26 @@ def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> flo
 def seconds_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> float:
     """Seconds of a step of one member trained by the loop, on batches like x (n, ...), y; its state is used up."""
     return cost_alone(learner, x, y, steps)[0]
+
+
+def seconds_evaluated(learners: Sequence[Member], x: Tensor, y: Tensor, packing: Packing | None) -> float:
+    """Seconds that one of these members of one bucket takes to evaluate a validation example, packed so or by the loop.
+
+    x, y: all examples (n, ...) and their targets. Members are not changed by it.
+    """
+    together = packing is not None and packing.way == "together"
+    own = [_timed(m, 1) for m in (learners[: packing.members] if packing is not None and together else learners[:1])]
+    trainer = Alone(own[0]) if packing is None else Chunk(own, x, y, Program(own[0].objective, packing.way))
+    most = max(1, EVALUATED_AT_ONCE // trainer.numbers(x))
+    some = x[torch.from_numpy(np.stack([m.validation[: min(most, CHECKED_ON)] for m in own]))]
+    times: list[float] = []
+    with one_thread():
+        trainer.outputs(some)
+        while sum(times) < LEAST_SECONDS:
+            started = time.perf_counter()
+            trainer.outputs(some)
+            times.append(time.perf_counter() - started)
+    return min(times) / (some.shape[0] * some.shape[1])
 
 
 def cost_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> tuple[float, int]:

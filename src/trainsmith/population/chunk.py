@@ -168,6 +168,10 @@ class Chunk:
         with torch.no_grad():
             return self.program.outputs(parameters, buffers, x)
 
+    def numbers(self, x: Tensor) -> int:
+        """How many the largest tensor of an evaluation has for one example (n, ...) of each member."""
+        return self.program.numbers(x, len(self.members))
+
     def _evaluated(self) -> tuple[list[Tensor], list[Tensor]]:
         """Weights and buffers to evaluate and export, made once between two steps."""
         if self._to_score is None:

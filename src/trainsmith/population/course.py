@@ -22,7 +22,7 @@ from trainsmith.population.task import Balanced, ByRobustAccuracy
 from trainsmith.population.update import Rate
 
 EVALUATED_AT_ONCE = 2**22
-"""Input numbers of all members in one evaluation pass; more are evaluated in several."""
+"""Numbers of all members in the largest tensor of one evaluation pass; more are evaluated in several."""
 CHECKED_ON = 1000
 """Validation examples of a check on the way, at most; at the end, and where training may stop early, it is all."""
 STATISTICS_ON = (5, 100)
@@ -105,6 +105,10 @@ class Trainer(Protocol):
 
     def outputs(self, x: Tensor) -> Tensor:
         """Network outputs in evaluation mode, (members, examples, outputs), for x (members, examples, ...)."""
+        ...
+
+    def numbers(self, x: Tensor) -> int:
+        """How many the largest tensor of an evaluation has for one example (n, ...) of each member."""
         ...
 
     def refresh(self, x: Tensor) -> None:
@@ -257,7 +261,7 @@ def _scores(trainer: Trainer, x: Tensor, y: Tensor, chosen: np.ndarray) -> list[
 def _outputs(trainer: Trainer, x: Tensor, y: Tensor, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
     """Every member's outputs for its own examples `chosen`, and their targets."""
     index = torch.from_numpy(chosen)
-    each = max(1, EVALUATED_AT_ONCE // max(1, len(index) * x[0].numel()))
+    each = max(1, EVALUATED_AT_ONCE // max(1, trainer.numbers(x)))
     outputs = torch.cat([trainer.outputs(x[part]) for part in index.split(each, dim=1)], dim=1)
     return outputs, _targets(trainer.members, y[index])
 

@@ -59,9 +59,9 @@ class Part:
 
     def outputs(self, x: Tensor) -> Tensor:
         """Outputs in evaluation mode (active members, n, ...) for the examples x (n, ...)."""
-        each = max(1, EVALUATED_AT_ONCE // max(1, len(self.members) * x[0].numel()))
         found = []
         for trainer in self.trainers:
+            each = max(1, EVALUATED_AT_ONCE // max(1, trainer.numbers(x)))
             own = x.expand(len(trainer.members), *x.shape)
             found.append(torch.cat([trainer.outputs(piece) for piece in own.split(each, dim=1)], dim=1))
         return torch.cat(found)

@@ -22,6 +22,7 @@ from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import as_written, straighten
 from trainsmith.population.unlocked import Unlocked, unlocked
+from trainsmith.population.widest import widest
 
 Tensors = list[Tensor]
 
@@ -56,6 +57,7 @@ class Program:
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._slow: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._tracing = threading.Lock()
+        self._widest: dict[torch.Size, int] = {}
 
     def places(self, x: Tensor, y: Tensor) -> int:
         """How many times one training pass of one member draws noise; it is also seen whether it writes to x."""
@@ -215,6 +217,13 @@ class Program:
                     return vmap(forward, randomness="error")(state, x)
                 self._evaluates_together = False
             return torch.stack([forward({n: t[k] for n, t in state.items()}, own) for k, own in enumerate(x)])
+
+    def numbers(self, x: Tensor, members: int) -> int:
+        """What an example (n, ...) of each of so many members takes: the numbers of the largest tensor in `outputs`."""
+        if x.shape[1:] not in self._widest:
+            self._widest[x.shape[1:]] = widest(self.evaluated.network, x)
+        at_once = members if self.way == "together" else 1
+        return max(members * x[0].numel(), at_once * self._widest[x.shape[1:]])
 
     def statistics(self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor) -> Tensors:
         """The buffers, with running statistics as plain means over x (K, batches, n, ...) at these weights."""

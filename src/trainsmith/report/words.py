@@ -23,7 +23,8 @@ def delta(study: Study) -> str:
 def score(study: Study, estimate: Estimate) -> str:
     """A score with its interval: accuracy in per cent, others as they are; none is above 1, no cost below 0."""
     if study.metric == "accuracy":
-        return f"{100 * estimate.mean:.1f} % [{_bound(100 * estimate.low)}, {_bound(min(100.0, 100 * estimate.high))}]"
+        low, high = max(0.0, 100 * estimate.low), min(100.0, 100 * estimate.high)
+        return f"{100 * estimate.mean:.1f} % [{_bound(low)}, {_bound(high)}]"
     if study.lower_is_better:
         cost = study.shown(estimate)
         return f"{cost.mean:.3f} [{max(0.0, cost.low):.3f}, {cost.high:.3f}]"

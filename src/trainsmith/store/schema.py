@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import json
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from trainsmith.errors import InvalidInput, shown
 
@@ -49,6 +51,13 @@ CREATE TABLE first_losses (
 ) STRICT;
 """
 """A NULL among the numbers is a NaN, which SQLite does not know."""
+
+
+def json_of(text: str | bytes) -> Any:
+    """The value that JSON text says. Raises ValueError for no JSON, and for half characters, which no file can hold."""
+    value = json.loads(text)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def no_study(folder: Path, reason: str) -> InvalidInput:

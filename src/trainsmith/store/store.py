@@ -20,7 +20,7 @@ from trainsmith.leftovers import passing_folder, sweep
 from trainsmith.population import Job, Record, Result
 from trainsmith.store.inputs import Weights, put_data
 from trainsmith.store.jobs import job_id, job_text, run_as_dict
-from trainsmith.store.schema import DATABASE, connected
+from trainsmith.store.schema import DATABASE, connected, json_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +71,8 @@ class Store:
         if row is None:
             return None
         try:
-            value = str(row[0]) if name == "created" else json.loads(row[0])
-        except (ValueError, TypeError) as error:
+            value = str(row[0]) if name == "created" else json_of(row[0])
+        except (ValueError, TypeError, RecursionError) as error:
             raise self.damaged(name) from error
         if value is not None and not isinstance(value, kind):
             raise self.damaged(name)
@@ -149,14 +149,26 @@ class Store:
         for result, name in results:
             result.state = None if name is None else weights.get(name)
         try:
-            loops = tuple(map(str, json.loads(row[1])))
+            loops = tuple(map(str, json_of(row[1])))
         except (ValueError, TypeError) as error:
             raise InvalidInput(f"'{self.folder / DATABASE}' is damaged: its record of job {id} is no JSON.") from error
         return Record([r for r, _ in results], deviations, tolerances, row[0], loops)
 
     def runs(self) -> pd.DataFrame:
-        """Every finished run: stage, recipe, seed, status, score, loss and each hyper-parameter."""
-        return self._frame(RUNS)
+        """Every finished run: stage, recipe and hyper-parameters as JSON, seed, status, score, loss.
+
+        Raises InvalidInput where they are not what was written.
+        """
+        found = self._frame(RUNS)
+        try:
+            for text in found.recipe.unique():
+                ["".join(names) for names in json_of(text).values()]
+            for text in found.hyperparameters.unique():
+                sum(json_of(text).values(), 0.0)
+            found.astype({"score": float, "loss": float})
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise self.damaged("table of runs") from error
+        return found
 
     def curves(self) -> pd.DataFrame:
         """Every check of every finished run: step, training and validation loss, validation score."""
