@@ -142,4 +142,4 @@ def test_batch_renorm_counts_its_warm_up_on_in_half_precision():
     layer = BatchRenorm(3, warmup=1000.0).bfloat16()
     layer.steps.fill_(256)
     layer(torch.randn(8, 3).bfloat16())
-    assert layer.steps == 257
+    assert layer.steps.item() == 257

@@ -102,17 +102,23 @@ def test_a_population_is_told_to_tie_in_the_factory_and_trains_what_is_tied():
     assert member[2].weight is member[0].weight
 
 
+def square(shape, outputs):
+    """Its layers mirror those of another network of the ensemble too."""
+    return nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6))
+
+
+@pytest.mark.parametrize("network", ["mlp", square])
 @pytest.mark.parametrize(
     "around", [("deep-ensemble",), ("snapshot-ensemble",), ("bagging", "monte-carlo-dropout")], ids=str
 )
-def test_each_network_of_an_exported_ensemble_has_ties_of_its_own(around):
+def test_each_network_of_an_exported_ensemble_has_ties_of_its_own(around, network):
     x = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
     run = Run(Trial(Recipe(regularization=("tied-weights", *around))), 3)
     data = from_arrays(x, np.arange(60) % 3, task="autoencoding")
-    export = make_export(run, "mlp", data, Training(steps=10, batch_size=8))
+    export = make_export(run, network, data, Training(steps=10, batch_size=8))
     assert export.replay.deviation < 1e-5
-    studied = make_member(run, "mlp", data).objective.network
+    studied = make_member(run, network, data).objective.network
     with imported(export.files) as script:
-        network = script.build()
+        built = script.build()
     for count in (nn.Module.parameters, lambda m: m.state_dict().values()):
-        assert sum(p.numel() for p in count(network)) == sum(p.numel() for p in count(studied))
+        assert sum(p.numel() for p in count(built)) == sum(p.numel() for p in count(studied))
