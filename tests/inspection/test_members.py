@@ -15,7 +15,7 @@ from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.measurement import findings_of
 from trainsmith.inspection.stacked import StackedPass
-from trainsmith.population import crew
+from trainsmith.population import hire
 from trainsmith.population.calibrate import Packing
 from trainsmith.population.program import Unbatchable
 
@@ -69,7 +69,7 @@ def trained(make, monkeypatch, every=None, members=3, steps=21, loop=False, **mo
     y = torch.arange(90) % 3
     torch.manual_seed(0)
     population = trainsmith.Population(make, members, lr=[0.003 * 10**k for k in range(members)], threads=2, **more)
-    monkeypatch.setattr(crew, "choose", refuse if loop else lambda *_: Packing(WAYS[make], 2))
+    monkeypatch.setattr(hire, "choose", refuse if loop else lambda *_: Packing(WAYS[make], 2))
     if every is None:
         return population, population.fit(x, y, steps, 30), None
     with trainsmith.watch(population, every=every) as w:

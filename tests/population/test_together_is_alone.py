@@ -271,22 +271,31 @@ def test_relative_deviations_know_what_is_not_finite():
     np.testing.assert_allclose(relative_deviations([0.0, 0.0], [0.0, 1.0]), [0, inf])
 
 
+class Halved(nn.Linear):
+    """Weights in single precision that are multiplied in half, as under autocast."""
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype)).float()
+
+
+@pytest.mark.parametrize("layer", [nn.Linear, Halved])
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-def test_half_precision_is_given_its_own_rounding_error_and_no_more(kind):
-    def losses(width):
-        network = nn.Linear(8, width).to(kind)
+def test_half_precision_is_given_its_own_rounding_error_and_no_more(kind, layer):
+    def made():
+        network = layer(8, 3).to(kind if layer is nn.Linear else torch.float32)
         with torch.no_grad():
-            network.weight.copy_(torch.linspace(-1, 1, network.weight.numel()).view_as(network.weight))
-        return Learner(0, Objective(network, nn.CrossEntropyLoss()), SGD, {"lr": 0.1})
+            network.weight.copy_(torch.linspace(-1, 1, 24).view(3, 8))
+            network.bias.zero_()
+        return Learner(0, Objective(network, nn.CrossEntropyLoss()), SGD, {"lr": 1e-6})
 
     x, y = torch.linspace(-1, 1, 128).view(16, 8).to(kind), torch.arange(16) % 3
 
     def course(learner):
         return [(1.0, x, y)] * 10
 
-    alone = replay(losses(3), course(None))
+    alone = replay(made(), course(None))
     eps = torch.finfo(kind).eps
-    within, limit = compared(lambda: losses(3), course, [a * (1 + 2 * eps) for a in alone])
+    within, limit = compared(made, course, [a * (1 + 2 * eps) for a in alone])
     assert 0 < within <= limit
-    beyond, limit = compared(lambda: losses(3), course, [a * (1 + 50 * eps) for a in alone])
+    beyond, limit = compared(made, course, [a * (1 + 50 * eps) for a in alone])
     assert beyond > limit
