@@ -58,6 +58,7 @@ bench: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,test]'
+	$(BIN)/python -m compileall -q src  # the tests start many processes, which may be told not to write this down
 	touch $@
 
 clean:
