@@ -1,5 +1,6 @@
 """Look-up by name, hyper-parameters, recipes, trials and runs."""
 
+import ast
 import math
 import subprocess
 import sys
@@ -251,3 +252,16 @@ def test_a_run_with_a_seed_that_is_none_is_refused(seed):
 def test_runs_at_the_ends_of_the_seeds():
     assert Run(Trial(Recipe()), 0).seed == 0
     assert Run(Trial(Recipe()), 2**32 - 1).seed == 2**32 - 1
+
+
+@pytest.mark.parametrize("first", ["regularization.confidence_penalty", "optimizer.orthogonalized"])
+def test_the_order_is_that_of_the_files_whichever_was_imported_first(first):
+    program = (
+        f"import trainsmith.{first}; from trainsmith.catalogue import techniques; "
+        "print([(t.family, t.make.__module__, t.name) for t in techniques()])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    found = ast.literal_eval(done.stdout)
+    for family in {family for family, *_ in found}:
+        files = [file for of, file, _ in found if of == family]
+        assert files == sorted(files), family

@@ -131,7 +131,7 @@ def techniques(family: Family | None = None) -> tuple[Technique, ...]:
     """Every technique, or those of one family: by family, then by the room's file, whichever was imported first; last
     the user's own, in the order in which they were entered."""
     _import_rooms()
-    entered = sorted(_techniques.values(), key=lambda t: t.make.__module__ if not _own(t) else "~")
+    entered = sorted(_techniques.values(), key=lambda t: (_own(t), "" if _own(t) else t.make.__module__))
     return tuple(t for f in FAMILIES for t in entered if t.family == f and family in (None, f))
 
 

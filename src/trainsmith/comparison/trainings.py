@@ -171,9 +171,8 @@ class Trainings:
         t, held = self.training, len(split(self.dataset, 0)[1])
         evaluated = len(t.check_steps()) * min(CHECKED_ON, held) + held
         if isinstance(rules_of(self.dataset), ByRobustAccuracy):
-            evaluated += (
-                3 * STEPS * attacked_at_checks(len(t.check_steps()), held)
-            )  # a backward pass is twice a forward
+            attacked = attacked_at_checks(len(t.check_steps()), held)
+            evaluated += 3 * STEPS * attacked  # a backward pass takes twice as long as a forward pass
         # where a store says nothing of it, an example is evaluated in a third of its share of a step
         example = each / (3 * t.batch_size) if self.seconds_evaluated is None else self.seconds_evaluated
         return runs * (t.steps * each + evaluated * example) * HEAVIER + populations * SECONDS_A_POPULATION

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization.layers import NetworkInitialization, outputs_of, weight_layers
+from trainsmith.initialization.layers import NetworkInitialization, calls_in_turn, outputs_of, weight_layers
 from trainsmith.initialization.orthogonal import orthogonal
 
 MOST_ROUNDS = 20
@@ -100,13 +100,7 @@ class ClassPrior(NetworkInitialization):
         """Set the bias of the weight layer that is called last."""
         if targets is None or targets.is_floating_point():
             raise InvalidInput("class-prior needs targets that are classes, (n,) whole numbers from 0; there are none.")
-        called: list[nn.Module] = []
-        hooks = [m.register_forward_hook(lambda m, *_: called.append(m)) for m in weight_layers(network)]
-        try:
-            outputs = outputs_of(network, x[:2])
-        finally:
-            for hook in hooks:
-                hook.remove()
+        called, outputs = calls_in_turn(network, weight_layers(network), x[:2])
         bias: Any = called[-1].bias if called else None
         if bias is None or bias.shape != outputs.shape[1:] or targets.max() >= len(bias):
             raise InvalidInput("class-prior needs a last layer with a bias for each class; the network has none.")

@@ -1,6 +1,6 @@
 """The layers that have weights to initialize, and what initializations of a whole network have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -77,6 +77,18 @@ class NetworkInitialization:
             draw_layer(layer, self.fill, draw(place) if draw else None)
         self.finish(network, x, targets)
         return network
+
+
+def calls_in_turn(network: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tuple[list[nn.Module], Any]:
+    """Which of these layers a pass of x calls, in the order in which their calls end, and its `outputs_of`."""
+    calls: list[nn.Module] = []
+    hooks = [layer.register_forward_hook(lambda layer, *_: calls.append(layer)) for layer in layers]
+    try:
+        outputs = outputs_of(network, x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls, outputs
 
 
 def outputs_of(network: nn.Module, x: Tensor) -> Any:

@@ -1,7 +1,6 @@
 """One member trained alone by the plain PyTorch loop: the slow, obvious twin of a population."""
 
 import contextlib
-import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from trainsmith.optimizer import recompute_statistics
-from trainsmith.population.luck import Luck, Silence, counting, noise_keys
+from trainsmith.population.luck import Luck, Silence, first_pass, noise_keys
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.program import first_names
@@ -76,11 +75,8 @@ class Alone:
 
     def _luck(self, number: int, x: Tensor, y: Tensor) -> contextlib.AbstractContextManager[object]:
         if not hasattr(self, "places"):
-            counter, given = counting(), x.clone()
-            version = given._version
-            with torch.no_grad(), counter:
-                copy.deepcopy(self.module)(given, y)
-            self.places, self.host, self.writes = counter.calls, counter.host, given._version > version
+            counter, self.writes = first_pass(self.module, x, y)
+            self.places, self.host = counter.calls, counter.host
         if self.places == 0:
             return contextlib.nullcontext()
         return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device), self.host)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from trainsmith.initialization import outputs_of
+from trainsmith.initialization import calls_in_turn
 from trainsmith.regularization import Ensemble, SnapshotEnsemble
 
 
@@ -23,13 +23,6 @@ def last_layer(network: nn.Module, x: Tensor) -> frozenset[str]:
 
 def _called(network: nn.Module, x: Tensor) -> list[nn.Module]:
     """The layers in the order in which their calls end."""
-    calls: list[nn.Module] = []
     layers = [m for m in network.modules() if any(p.ndim >= 2 for p in m.parameters(recurse=False))]
-    hooks = [layer.register_forward_hook(lambda layer, *_: calls.append(layer)) for layer in layers]
-    try:
-        with torch.random.fork_rng(devices=[]):
-            outputs_of(network, x[:2])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return calls
+    with torch.random.fork_rng(devices=[]):
+        return calls_in_turn(network, layers, x[:2])[0]

@@ -6,6 +6,7 @@ generator in integer arithmetic (noise.py): exact, hence the same on every devic
 """
 
 import contextlib
+import copy
 import functools
 import hashlib
 import types
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -212,6 +213,15 @@ class Counting(Luck):
 def counting() -> Counting:
     """See Counting."""
     return Counting()
+
+
+def first_pass(module: nn.Module, x: Tensor, y: Tensor) -> tuple[Counting, bool]:
+    """What a pass of a copy of a network with its loss draws, and whether it writes to its inputs x (n, ...)."""
+    counter, given = counting(), x.clone()
+    version = given._version
+    with torch.no_grad(), counter:
+        copy.deepcopy(module)(given, y)
+    return counter, given._version > version
 
 
 class Silence(Luck):

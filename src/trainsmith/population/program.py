@@ -16,7 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import whole_batches, with_statistics
-from trainsmith.population.luck import Luck, Silence, counting
+from trainsmith.population.luck import Luck, Silence, first_pass
 from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.rewritten import WrittenOut
@@ -61,11 +61,7 @@ class Program:
 
     def places(self, x: Tensor, y: Tensor) -> int:
         """How many times one training pass of one member draws noise; it is also seen whether it writes to x."""
-        counter, given = counting(), x.clone()
-        version = given._version
-        with torch.no_grad(), counter:
-            copy.deepcopy(self.base)(given, y)
-        self.writes = given._version > version
+        counter, self.writes = first_pass(self.base, x, y)
         return counter.calls
 
     def losses_and_gradients(
