@@ -6,7 +6,7 @@ the warm-up steps when it is made, and then `round()` after round the same numbe
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -25,6 +25,7 @@ class Competitor:
     """Trains the members of a task. setting: what was chosen as its best, in words."""
 
     setting = ""
+    workers: Sequence[Any] = ()
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -42,6 +43,11 @@ class Competitor:
 
     def round(self) -> list[float]:
         return self.train(self.task.steps)
+
+    def close(self) -> None:
+        """End the processes that work for it."""
+        for worker in self.workers:
+            worker.shutdown()
 
     def upcoming(self, steps: int) -> Iterator[Tensor]:
         """The examples (members, batch) of the next steps."""
@@ -322,6 +328,11 @@ class ScikitLearn(Competitor):
         x, y = self.task.x[: self.examples].flatten(1).numpy(), self.task.y[: self.examples].numpy()
         work = [joblib.delayed(_sklearn)(x, y, self.arguments, k, r) for k, r in enumerate(self.task.rates())]
         return joblib.Parallel(n_jobs=CORES)(work)
+
+    def close(self) -> None:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown()  # joblib's workers would wait for more for minutes
 
 
 def _sklearn(x: np.ndarray, y: np.ndarray, arguments: dict[str, Any], seed: int, rate: float) -> float:

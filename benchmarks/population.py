@@ -42,7 +42,7 @@ GROWTH = {
 
 def serve(name: str, number: str, changes: dict[str, Any], pipe: Connection) -> None:
     """In a child: make the competitor, then train a round each time it is told to."""
-    started = time.perf_counter()
+    started, competitor = time.perf_counter(), None
     try:
         task = grown(number, changes) if "grow" in changes else replace(tasks(False, 1)[number](), **changes)
         competitor = COMPETITORS[name](task)
@@ -59,8 +59,8 @@ def serve(name: str, number: str, changes: dict[str, Any], pipe: Connection) -> 
     except Exception:
         pipe.send({"error": traceback.format_exc().strip().splitlines()[-1][:300]})
     finally:
-        for worker in getattr(locals().get("competitor"), "workers", []):
-            worker.shutdown()
+        if competitor is not None:
+            competitor.close()
 
 
 def memory() -> float:
@@ -78,11 +78,12 @@ def memory() -> float:
 def contest(task: Task, names: list[str], changes: dict[str, Any], console: Console) -> dict[str, Any]:
     """All rounds of one task: every competitor in turn, in each round."""
     context = multiprocessing.get_context("spawn")
-    pipes, results = {}, {}
+    pipes, processes, results = {}, [], {}
     for name in names:
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(name, task.number, changes, there))
         process.start()
+        processes.append(process)
         answer = here.recv()
         results[name] = {"prepared_seconds": answer.get("prepared"), "first_losses": answer.get("first"), "rounds": []}
         if "error" in answer:
@@ -99,6 +100,8 @@ def contest(task: Task, names: list[str], changes: dict[str, Any], console: Cons
             results[name]["rounds"].append(answer)
     for pipe in pipes.values():
         pipe.send("end")
+    for process in processes:
+        process.join()
     return {"rounds": rounds, "competitors": summarize(task, results, rounds)}
 
 
