@@ -265,6 +265,11 @@ MISTAKES = {
         lambda: trainsmith.Population(old_weight_norm, 2).fit(X, Y, 5, 16),
         "torch.nn.utils.parametrizations has both",
     ),
+    "device that torch does not know": (lambda: trainsmith.Population(mlp, 2, device="gpu"), "got 'gpu'"),
+    "device that is not there": (
+        lambda: trainsmith.Population(mlp, 2, device="cuda:99"),
+        "device must be one that torch has here.* got 'cuda:99'",
+    ),
     "factory's result": (lambda: trainsmith.Population(lambda: 3, 2), "must return an nn.Module"),
 }
 

@@ -4,6 +4,7 @@ import copy
 import operator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput, shown
@@ -54,6 +55,19 @@ def check_classes(loss: nn.Module, y: Tensor, outputs: int) -> None:
             f"targets must be classes from 0 to {outputs - 1}, of which the network has an output each; got {low} to "
             f"{high}."
         )
+
+
+def usable_device(given: Any) -> torch.device:
+    """A device that this torch and this machine have. Raises InvalidInput for another."""
+    try:
+        wanted = torch.device(given)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise InvalidInput(
+            f"device must be one that torch has here, such as 'cpu', or 'cuda' where a GPU and a build of torch for it "
+            f"are; got {given!r}: {shown(error, 120)}"
+        ) from error
+    return wanted
 
 
 def number(name: str, value: Any) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Optimizer, Plateau, Schedule
-from trainsmith.population.asked import batch, check_classes, copied, whole
+from trainsmith.population.asked import batch, check_classes, copied, usable_device, whole
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
 from trainsmith.population.member import Learner
@@ -98,7 +98,7 @@ class Population:
         self._recruits = recruit(network, members, optimizer, loss, seeds, hyperparameters, regularizers, clipping)
         self.seeds = list(self._recruits.seeds)
         self._takes_unlabelled = any(map(self._unlabelled, range(len(self.seeds))))
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         self.threads = None if threads is None else whole("threads", threads)
         self.steps = self._outputs = 0
         self._crew: Crew | None = None
