@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.func import vmap
 from torch.nn import functional
 
+from trainsmith.errors import InvalidInput
+from trainsmith.population import Population
 from trainsmith.population.attention import written_out
 from trainsmith.population.rewritten import WrittenOut
 
@@ -53,3 +56,44 @@ def test_members_attend_in_one_operation():
     with WrittenOut():
         found = vmap(attend)(q, k, v)
     torch.testing.assert_close(found, expected)
+
+
+class Padded(nn.Module):
+    """Two layers of attention that see no padding, and a mean over all places, padded ones too."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(9, 8, padding_idx=0)
+        layer = nn.TransformerEncoderLayer(8, 2, 8, 0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, tokens):
+        seen = self.encoder(self.table(tokens), src_key_padding_mask=tokens == 0)
+        return self.last(seen.mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_what_torch_gives_padded_places_in_evaluation():
+    """torch gives them 0 there, and in training what comes out: outputs of all members are those of each alone."""
+    luck = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, 9, (12, 6), generator=luck)
+    tokens[:, 4:] *= torch.arange(12)[:, None] % 2
+    population = Population(Padded, seeds=range(3))
+    population.fit(tokens, torch.arange(12) % 3, steps=2, batch_size=4)
+    with torch.no_grad():
+        alone = torch.stack([population.member(k).eval()(tokens) for k in range(3)])
+    torch.testing.assert_close(population.outputs(tokens), alone)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_noise_in_evaluation_is_refused_there_too():
+    class Noisy(Padded):
+        def forward(self, tokens):
+            return functional.dropout(super().forward(tokens), 0.5)
+
+    tokens = torch.randint(1, 9, (12, 6), generator=torch.Generator().manual_seed(0))
+    population = Population(Noisy, seeds=range(3))
+    population.fit(tokens, torch.arange(12) % 3, steps=2, batch_size=4)
+    with pytest.raises(InvalidInput, match="draws noise in evaluation mode"):
+        population.outputs(tokens)

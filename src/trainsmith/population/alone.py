@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from trainsmith.optimizer import recompute_statistics
-from trainsmith.population.luck import Luck, Silence, first_pass, noise_keys
+from trainsmith.population.luck import Luck, first_pass, noise_keys, silent
 from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.program import first_names
@@ -110,7 +110,7 @@ class Alone:
         """Network outputs in evaluation mode (1, n, outputs) for x (1, n, ...)."""
         modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
-        with torch.no_grad(), Silence(), self._evaluating():
+        with torch.no_grad(), silent(self.module), self._evaluating():
             outputs = predictions(functional_call(self.module.network, self._scored(), (self._own(x[0]),)))[None]
         for module, mode in modes.items():
             module.training = mode

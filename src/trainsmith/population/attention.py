@@ -1,10 +1,10 @@
-"""Scaled dot-product attention in plain operations, which vmap batches; torch's fused kernels have no such rule."""
+"""Attention as vmap can batch it, in plain operations, and where it cannot; torch's fused kernels have no such rule."""
 
 import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -38,3 +38,11 @@ def written_out(
     elif dropout_p:
         weights = functional.dropout(weights, dropout_p)
     return weights @ value
+
+
+def nests(module: nn.Module) -> bool:
+    """Whether in evaluation torch may give this module's padded places 0, by nested tensors, as vmap cannot do.
+
+    In training, and wherever a gradient is taken, torch leaves numbers there, which a network may average.
+    """
+    return isinstance(module, nn.TransformerEncoder) and bool(getattr(module, "use_nested_tensor", False))

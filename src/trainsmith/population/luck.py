@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
 from trainsmith.network.host import host_states, put_back, seeded_host
+from trainsmith.population.attention import nests
 from trainsmith.population.keyed import KEYED, refuse_own_noise
 
 
@@ -104,7 +105,7 @@ class Luck(TorchFunctionMode):
         if self.host:
             kept.enter_context(seeded_host([half & 0xFFFFFFFF for half in self.keys[-1].tolist()]))
         if not torch._C._functorch.is_batchedtensor(self.keys):  # vmap itself refuses what is not keyed
-            kept.enter_context(_unmoved())
+            kept.enter_context(_unmoved(_not_keyed("a function")))
         self._kept.append(kept)
         return super().__enter__()
 
@@ -224,6 +225,12 @@ def first_pass(module: nn.Module, x: Tensor, y: Tensor) -> tuple[Counting, bool]
     return counter, given._version > version
 
 
+_NOISY = (
+    "the network draws noise in evaluation mode too, so its predictions would not repeat; make it ask self.training, "
+    "e.g. functional.dropout(x, p, self.training)."
+)
+
+
 class Silence(Luck):
     """While active, as in evaluation, a network must not draw noise: its predictions would not repeat.
 
@@ -235,10 +242,12 @@ class Silence(Luck):
 
     def key(self) -> Tensor:
         """Raises InvalidInput."""
-        raise InvalidInput(
-            "the network draws noise in evaluation mode too, so its predictions would not repeat; make it ask "
-            "self.training, e.g. functional.dropout(x, p, self.training)."
-        )
+        raise InvalidInput(_NOISY)
+
+
+def silent(network: nn.Module) -> contextlib.AbstractContextManager[Any]:
+    """`Silence`; where functions under watch would compute something else, torch's generators are looked at instead."""
+    return _unmoved(_NOISY) if any(nests(m) for m in network.modules()) else Silence()
 
 
 class _Net(TorchDispatchMode):
@@ -247,20 +256,24 @@ class _Net(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **(kwargs or {}))
-        with _unmoved(f"the operation {func}"):
+        with _unmoved(_not_keyed(f"the operation {func}")):
             return func(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager
-def _unmoved(what: str = "a function") -> Iterator[None]:
-    """Raises InvalidInput if torch's own generators were drawn from meanwhile."""
+def _unmoved(words: str) -> Iterator[None]:
+    """Raises InvalidInput with these words if torch's own generators were drawn from meanwhile."""
     before = _torch_states()
     yield
     if any(not torch.equal(a, b) for a, b in zip(before, _torch_states(), strict=True)):
-        raise InvalidInput(
-            f"the network draws noise with {what} that cannot be drawn per member; use dropout, torch.rand, "
-            "torch.randn, torch.bernoulli or another function listed in population/keyed.py."
-        )
+        raise InvalidInput(words)
+
+
+def _not_keyed(what: str) -> str:
+    return (
+        f"the network draws noise with {what} that cannot be drawn per member; use dropout, torch.rand, torch.randn, "
+        "torch.bernoulli or another function listed in population/keyed.py."
+    )
 
 
 def _torch_states() -> list[Tensor]:

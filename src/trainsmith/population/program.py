@@ -16,7 +16,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import whole_batches, with_statistics
-from trainsmith.population.luck import Luck, Silence, first_pass
+from trainsmith.population.attention import nests
+from trainsmith.population.luck import Luck, first_pass, silent
 from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.rewritten import WrittenOut
@@ -53,7 +54,7 @@ class Program:
         self.parameter_names, self.buffer_names = map(list, trained_and_fixed(base))
         self.writes = self._sound = False
         """Whether the network writes to its inputs, which are others' too."""
-        self._evaluates_together = True
+        self._evaluates_together = not any(nests(m) for m in base.modules())
         self._lines: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._slow: dict[object, Callable[..., Sequence[Tensor]]] = {}
         self._tracing = threading.Lock()
@@ -207,7 +208,7 @@ class Program:
         def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
             return predictions(functional_call(self.evaluated.network, state, (x.clone() if self.writes else x,)))
 
-        with Silence():
+        with silent(self.evaluated):
             if self.way == "together" and self._evaluates_together:
                 with contextlib.suppress(Exception), WrittenOut():  # in evaluation a network may do other things
                     return vmap(forward, randomness="error")(state, x)
