@@ -15,6 +15,7 @@ from trainsmith.inspection.functions import functions_seen
 from trainsmith.inspection.given import count, over, read
 from trainsmith.inspection.layers import LayerStatistics, measure
 from trainsmith.inspection.record import Loss, record
+from trainsmith.inspection.threads import fitting_threads
 from trainsmith.inspection.trials import copied, own_luck, train
 from trainsmith.inspection.watch import Measurement, Watch
 
@@ -72,9 +73,10 @@ def follow(
         optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad] or _nothing(), RATE)
     network, rule = copied(module, optimizer)
     watch = _Followed(network, rule, cadence, warn=False)
-    with own_luck(), watch:
-        losses = train(network.train(), rule, x, y, loss, size, steps).losses
-    after = _looked_at(network, x, y, loss)
+    with fitting_threads(network, x, size):
+        with own_luck(), watch:
+            losses = train(network.train(), rule, x, y, loss, size, steps).losses
+        after = _looked_at(network, x, y, loss)
     stopped = _stopped(losses)
     left = () if stopped else of_layers(after, min(count(x), LOOKED_AT))
     found = [*watch.findings, *stopped, *(dataclasses.replace(f, step=steps) for f in left)]

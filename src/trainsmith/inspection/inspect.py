@@ -19,6 +19,7 @@ from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise
 from trainsmith.inspection.one_batch import of_one_batch
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, Pass, record, untouched
+from trainsmith.inspection.threads import fitting_threads
 
 MOST_AT_ONCE = 128
 """Examples a step, at most, where copies are trained for a moment."""
@@ -75,7 +76,8 @@ def inspect(
     size = examples if batch_size is None else min(batch_size, examples)
     if size < 1:
         raise InvalidInput(f"batch_size must be at least 1; got {batch_size}.")
-    whole = _start(module, x, y, loss, optimizer, validation, size)
+    with fitting_threads(module, x, min(size, MOST_AT_ONCE)):
+        whole = _start(module, x, y, loss, optimizer, validation, size)
     if steps is None:
         return whole
     return followed(

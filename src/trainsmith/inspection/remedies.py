@@ -18,6 +18,7 @@ from trainsmith.inspection.given import read
 from trainsmith.inspection.inspect import Inspection, inspect_network
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, loss_value
+from trainsmith.inspection.threads import fitting_threads
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import Population
 
@@ -122,15 +123,16 @@ def try_remedies(
     if not against:
         return None
     arms, skipped = [_Arm(AS_IT_IS, None, [module] * seeds, rule, numbers)], {}
-    for name, finding in against:
-        for arm in _arms(name, finding, module, x, y, seeds, rule, numbers):
-            if isinstance(arm, _Arm):
-                arms.append(arm)
-            else:
-                skipped[name] = arm
     size = min(batch_size, len(x))
-    losses = _trained(arms, x, y, loss, steps, size, seeds)
-    seen = [inspect_network(a.networks[0], (x, y), loss) for a in arms]
+    with fitting_threads(module, x, size):
+        for name, finding in against:
+            for arm in _arms(name, finding, module, x, y, seeds, rule, numbers):
+                if isinstance(arm, _Arm):
+                    arms.append(arm)
+                else:
+                    skipped[name] = arm
+        losses = _trained(arms, x, y, loss, steps, size, seeds)
+        seen = [inspect_network(a.networks[0], (x, y), loss) for a in arms]
     rows = [_row(arm, losses[i], losses[0], seen[i], seen[0], inspection) for i, arm in enumerate(arms)]
     ranked = sorted(rows[1:], key=lambda r: (r.diverged > 0, r.loss))
     told = f"{rule}, learning rate {numbers['lr']:g}" if "lr" in numbers else rule

@@ -22,6 +22,7 @@ from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import as_written, straighten
+from trainsmith.population.threads import one_thread
 from trainsmith.population.unlocked import Unlocked, unlocked
 from trainsmith.population.widest import widest
 
@@ -143,7 +144,7 @@ class Program:
         shapes = tensors[0].shape, x.shape, x.stride(), y.shape
         line = self._lines.get(shapes) or self._slow.get(shapes)
         if line is None:
-            with self._tracing:
+            with self._tracing, one_thread():
                 line = self._lines.get(shapes) or self._trace(trained, trained + fixed, tensors)
             kind = self._lines if isinstance(line, GraphModule | Unlocked) else self._slow
             kind[shapes] = line

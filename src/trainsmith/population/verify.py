@@ -13,6 +13,7 @@ from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training
 from trainsmith.population.luck import torch_generator
 from trainsmith.population.member import Learner, Member
+from trainsmith.population.threads import one_thread
 from trainsmith.population.update import Rate
 
 TOLERANCE = 1e-4
@@ -59,9 +60,10 @@ def course(
 
 
 def replay(learner: Learner, course: Iterable[Batch]) -> list[float]:
-    """The losses of the learner trained alone."""
+    """The losses of the learner trained alone, on one thread, as members are."""
     alone = Alone(learner)
-    return [alone.step(i, rate, x[None], y[None]).item() for i, (rate, x, y) in enumerate(course, 1)]
+    with one_thread():
+        return [alone.step(i, rate, x[None], y[None]).item() for i, (rate, x, y) in enumerate(course, 1)]
 
 
 def compared(
