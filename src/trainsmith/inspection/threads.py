@@ -29,7 +29,7 @@ def step_operations(module: nn.Module, x: Any, size: int) -> float:
 
     Infinite for a network that cannot take the inputs. The network stays as it was.
     """
-    counter, two = FlopCounterMode(display=False), over(x, lambda t: t[:2])
+    counter, two = FlopCounterMode(display=False), over(x, lambda t: t[:2].clone())
     try:
         with untouched(module), torch.no_grad(), counter:
             called(module.eval(), two)
