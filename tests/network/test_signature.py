@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.network import signature
+from trainsmith.network.signature import structure
 
 X = torch.linspace(-1, 1, 24).view(2, 12)
 
@@ -125,3 +126,39 @@ def test_the_module_and_torchs_random_state_stay_as_they_were():
 def test_a_lazy_layer_that_has_no_shape_yet_is_refused():
     with pytest.raises(InvalidInput, match=r"0\.weight of the network has no shape yet; run one batch through"):
         signature(nn.Sequential(nn.LazyLinear(3)), lambda m: m(X))
+
+
+def made(factor=2.0, held=0, operation=torch.relu):
+    """A network of a class that is made anew at each call."""
+
+    class Inner(nn.Module):
+        scale = factor
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(12, 12)
+
+        @property
+        def half(self):
+            return self.scale / 2
+
+        @staticmethod
+        def bent(x):
+            return operation(x)
+
+        def forward(self, x):
+            return self.bent(self.layer(x)) * self.half + held
+
+    return Inner()
+
+
+def test_classes_that_a_factory_makes_at_each_call_count_by_what_they_hold():
+    def of(network):
+        return signature(network, lambda m: m(X))
+
+    assert type(made()) is not type(made())
+    assert of(made()) == of(made())
+    assert hash(of(made())) == hash(of(made()))
+    others = [made(factor=3.0), made(held=1), made(operation=torch.tanh)]
+    assert len({of(n) for n in (made(), *others)}) == 4
+    assert len({structure(n) for n in (made(), *others)}) == 4

@@ -404,3 +404,21 @@ def test_luck_hangs_on_a_seeds_value_not_on_its_type():
 def test_seeds_that_are_no_whole_numbers_from_0_are_refused(seeds):
     with pytest.raises(InvalidInput, match="seeds must be whole numbers from 0"):
         trainsmith.Population(mlp, 2, seeds=seeds)
+
+
+def test_members_of_a_class_that_the_factory_makes_train_as_one_program():
+    def factory():
+        class Inner(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(6, 3)
+
+            def forward(self, x):
+                return self.layer(x)
+
+        return Inner()
+
+    population = trainsmith.Population(factory, 6, lr=[0.01, 0.02] * 3, threads=1)
+    fit = population.fit(X, Y, 5, 16)
+    assert len(population._crew.parts) == 1
+    assert fit.deviation < fit.tolerance

@@ -19,6 +19,8 @@ BY_REPR = (float, complex, slice, range, np.generic, np.dtype, torch.layout, tor
 """Values whose repr tells all there is; a float's repr also tells -0.0 from 0.0 and lets nan equal nan."""
 BY_EQUALITY = (bool, int, str, bytes, type, torch.dtype, torch.device, types.NoneType, types.EllipsisType)
 Opaque = Callable[[object], Hashable]
+LOCAL = "<locals>"
+"""In the name of what a function made."""
 
 
 class Canonical:
@@ -37,29 +39,45 @@ class Canonical:
     def __call__(self, value: Any) -> Hashable:
         """The stand-in for `value`."""
         if isinstance(value, enum.Enum):
-            return (type(value), value.name)
-        if type(value) in BY_EQUALITY or isinstance(value, type):
+            return (self.kind(type(value)), value.name)
+        if isinstance(value, type):
+            return (type(value), self.kind(value))
+        if type(value) in BY_EQUALITY:
             return (type(value), value)
         if isinstance(value, BY_REPR):
             return (type(value), repr(value))
         if id(value) in self.registered:
             return ("registered", self.registered[id(value)])
+        return self._once(value, self._inside)
+
+    def kind(self, of: type) -> Hashable:
+        """The stand-in for a class: itself, or what it holds where a function makes it anew at each call."""
+        if LOCAL not in of.__qualname__ or self.opaque is not id:
+            return of
+        return self._once(of, self._class)
+
+    def _once(self, value: Any, look: Callable[[Any], Hashable]) -> Hashable:
         if id(value) in self._open:
             return ("cycle", self._open.index(id(value)))
         if id(value) not in self._done:
             self._open.append(id(value))
-            found = self._inside(value)
+            found = look(value)
             self._open.pop()
             self._done[id(value)] = (value, found)  # the value is held, so that its id stays its own
         return self._done[id(value)][1]
 
     def _inside(self, value: Any) -> Hashable:
+        kind = self.kind(type(value))
         for kinds, look in LOOKS:
             if isinstance(value, kinds):
-                return (type(value), look(self, value))
+                return (kind, look(self, value))
         if (attributes := self.attributes(value)) is not None:
-            return (type(value), attributes)
-        return (type(value), self.opaque(value))
+            return (kind, attributes)
+        return (kind, self.opaque(value))
+
+    def _class(self, of: type) -> Hashable:
+        held = {name: v for name, v in vars(of).items() if name not in ("__dict__", "__weakref__", "__doc__")}
+        return (of.__module__, of.__qualname__, self.all(of.__bases__), self(held))
 
     def all(self, values: Iterable[Any]) -> Hashable:
         """The stand-ins for several values, in order."""
@@ -78,7 +96,9 @@ class Canonical:
 
     def module(self, module: nn.Module) -> Hashable:
         """A module that is not registered: nobody stacks or trains its tensors, so they count by their numbers."""
-        return tuple((path, type(m), self.attributes(m, ("_modules",))) for path, m in module.named_modules())
+        return tuple(
+            (path, self.kind(type(m)), self.attributes(m, ("_modules",))) for path, m in module.named_modules()
+        )
 
 
 def _slots(kind: type) -> tuple[str, ...]:
@@ -134,6 +154,8 @@ LOOKS: tuple[tuple[Any, Look], ...] = (
     ((list, tuple), _sequence),
     ((set, frozenset), lambda c, v: frozenset(c(x) for x in v)),
     (types.FunctionType, _function),
+    ((staticmethod, classmethod), lambda c, v: c(v.__func__)),
+    (property, lambda c, v: c.all((v.fget, v.fset, v.fdel))),
     (types.MethodType, lambda c, v: c.all((v.__func__, v.__self__))),
     (types.CodeType, _code),
     (functools.partial, lambda c, v: c.all((v.func, v.args, v.keywords))),

@@ -49,7 +49,9 @@ def structure(module: nn.Module, opaque: Opaque = id) -> tuple[Hashable, ...]:
     for path, m in module.named_modules(remove_duplicate=False):
         first = owners.setdefault(id(m), path)
         children = tuple((name, child is None) for name, child in m._modules.items())
-        rows.append((path, first, _class(m), children, _attributes(canonical, m), *_tensors(m, path, owners)))
+        rows.append(
+            (path, first, canonical.kind(_class(m)), children, _attributes(canonical, m), *_tensors(m, path, owners))
+        )
     return tuple(rows)
 
 
