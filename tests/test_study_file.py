@@ -103,3 +103,15 @@ def test_its_keys_are_the_commands_options():
     options = {p.name for p in compare.params} - {"as_json", "out", "resume", "dry_run", "names"} | {"techniques"}
     assert options == set(KEYS)
     assert set(KEYS) == {"data", "network", *READING, *OPTIONS}
+
+
+def test_a_network_in_a_file_is_meant_from_the_files_folder(tmp_path, monkeypatch):
+    """And from where it was typed it is named as it was typed, so that the study goes on."""
+    (tmp_path / "net.py").write_text("")
+    (tmp_path / "made").mkdir()
+    path = written(tmp_path, 'data = "digits"\nnetwork = "net.py:build"')
+    monkeypatch.chdir(tmp_path)
+    left = written(tmp_path / "made", study_file(Asked("digits", "net.py:build", {}, {})))
+    assert read_study_file(path).network == read_study_file(left).network == "net.py:build"
+    monkeypatch.chdir(tmp_path / "made")
+    assert read_study_file(path).network == read_study_file(left).network == f"{tmp_path / 'net.py'}:build"

@@ -113,6 +113,7 @@ def progress_of(folder: Path) -> Progress:
         runs=runs,
         created=store.about("created") or "",
         winner=None if result is None else result.get("winner"),
+        metric=str(question.get("metric") or "score"),
     )
 
 

@@ -52,7 +52,7 @@ def read_study_file(path: Path) -> Asked:
     reading = {key: said.get(key) for key in READING}
     if reading["data_dir"] is not None:
         reading["data_dir"] = _from_there(path, reading["data_dir"])
-    return Asked(_from_there(path, said["data"]), said.get("network"), reading, options)
+    return Asked(_from_there(path, said["data"]), _network_from_there(path, said.get("network")), reading, options)
 
 
 def _check(path: Path, key: str, value: Any) -> None:
@@ -77,10 +77,27 @@ def _from_there(path: Path, given: str) -> str:
     return str(there) if there.exists() else given
 
 
+def _network_from_there(path: Path, given: str | None) -> str | None:
+    """The same of a network in a file. One below the folder that one is in is named from there, as it would be typed:
+    so a study that was begun by a command goes on by its file."""
+    file, _, factory = (given or "").rpartition(":")
+    if not file.endswith(".py"):
+        return given
+    there, here = Path(_from_there(path, file)).expanduser().absolute(), Path.cwd()
+    return f"{there.relative_to(here) if there.is_relative_to(here) else there}:{factory}"
+
+
+def _absolute(network: str | None) -> str | None:
+    """A network in a file with the file's whole path."""
+    file, _, factory = (network or "").rpartition(":")
+    return f"{Path(file).expanduser().resolve()}:{factory}" if file.endswith(".py") else network
+
+
 def study_file(asked: Asked) -> str:
     """The text of a file that asks the same; paths are absolute, what was not said is left out."""
     data = Path(asked.data).expanduser()
-    said: dict[str, Any] = {"data": str(data.resolve()) if data.exists() else asked.data, "network": asked.network}
+    said: dict[str, Any] = {"data": str(data.resolve()) if data.exists() else asked.data}
+    said["network"] = _absolute(asked.network)
     said |= {key: asked.reading.get(key) for key in READING} | {key: asked.options.get(key) for key in OPTIONS}
     if said["data_dir"] is not None:
         said["data_dir"] = str(Path(said["data_dir"]).expanduser().resolve())

@@ -47,8 +47,30 @@ def test_decimals_are_numbers_as_a_column_and_as_the_target():
         pd.to_timedelta([1, 2, 3], unit="D"),
         [datetime.date(2020, 1, d) for d in (1, 2, 3)],
         [datetime.time(d) for d in (1, 2, 3)],
+        ["2024-03-01", "2024-3-2", "2024/03/03"],
+        ["2024-03-01 09:30", "2024-03-01T09:30:00Z", "2024-03-01 09:30:00.25+01:00"],
+        ["1.3.2024", "02.03.2024", "3/31/2024 11:05 PM"],
+        ["1 March 2024", "2-Apr-2024", "May 3, 2024"],
+        ["09:30", "23:59:59", "00:00"],
     ],
 )
 def test_dates_and_times_are_refused(values, chosen):
     with pytest.raises(InvalidInput, match=r"column 'when' holds dates or times.*the days since the first"):
         arrays_of(pd.DataFrame({"when": values, "other": [1, 2, 3]}), chosen, Path("d.parquet"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2024-03-01", "never", "2024-03-03"],
+        ["10-12", "12-14", "14-16"],
+        ["2001-02", "2002-03", "2003-04"],
+        ["1:10", "1:20", "1:100"],
+        ["spring 2024", "day 1", "market 3 2024"],
+        ["1.2", "1.2.3", "2.0.1"],
+    ],
+)
+def test_text_that_is_no_date_is_a_category(values):
+    x, _, names = arrays_of(pd.DataFrame({"when": values, "y": [1, 2, 3]}), None, Path("d.csv"))
+    assert x.tolist() == np.eye(3)[np.argsort(np.argsort(values))].tolist()
+    assert names == [f"when={value}" for value in sorted(values)]

@@ -9,6 +9,8 @@ from torch.nn import functional
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.population import Alone, Chunk, course, make_member
+from trainsmith.population.attacked import attack
+from trainsmith.population.objective import outputs_by_pieces
 from trainsmith.population.program import Program
 from trainsmith.population.widest import widest
 
@@ -66,3 +68,18 @@ def test_no_more_examples_pass_at_once_than_their_largest_tensor_allows(monkeypa
     assert max(seen) == each
     assert sum(seen) == chosen.shape[1]
     torch.testing.assert_close(outputs, whole)
+
+
+def test_an_attack_and_the_test_pass_no_more_examples_at_once_either(monkeypatch):
+    data, seen = blobs(), []
+    network = wide(data.input_shape, data.outputs)
+    whole, outputs = attack(network, data.x, data.y, data.x, seed=3), outputs_by_pieces(network, data.x)
+    network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    monkeypatch.setattr("trainsmith.population.widest.EVALUATED_AT_ONCE", 640)
+    assert vars(attack(network, data.x, data.y, data.x, seed=3)) == pytest.approx(vars(whole))
+    assert max(seen) == 10
+    assert sum(n for n in seen if n > 3) >= 20 * len(data.x)
+    seen.clear()
+    torch.testing.assert_close(outputs_by_pieces(network, data.x), outputs)
+    assert max(seen) == 10
+    assert 0 < whole.accuracy < whole.clean

@@ -13,7 +13,7 @@ from rich.console import Console
 from make_study import make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
-from trainsmith.comparison.study import Estimate
+from trainsmith.comparison.study import Cut, EqualCost, Estimate
 from trainsmith.report import family_tables, report_html, summary, tally, words, write_report
 from trainsmith.report.interaction_map import interaction_map
 from trainsmith.report.interval_figure import interval, scale_of
@@ -163,6 +163,35 @@ def test_the_answer_says_so_when_nothing_beat_the_baseline():
     study = make_study(most=1)
     rows = tuple(dataclasses.replace(r, verdict="cannot tell yet") if not r.is_baseline else r for r in study.rows)
     assert "No technique was shown to be better" in report_html(dataclasses.replace(study, rows=rows))
+
+
+def test_the_answer_says_what_becomes_of_a_lead_at_equal_cost():
+    study = make_study(metric="log loss", most=1)
+    first = next(i for i, r in enumerate(study.rows) if r.verdict == "better")
+    assert " log loss against the baseline (" in words.answer(study)
+    assert "equal cost" not in words.answer(study)
+    for verdict, wording, said in (
+        ("better", "better", "; it is better at equal cost too. On"),
+        (
+            "cannot tell yet",
+            "cannot tell yet: about 14 seeds would",
+            "; at equal cost: cannot tell yet: about 14 seeds",
+        ),
+    ):
+        row = study.rows[first]
+        equal = EqualCost(200, row.score, row.difference, 0.2, verdict, wording)
+        rows = tuple(replace(row, equal_cost=equal) if i == first else r for i, r in enumerate(study.rows))
+        assert said in words.answer(replace(study, rows=rows))
+
+
+def test_the_answer_of_a_fast_study_that_nothing_won_says_how_many_have_no_verdict():
+    study = make_study(most=1)
+    rows = tuple(replace(r, verdict="cannot tell yet") if not r.is_baseline else r for r in study.rows)
+    cut = Cut("optimizer", "sgd", study.baseline, {}, 0.9, 0.1, 3, ())
+    assert "cut" not in words.answer(replace(study, rows=rows))
+    assert "; 2 were cut after tuning and have no verdict. On" in words.answer(
+        replace(study, rows=rows, cut=(cut, cut))
+    )
 
 
 @pytest.mark.parametrize("width", [80, 110])

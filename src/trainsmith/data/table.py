@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 TARGETS = ("target", "label", "class", "y")
 MOST_CATEGORIES = 50
 TIMES = (date, time, timedelta)
+CLOCK = r"[0-2]\d:[0-5]\d(:[0-5]\d([.,]\d+)?)?([ ]?[ap]m)?([ ]?(z|utc|[+-]\d\d:?\d\d))?"
+MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+WRITTEN = re.compile(
+    rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}} | \d\d?[ -]{MONTH},?[ -][12]\d{{3}}
+    | {MONTH}[ ]\d\d?,?[ ][12]\d{{3}}) ([ t]+{CLOCK})? | {CLOCK}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Text that is a date, a time or both, such as 2024-03-01, 1/3/2024 09:30, 1 March 2024 or 09:30:00."""
 
 
 def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -76,11 +85,12 @@ def _check_missing(frame: pd.DataFrame, path: Path) -> None:
 
 
 def values_of(column: pd.Series) -> np.ndarray:
-    """Numbers, decimals among them, and booleans as they are, anything else as text. Raises InvalidInput for times."""
+    """Numbers, decimals among them, and booleans as they are, anything else as text. Raises InvalidInput for times,
+    and for text that all is dates or times, as a .csv file holds them."""
     array = column.to_numpy()
     if array.dtype.kind in "biuf":
         return array
-    if array.dtype.kind in "mM" or any(isinstance(v, TIMES) for v in array):
+    if array.dtype.kind in "mM" or any(isinstance(v, TIMES) for v in array) or _written_times(array):
         raise InvalidInput(
             f"the column '{shown(column.name)}' holds dates or times, which are no numbers: turn them into some, such "
             "as the days since the first, or leave the column out."
@@ -88,3 +98,7 @@ def values_of(column: pd.Series) -> np.ndarray:
     if len(array) and all(isinstance(v, Decimal) for v in array):
         return array.astype(np.float64)
     return np.array([str(v) for v in array])
+
+
+def _written_times(array: np.ndarray) -> bool:
+    return len(array) > 0 and all(isinstance(v, str) and WRITTEN.fullmatch(v.strip()) is not None for v in array)

@@ -1,6 +1,7 @@
 """Accuracy under attack: reported where techniques train against an adversary, and what a study may be judged by."""
 
 import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,11 @@ from torch.nn import functional
 from trainsmith.catalogue import find
 from trainsmith.population.luck import generator, key
 from trainsmith.population.objective import Predicting
+from trainsmith.population.widest import at_once
 from trainsmith.regularization import pgd
 from trainsmith.regularization.adversarial import Norm
 from trainsmith.regularization.adversarial_training import InRange
+from trainsmith.regularization.passes import Run
 from trainsmith.rows import Examples, Rows, fit
 
 STEPS = 20
@@ -43,19 +46,27 @@ def attack(
 
     The attack is projected gradient descent (Madry et al. 2018) with a random start drawn by the seed: STEPS steps of
     2.5 eps / STEPS. eps is a share of the range of `trained_on`, the training inputs (of each column of a table); with
-    norm "2" the root mean square of the move over an example's numbers.
+    norm "2" the root mean square of the move over an example's numbers. No more examples at once than are evaluated.
     """
     module = Predicting(network, frozenset()).eval()
     size = eps if norm == "inf" else eps * x[0].numel() ** 0.5
+    within, each = fit(InRange(eps, norm), trained_on), at_once(module, x)
+    before, after = [], []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(seed, "attack"))
-        within = fit(InRange(eps, norm), trained_on)
-        moved = within.moved(module, x, lambda net, u: pgd(net, u, y, size, steps=STEPS, norm=norm))
-    with torch.no_grad():
-        clean, outputs = module(x).argmax(-1) == y, module(moved)
+        for u, targets in zip(x.split(each), y.split(each), strict=True):
+            moved = within.moved(module, u, functools.partial(_worst, targets=targets, size=size, norm=norm))
+            with torch.no_grad():
+                before.append(module(u))
+                after.append(module(moved))
+    clean, outputs = torch.cat(before).argmax(-1) == y, torch.cat(after)
     right = clean & (outputs.argmax(-1) == y)
     loss = float(functional.cross_entropy(outputs, y))
     return Attacked(float(clean.double().mean()), float(right.double().mean()), loss)
+
+
+def _worst(network: Run, x: Tensor, targets: Tensor, size: float, norm: Norm) -> Tensor:
+    return pgd(network, x, targets, size, steps=STEPS, norm=norm)
 
 
 def attacked_examples(seed: int, validation: np.ndarray, count: int = EXAMPLES) -> np.ndarray:

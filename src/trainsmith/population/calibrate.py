@@ -17,11 +17,12 @@ from torch import Tensor
 
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
-from trainsmith.population.course import CHECKED_ON, EVALUATED_AT_ONCE
+from trainsmith.population.course import CHECKED_ON
 from trainsmith.population.member import Learner, Member
 from trainsmith.population.packing import members_at_once
 from trainsmith.population.program import Program, Way
 from trainsmith.population.threads import one_thread
+from trainsmith.population.widest import EVALUATED_AT_ONCE
 
 SHARE = 0.05
 """The share of a training that measuring may cost."""

@@ -20,9 +20,8 @@ from trainsmith.population.objective import BalancedCrossEntropy
 from trainsmith.population.rates import Rates
 from trainsmith.population.task import Balanced, ByRobustAccuracy
 from trainsmith.population.update import Rate
+from trainsmith.population.widest import EVALUATED_AT_ONCE
 
-EVALUATED_AT_ONCE = 2**22
-"""Numbers of all members in the largest tensor of one evaluation pass; more are evaluated in several."""
 CHECKED_ON = 1000
 """Validation examples of a check on the way, at most; at the end, and where training may stop early, it is all."""
 STATISTICS_ON = (5, 100)

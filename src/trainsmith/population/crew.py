@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
-from trainsmith.population.course import EVALUATED_AT_ONCE, STATISTICS_ON, gathered
+from trainsmith.population.course import STATISTICS_ON, gathered
 from trainsmith.population.observer import Observer
 from trainsmith.population.orders import Order
 from trainsmith.population.rates import Rates
 from trainsmith.population.taken import put_in, take_over
 from trainsmith.population.update import Rate
+from trainsmith.population.widest import EVALUATED_AT_ONCE
 
 Became = tuple[dict[str, Tensor], nn.Module | None]
 """A copy of the parameters and buffers of a member's network, and where it was trained by the loop the network."""

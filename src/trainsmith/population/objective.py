@@ -9,8 +9,9 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.population.widest import at_once
 from trainsmith.regularization import DeepEnsemble, activity_cost, mixed_loss
-from trainsmith.rows import Examples, pieces
+from trainsmith.rows import PIECE, Examples, pieces
 
 
 class SquaredError(nn.Module):
@@ -77,11 +78,15 @@ def predictions(output: Any) -> Tensor:
 
 @torch.no_grad()
 def outputs_by_pieces(network: nn.Module, x: Examples) -> Tensor:
-    """The network's predictions in evaluation mode for x (n, ...), of which no more than a piece is in memory."""
+    """The network's predictions in evaluation mode for x (n, ...), of which no more than a piece is in memory.
+
+    Nor do its own tensors take more than in other evaluations.
+    """
     network.eval()
     outputs = []
+    most = min(PIECE, x.shape[1:].numel() * at_once(network, x[:3]))
     held: Tensor | None = None
-    for part in pieces(x):  # into one place: freed ones would be cut up by the outputs that stay
+    for part in pieces(x, most):  # into one place: freed ones would be cut up by the outputs that stay
         held = torch.empty_like(part) if held is None else held
         outputs.append(predictions(network(held[: len(part)].copy_(part))).clone())
     return torch.cat(outputs)

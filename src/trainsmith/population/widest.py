@@ -10,6 +10,9 @@ from torch.utils._pytree import tree_leaves
 from trainsmith.population.luck import Silence
 from trainsmith.population.rewritten import WrittenOut
 
+EVALUATED_AT_ONCE = 2**22
+"""Numbers of all members in the largest tensor of one evaluation pass; more are evaluated in several."""
+
 
 class _Sizes(TorchDispatchMode):
     """Notes how many numbers each operation gives, in their order."""
@@ -40,3 +43,8 @@ def widest(network: nn.Module, x: Tensor) -> int:
     for module, mode in modes.items():
         module.training = mode
     return max([x[0].numel(), *(more - less for less, more in zip(*sizes, strict=False))])
+
+
+def at_once(network: nn.Module, x: Tensor) -> int:
+    """How many examples like x (n, ...), three of them or more, one network is evaluated on in one pass."""
+    return max(1, EVALUATED_AT_ONCE // max(1, widest(network, x)))

@@ -13,6 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trainsmith.population import COSTS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,7 +24,10 @@ NO_VERDICT = "No verdict is given before the end: tuning scores flatter, and dif
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is. runs: a row for each finished run, see Store.runs. problem: why it cannot be read."""
+    """How far a study is. runs: a row for each finished run, see Store.runs. problem: why it cannot be read.
+
+    metric: what its scores are of.
+    """
 
     name: str
     data: str
@@ -33,6 +38,7 @@ class Progress:
     created: str
     winner: str | None
     problem: str = ""
+    metric: str = "score"
 
     @property
     def done(self) -> int:
@@ -51,7 +57,12 @@ class Progress:
         of = f" of {self.planned:,}" if self.planned is not None else ""
         return f"{self.done:,}{of} runs are done"
 
-    def rows(self) -> list[tuple[str, int, float | None, int, float | None]]:
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What stands above the columns of `rows`."""
+        return "recipe", "tuning runs", f"best tuning {self.metric}", "fresh seeds", f"their mean {self.metric}"
+
+    def rows(self) -> list[tuple[str, ...]]:
         """For each recipe: its difference from the baseline, tuning runs and their best score, fresh runs and mean."""
         if self.runs is None or self.runs.empty:
             return []
@@ -62,10 +73,17 @@ class Progress:
             best, mean = tuning.score.max(), fresh.score.mean()
             rows.append((
                 what_differs(json.loads(str(recipe)), self.baseline),
-                len(tuning), None if best != best else float(best),
-                len(fresh), None if mean != mean else float(mean),
+                str(len(tuning)), self._said(best), str(len(fresh)), self._said(mean),
             ))  # fmt: skip
         return rows
+
+    def _said(self, score: float | None) -> str:
+        """As the finished study will say it: accuracy in per cent, a cost in its own direction. Nothing for no score."""
+        if score is None or score != score:
+            return ""
+        if self.metric == "accuracy":
+            return f"{100 * score:.1f} %"
+        return f"{-score if self.metric in COSTS else score:.4g}"
 
 
 def what_differs(recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
@@ -81,10 +99,10 @@ def what_differs(recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
 def progress_table(progress: Progress) -> RenderableType:
     """The unfinished study for the terminal."""
     table = Table(pad_edge=False)
-    for title in ("recipe", "tuning runs", "best tuning score", "fresh seeds", "their mean score"):
-        table.add_column(title, justify="left" if title == "recipe" else "right")
-    for name, tried, best, fresh, mean in progress.rows():
-        table.add_row(Text(name), str(tried), _short(best), str(fresh), _short(mean))
+    for title in progress.titles:
+        table.add_column(Text(title), justify="left" if title == "recipe" else "right")
+    for row in progress.rows():
+        table.add_row(*map(Text, row))
     return Group(Text(f"{progress.name}: unfinished, {progress.words}.", "bold"), table, Text(NO_VERDICT, "dim"))
 
 
@@ -106,9 +124,5 @@ def write_partial(progress: Progress, path: Path) -> Path:
         loader=jinja2.PackageLoader("trainsmith.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     page = environment.get_template("partial.html")
-    path.write_text(page.render(progress=progress, short=_short, note=NO_VERDICT), encoding="utf-8")
+    path.write_text(page.render(progress=progress, note=NO_VERDICT), encoding="utf-8")
     return path
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

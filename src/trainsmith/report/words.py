@@ -148,19 +148,28 @@ def share(estimate: Estimate) -> str:
 def answer(study: Study) -> str:
     """The answer in two sentences."""
     best, test = study.best(), study.test
-    points = " points" if study.metric == "accuracy" else ""
+    lead = f"{difference(study, best.difference)} {unit(study)} {'against' if study.lower_is_better else 'over'}"
     tested = f"On the {test.examples:,} locked test examples it scores {score(study, test.score)} {study.metric}"
     if best.is_baseline:
         unsure = sum(r.words.startswith("cannot tell") for r in study.rows)
         more = f"; for {unsure} of them more seeds could tell" if unsure else ""
+        cut_off = f"; {len(study.cut)} were cut after tuning and have no verdict" if study.cut else ""
         return (
-            f"No technique was shown to be better than the baseline ({best.recipe}) on {study.data}{more}. {tested}, "
-            f"where a difference under {delta(study)} is not worth having."
+            f"No technique was shown to be better than the baseline ({best.recipe}) on {study.data}{more}{cut_off}. "
+            f"{tested}, where a difference under {delta(study)} is not worth having."
         )
     return (
-        f"Best on {study.data}: {best.technique} ({best.title}), {difference(study, best.difference)}{points} over the "
-        f"baseline ({study.baseline}). {tested}; the baseline scores {score(study, test.baseline)}."
+        f"Best on {study.data}: {best.technique} ({best.title}), {lead} the baseline ({study.baseline})"
+        f"{_at_equal_cost(best)}. {tested}; the baseline scores {score(study, test.baseline)}."
     )
+
+
+def _at_equal_cost(best: Row) -> str:
+    """What becomes of the winner's lead where it may cost no more than the baseline; nothing if it costs no more."""
+    if best.equal_cost is None:
+        return ""
+    same = "it is better at equal cost too"
+    return f"; {same if best.equal_cost.verdict == 'better' else f'at equal cost: {verdict_at_equal_cost(best)}'}"
 
 
 def test_line(study: Study) -> str:
