@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 from torch import nn
 
 from make_runs import blobs, line
@@ -274,6 +275,20 @@ def test_a_diverged_run_counts_as_the_best_constant_prediction():
     sgd = next(row for row in rows if row.technique == "sgd")
     assert sgd.scores == (0.9, 0.25, 0.7)
     assert sgd.diverged == 1
+
+
+def test_the_seeds_that_would_do_count_how_many_techniques_of_the_family_are_compared():
+    base = np.linspace(0.80, 0.84, 8)
+    d = np.array([0.05, -0.02, 0.04, -0.01, 0.05, 0.03, -0.03, 0.06])
+    named = ["sgd", "momentum", "nesterov", "lion"]
+    chosen = [Candidate((), Recipe()), *(Candidate((find(n),), Recipe(optimizer=n)) for n in named)]
+    tried = [(0, attempts(c.trials(1), [[Result(score=0.8, loss=1.0)]], [1.0])) for c in chosen]
+    scores = [base, base + d, *(base + np.roll(-d, i) for i in (1, 2, 3))]
+    results = [[Result(status="finished", score=s, curve=[(1, 0.0, 0.0, s)]) for s in of] for of in scores]
+    sgd = next(r for r in make_rows(chosen, tried, results, 0.25, 0.01, 1) if r.technique == "sgd")
+    mean, sd = d.mean(), d.std(ddof=1)
+    n = next(n for n in range(9, 99) if stats.t.ppf((1 + 0.95**0.25) / 2, n - 1) * sd / n**0.5 <= mean)
+    assert sgd.words == f"cannot tell yet: about {n} seeds would"
 
 
 def test_a_curve_keeps_the_last_score_of_runs_that_ended():

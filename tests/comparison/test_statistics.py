@@ -214,6 +214,24 @@ def test_the_seeds_said_to_be_enough_are():
         assert ours.verdict(paired_as(mean - half, mean + half, 0.02, n), 0.001, 0.01).kind != "cannot tell yet"
 
 
+@pytest.mark.parametrize("compared", [1, 3, 8])
+def test_the_seeds_said_to_be_enough_are_also_where_many_are_compared(compared):
+    """Drawn differences: with that many seeds, the same ones first, most studies can tell."""
+
+    def told(d):
+        p = float(ours.max_t_sign_flip(d)[0])
+        return ours.verdict(ours.paired_difference(d[0], 0 * d[0]), p, 0.3, compared)
+
+    draw, settled = np.random.default_rng(compared), []
+    while len(settled) < 150:
+        d = draw.normal(size=(compared, 60)) + 0.7 * draw.normal(size=60)
+        d[0] += 1
+        first = told(d[:, :8])
+        if first.kind == "cannot tell yet":
+            settled.append(told(d[:, : int(first.words.split()[4])]).kind != "cannot tell yet")
+    assert 0.6 < np.mean(settled) < 0.9
+
+
 def test_cannot_tell_asks_for_more_seeds_than_there_are_and_for_six_at_least():
     constant = ours.paired_difference(np.full(3, 0.9), np.full(3, 0.8))
     p = ours.sign_flip_p(np.full(3, 0.1))

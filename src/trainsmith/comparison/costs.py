@@ -74,15 +74,15 @@ def at_equal_cost(
         adjusted = max_t_sign_flip(np.stack([scores[i] - baseline for i in members]))
         for i, p in zip(members, map(float, adjusted), strict=True):
             steps = shortened(trainer.training, shares[i]).steps
-            judged[i] = _judged(scores[i], baseline, p, delta, steps, results[i])
+            judged[i] = _judged(scores[i], baseline, p, delta, len(members), steps, results[i])
     return judged
 
 
 def _judged(
-    scores: Floats, baseline: Floats, p: float, delta: float, steps: int, results: Sequence[Result]
+    scores: Floats, baseline: Floats, p: float, delta: float, compared: int, steps: int, results: Sequence[Result]
 ) -> EqualCost:
     paired = paired_difference(scores, baseline)
-    said = verdict(paired, p, delta)
+    said = verdict(paired, p, delta, compared)
     return EqualCost(
         steps=steps,
         score=Estimate.of(t_interval(scores)),

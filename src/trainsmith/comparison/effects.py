@@ -155,7 +155,7 @@ def _judged(
     found = []
     for group, (d, recipes), p in zip(groups, averages, adjusted, strict=True):
         paired = paired_difference(d, np.zeros(len(d)))
-        judged = verdict(paired, float(p), delta)
+        judged = verdict(paired, float(p), delta, len(groups))
         words = judged.words if len(group) == 1 else INTERACTION.get(judged.kind, judged.words)
         families, names = (tuple(part) for part in zip(*group, strict=True))
         estimate = Estimate.of(paired)

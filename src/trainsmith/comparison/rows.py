@@ -95,12 +95,16 @@ def make_rows(
         if not members:
             continue
         adjusted = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in members]))
-        baseline = _row(family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan, constant_score)
+        compared = len(members)
+        baseline = _row(
+            family, candidates[0], chosen[0], results[0], scores[0], None, delta, math.nan, compared, constant_score
+        )
         family_rows = [measured(0, baseline)]
         for i, p in zip(members, adjusted, strict=True):
             row = _row(
-                family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p), constant_score
-            )
+                family, candidates[i], chosen[i], results[i], scores[i], scores[0], delta, float(p), compared,
+                constant_score,
+            )  # fmt: skip
             family_rows.append(measured(i, row))
         rows += sorted(family_rows, key=lambda r: -r.score.mean)
     return tuple(rows)
@@ -120,6 +124,7 @@ def _row(
     baseline: np.ndarray | None,
     delta: float,
     p: float,
+    compared: int,
     constant_score: float,
 ) -> Row:
     best, tried = tuning
@@ -127,7 +132,7 @@ def _row(
     difference, correlation, kind, words = None, math.nan, "baseline", "baseline"
     if baseline is not None:
         paired = paired_difference(scores, baseline)
-        judged = verdict(paired, p, delta)
+        judged = verdict(paired, p, delta, compared)
         difference = Estimate.of(paired)
         correlation, kind, words = paired.correlation, judged.kind, judged.words
     return Row(

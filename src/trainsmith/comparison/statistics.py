@@ -181,13 +181,14 @@ def smallest_difference(task: str, test_size: int, score: float) -> float:
     return max(0.002, math.sqrt(score * (1 - score) / test_size))
 
 
-def verdict(difference: Paired, adjusted_p: float, delta: float) -> Verdict:
+def verdict(difference: Paired, adjusted_p: float, delta: float, compared: int = 1) -> Verdict:
     """What a paired difference allows to be said, where differences smaller than `delta` are not worth having.
 
     no difference worth having: the whole interval lies inside ±delta, even if it excludes zero. better, worse:
     the interval lies on one side of zero and adjusted_p < 0.05. cannot tell yet: neither, with the number of
     seeds at which an interval around the same mean with the same sd would be one of them: of half-width
-    max(|mean|, delta − |mean|), and not fewer than 6, below which no p-value is small enough.
+    delta − |mean|, or |mean| at the confidence 0.95^(1/compared) that p-values adjusted for so many techniques ask for
+    (Šidák 1967), and not fewer than 6, below which no p-value is small enough.
     """
     if not delta > 0:
         raise InvalidInput(f"delta, the smallest difference worth having, must be above 0; got {delta!r}.")
@@ -200,7 +201,8 @@ def verdict(difference: Paired, adjusted_p: float, delta: float) -> Verdict:
     if math.isnan(difference.sd):
         return Verdict("cannot tell yet", f"cannot tell yet: at least {LEAST_SEEDS} seeds are needed")
     size = abs(difference.mean)
-    needed = seeds_needed(difference.sd, max(size, delta - size))
+    ways = [(size, (1 - SIGNIFICANCE) ** (1 / compared)), (delta - size, 1 - SIGNIFICANCE)]
+    needed = min(seeds_needed(difference.sd, half, confidence) for half, confidence in ways if half > 0)
     needed = max(needed, LEAST_SEEDS, difference.n + 1)
     return Verdict("cannot tell yet", f"cannot tell yet: about {needed} seeds would")
 

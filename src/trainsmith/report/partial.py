@@ -78,7 +78,7 @@ class Progress:
         return rows
 
     def _said(self, score: float | None) -> str:
-        """As the finished study will say it: accuracy in per cent, a cost in its own direction. Nothing for no score."""
+        """As the finished study will say it: accuracy in per cent, a cost in its own direction. Nothing for none."""
         if score is None or score != score:
             return ""
         if self.metric == "accuracy":
