@@ -11,6 +11,8 @@ import torch
 from trainsmith.data import load
 from trainsmith.data.csv_table import read_table
 from trainsmith.errors import InvalidInput
+from trainsmith.store import data_of
+from trainsmith.store.inputs import put_data
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -114,6 +116,22 @@ def test_which_column_is_the_target(here, columns, target, shape, task):
     assert (data.task, data.input_shape) == (task, (len(columns) - 1,))
     got = np.sort(together(data)[1])
     np.testing.assert_allclose(got, np.sort(values[shape]).astype(np.float32), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("ending", "target"), [(".csv", None), (".csv", "SIZE"), (".parquet", None)])
+def test_a_table_says_which_column_is_predicted(here, ending, target):
+    """A person who named none sees which one was taken; a study that goes on still says so."""
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is in the parquet extra")
+    table = frame().drop(columns="wet")
+    table.to_csv("t.csv", index=False) if ending == ".csv" else table.to_parquet("t.parquet", index=False)
+    data = load(f"t{ending}", target=target)
+    said = "3 classes in column 'Class'" if target is None else "a number to predict in column 'size'"
+    assert said in data.describe()
+    folder = here / "study"
+    folder.mkdir()
+    put_data(data, folder)
+    assert data_of(folder).describe() == data.describe()
 
 
 def test_the_task_of_a_csv_can_be_said(here):
@@ -288,7 +306,7 @@ def test_a_spreadsheets_semicolons_tabs_and_decimal_commas_are_read(tmp_path, se
     for i in range(30):
         lines.append(separator.join((f"{i}.5".replace(".", point), "a, b" if separator != "," else "a", str(i % 2))))
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    x, y, features = read_table(tmp_path / "t.csv")
+    x, y, features, _ = read_table(tmp_path / "t.csv")
     assert x[:, 0].tolist() == [i + 0.5 for i in range(30)]
     assert y.tolist() == [i % 2 for i in range(30)]
     assert features[0] == "size"

@@ -184,6 +184,17 @@ def test_on_a_wide_page_no_table_is_cut(browser, tmp_path):
     assert max(cut) == 0
 
 
+def test_on_paper_headings_have_no_box_of_their_own_for_a_button(browser, path):
+    """Chromium leaves it out where a table goes on on the next page and its headings are repeated."""
+    emulate = {"cmd": "Emulation.setEmulatedMedia", "params": {"media": "print"}}
+    browser.open(path)
+    browser.call("POST", "/goog/cdp/execute", emulate)
+    shown = browser.run("return [...document.querySelectorAll('th button')].map((b) => getComputedStyle(b).display)")
+    browser.call("POST", "/goog/cdp/execute", {**emulate, "params": {"media": ""}})
+    assert len(shown) > 30
+    assert set(shown) == {"contents"}
+
+
 def test_without_its_script_the_page_says_the_same(browser, path, tmp_path):
     text = path.read_text()
     begin, end = text.rindex("<script>"), text.rindex("</script>")

@@ -249,6 +249,14 @@ def test_the_map_of_a_design_tells_every_two_techniques_once_each_way():
     assert "--cool" in drawn.fields[at[0]][at[1]].style
 
 
+def test_the_page_says_how_many_further_trials_there_were_and_that_techniques_were_combined():
+    study = make_study(most=1)
+    assert "further ones" not in report_html(study)
+    page = " ".join(report_html(replace(study, plan={**study.plan, "extension": 2}, design="pairs")).split())
+    assert "since a best learning rate lay at the end of its range, 2 further ones beyond that end; the best" in page
+    assert "choice in its family, alone and together with those of others. Every one" in page
+
+
 def test_divergences_name_the_learning_rates_at_which_they_happened():
     study = make_study(most=5)
     found = tally.diverged(study)

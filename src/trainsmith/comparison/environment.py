@@ -22,5 +22,10 @@ def describe_environment() -> dict[str, str]:
         "platform": platform.platform(),
         "cpu": platform.processor() or platform.machine(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
     }
+
+
+def _program(path: Path) -> list[str]:
+    """How a program at this path is called."""
+    return ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]

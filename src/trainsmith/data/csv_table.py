@@ -19,8 +19,10 @@ VALUE = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?|-\d+", re.IGNORECASE)
 """What a first line that holds values gives itself away by; a column may well be called 1999, not 5.1."""
 
 
-def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(x, y, features) of a table whose first line names the columns; see arrays_of, and marks for what separates them.
+def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray, list[str], str]:
+    """(x, y, features, the target's column) of a table whose first line names the columns.
+
+    See arrays_of, and marks for what separates them.
 
     A column without a name that only counts the rows, as pandas writes it, is left out. Raises InvalidInput
     for anything that is no such table.

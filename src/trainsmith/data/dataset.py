@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from trainsmith.errors import shown
+
 Kind = Literal["image", "table", "text"]
 Task = Literal["classification", "balanced", "regression", "multilabel", "autoencoding", "language"]
 """One class an example; the same with every class counting alike; numbers; labels, any number of them; its inputs; the
@@ -56,7 +58,7 @@ class Dataset:
     were not None. metric: what a study judges by, "" for the task's own. labels: how many of a
     run's training examples keep their label, 0 for all (see few.py). unlabelled: further training inputs
     (m, *features) that have none. class_weights: "", "balanced", or of each class what its examples count in the loss
-    (see class_weights.py).
+    (see class_weights.py). predicted: the column of a table that holds the targets, "" for other data.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Dataset:
     labels: int = 0
     unlabelled: Tensor | None = None
     class_weights: str | tuple[float, ...] = ""
+    predicted: str = ""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -100,13 +103,14 @@ class Dataset:
 
     def _wanted(self) -> str:
         k = self.outputs
+        column = f" in column '{shown(self.predicted)}'" if self.predicted else ""
         return {
-            "classification": f"{k} classes",
-            "balanced": f"{k} classes that count alike",
+            "classification": f"{k} classes{column}",
+            "balanced": f"{k} classes{column} that count alike",
             "multilabel": f"{k} labels, any number of them right",
             "autoencoding": "the examples themselves to reconstruct",
             "language": f"{k} different ones, the next one to predict",
-            "regression": "a number to predict" if k == 1 else f"{k} numbers to predict",
+            "regression": f"a number to predict{column}" if k == 1 else f"{k} numbers to predict",
         }[self.task]
 
     def describe(self) -> str:

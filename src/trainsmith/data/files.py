@@ -2,6 +2,7 @@
 
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,5 +166,5 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 def read_csv(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
     """A comma-separated table with a header line; see read_table for what becomes of its columns."""
-    x, y, features = read_table(path, target)
-    return assemble(x, y, path.stem, source=str(path), task=task, features=features)
+    x, y, features, chosen = read_table(path, target)
+    return replace(assemble(x, y, path.stem, source=str(path), task=task, features=features), predicted=chosen)

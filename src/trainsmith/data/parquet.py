@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def from_frames(
     if not images:
         import pandas as pd
 
-        x, y, features = arrays_of(pd.concat(frames, ignore_index=True), target, Path(source))
+        x, y, features, chosen = arrays_of(pd.concat(frames, ignore_index=True), target, Path(source))
     else:
         chosen = target_of([c for c in train.columns if c not in images], target, Path(source))
         encoded = [_bytes(value, source) for f in frames for value in f[images[0]]]
@@ -65,7 +66,8 @@ def from_frames(
     n = len(train)
     given = None if test is None else (x[n:], y[n:])
     known = classes if classes and len(np.unique(y)) == len(classes) else None
-    return assemble(x[:n], y[:n], name, source=source, task=task, test=given, features=features, classes=known)
+    made = assemble(x[:n], y[:n], name, source=source, task=task, test=given, features=features, classes=known)
+    return replace(made, predicted=chosen)
 
 
 def parquet_parts(path: Path) -> dict[str, list[Path]]:

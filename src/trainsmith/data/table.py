@@ -28,8 +28,8 @@ WRITTEN = re.compile(
 """Text that is a date, a time or both, such as 2024-03-01, 1/3/2024 09:30, 1 March 2024 or 09:30:00."""
 
 
-def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(x, y, features) of a table with named columns.
+def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.ndarray, np.ndarray, list[str], str]:
+    """(x, y, features, the target's column) of a table with named columns.
 
     target: the target's column; by default the one named target, label, class or y (in that order, any
     case), else the last. Columns of numbers and of true/false are taken as they are; a column of text becomes
@@ -56,7 +56,7 @@ def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.n
         else:
             columns.append(values)
             features.append(name)
-    return np.column_stack([np.asarray(c, np.float64) for c in columns]), y, features
+    return np.column_stack([np.asarray(c, np.float64) for c in columns]), y, features, chosen
 
 
 def target_of(names: list[str], target: str | None, path: Path) -> str:

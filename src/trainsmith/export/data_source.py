@@ -117,7 +117,7 @@ def _table(path: Path, target: str | None) -> dict[str, Any]:
     usual = [n for wanted in TARGETS for n in names if n.lower() == wanted] or [names[-1]]
     near = [n for n in names if target is not None and n.lower() == target.strip().lower()]
     chosen = target if target in names else (near or usual)[0]
-    _, y, _ = read_table(path, target)
+    _, y, *_ = read_table(path, target)
     return {"target": repr(chosen), "text": y.dtype.kind == "U", "counter": names[0].startswith("Unnamed: ")}
 
 

@@ -82,7 +82,7 @@ def _family(study: Study, family: str) -> dict[str, Any]:
     scale = interval_figure.scale_of(study, [row.difference for row in rows])
     by_seed = any(row.pace is not None for row in rows)  # studies from before it was measured have none
     figures = [
-        (f"While training: validation {study.metric}, mean of {study.plan['fresh_seeds']} seeds and 95 % interval",
+        (f"While training: validation {study.metric}, mean of {study.plan['fresh_seeds']} seeds and 95 % interval",
          study_figure.curves(study, family, lines)),
         ("Learning rate: every tuning trial", study_figure.tuning(study, family, lines)),
     ]  # fmt: skip

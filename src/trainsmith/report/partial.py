@@ -66,7 +66,7 @@ class Progress:
         """For each recipe: its difference from the baseline, tuning runs and their best score, fresh runs and mean."""
         if self.runs is None or self.runs.empty:
             return []
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for recipe, group in self.runs.groupby("recipe", sort=False):
             fresh = group[group.stage == FRESH]
             tuning = group[group.stage != FRESH]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from trainsmith.comparison import Row, Study
-from trainsmith.report.drawing import INK, PALETTE, POINTS_AN_INCH, figure_of, places, svg
+from trainsmith.report.drawing import INK, PALETTE, figure_of, places, svg
 
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "12 3", "4 4", "8 2 2 2 2 2", "1 3")
 """Of strokes; with the colours they make 64 lines that differ, also in grey."""
@@ -23,6 +24,10 @@ MOST_SHOWN = 8
 """Lines that are shown before anybody asks for more."""
 BEGINNING = 0.2
 """The share of a training whose scores may lie outside the figure."""
+LEAST_R2 = -0.5
+"""What lies further below 0 is left out of a figure."""
+FAR = 5
+"""Costs that lie further above the best, in distances from it to the median, are left out of a figure."""
 WIDTH, HEIGHT = 4.8, 3.1
 """Inches: on a phone as wide as its screen, with text that can be read."""
 
@@ -89,7 +94,8 @@ def curves(study: Study, family: str, of: Sequence[Line]) -> Drawn:
     factor, told = _factor(study), []
     for line in of:
         curve = line.row.curve
-        mean, low, high = ([factor * v for v in c] for c in (curve.mean, curve.low, curve.high))
+        mean = [factor * v for v in curve.mean]
+        low, high = ([_possible(study, factor * v) for v in end] for end in (curve.low, curve.high))
         ax.fill_between(
             curve.steps, low, high, color=line.colour, alpha=0.13, linewidth=0, gid=f"series-{line.number}-band"
         )
@@ -118,8 +124,7 @@ def tuning(study: Study, family: str, of: Sequence[Line]) -> Drawn:
         ax.plot(*(zip(*points, strict=True) if points else ([], [])), **line.style(), marker=line.marker, markersize=4)
         told += [(line.number, x, y, f"learning rate {x:.2g}: {_value(study, y)}") for x, y in points]
     ax.set_xscale("log")
-    if study.metric != "accuracy" and not study.lower_is_better:
-        ax.set_ylim(bottom=-0.5)
+    _look_at_what_is_worth_it(ax, [y for _, _, y, _ in told], study)
     ax.set_xlabel("learning rate")
     ax.set_ylabel(_axis(study, "tuning"))
     title = f"Validation {study.metric} of every tuning trial against the learning rate, for each {family}"
@@ -135,8 +140,7 @@ def tuning_curves(study: Study, family: str, of: Sequence[Line]) -> Drawn:
         trials = range(1, len(values) + 1)
         ax.plot(trials, values, **line.style(), marker=line.marker, markersize=4)
         told += [(line.number, k, v, f"best of {k}: {_value(study, v)}") for k, v in zip(trials, values, strict=True)]
-    if study.metric != "accuracy" and not study.lower_is_better:
-        ax.set_ylim(bottom=-0.5)
+    _look_at_what_is_worth_it(ax, [y for _, _, y, _ in told], study)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trials")
     ax.set_ylabel(_axis(study, "expected best"))
@@ -144,33 +148,51 @@ def tuning_curves(study: Study, family: str, of: Sequence[Line]) -> Drawn:
     return _told(figure, ax, title, told)
 
 
-def _look_at_the_end(ax: Axes, study: Study, of: Sequence[Line]) -> None:
-    """Cut off the steep beginning, so that what is different in the end can be seen."""
-    settled = [
-        _factor(study) * value
-        for line in of
-        if line.shown
-        for step, value in zip(line.row.curve.steps, line.row.curve.mean, strict=True)
-        if math.isfinite(value) and step >= BEGINNING * line.row.curve.steps[-1]
-    ]
-    if not settled:
+def _look_at_what_is_worth_it(ax: Axes, values: Sequence[float], study: Study) -> None:
+    """Cut off what is much worse than the rest: R² far below 0, and costs far above the median."""
+    if not values:
         return
-    low, high = min(settled), max(settled)
+    least, most = -math.inf, math.inf
+    if study.lower_is_better:
+        best = min(values)
+        most = best + FAR * max(statistics.median(values) - best, 0.01 * abs(best))
+    elif study.metric == "R²":
+        least = min(LEAST_R2, max(values))
+    kept = [value for value in values if least <= value <= most]
+    if len(kept) < len(values):
+        _look_between(ax, min(kept), max(kept))
+
+
+def _look_at_the_end(ax: Axes, study: Study, of: Sequence[Line]) -> None:
+    """Cut off the steep beginning, so that what is different in the end, and how sure that is, can be seen."""
+    shown = [line.row.curve for line in of if line.shown and line.row.curve.steps]
+    settled = [
+        value
+        for curve in shown
+        for step, value in zip(curve.steps, curve.mean, strict=True)
+        if step >= BEGINNING * curve.steps[-1]
+    ]
+    ends = [end for curve in shown for end in (curve.low[-1], curve.high[-1])]
+    seen = [_possible(study, _factor(study) * value) for value in (*settled, *ends) if math.isfinite(value)]
+    if not seen:
+        return
+    low, high = min(seen), max(seen)
     if study.metric == "R²":
-        low = max(low, -0.5)
+        low = max(low, LEAST_R2)
+    _look_between(ax, low, high)
+
+
+def _look_between(ax: Axes, low: float, high: float) -> None:
     room = 0.08 * max(high - low, 1e-3 * abs(high), 1e-6)
     ax.set_ylim(low - room, high + room)
 
 
 def _told(figure: Figure, ax: Axes, title: str, told: Iterable[tuple[int, float, float, str]]) -> Drawn:
     picture = svg(figure, title)
-    inside = [(n, x, y, text) for n, x, y, text in told if math.isfinite(x) and math.isfinite(y)]
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    inside = [told_of for told_of in told if left <= told_of[1] <= right and low <= told_of[2] <= high]
     points = places(figure, ax, ((x, y) for _, x, y, _ in inside))
-    seen = [
-        (n, x, y, text)
-        for (n, _, _, text), (x, y) in zip(inside, points, strict=True)
-        if 0 <= x <= POINTS_AN_INCH * WIDTH and 0 <= y <= POINTS_AN_INCH * HEIGHT
-    ]
+    seen = [(n, x, y, text) for (n, _, _, text), (x, y) in zip(inside, points, strict=True)]
     return Drawn(Markup(picture), json.dumps(seen, separators=(",", ":"), ensure_ascii=False))
 
 
@@ -181,6 +203,13 @@ def _rates(row: Row) -> list[tuple[float, float]]:
 
 def _factor(study: Study) -> float:
     return 100 if study.metric == "accuracy" else -1 if study.lower_is_better else 1
+
+
+def _possible(study: Study, value: float) -> float:
+    """An interval's end as it is shown: no share is above all or below nothing, no cost below 0."""
+    if study.metric == "accuracy":
+        return min(max(value, 0.0), 100.0)
+    return max(value, 0.0) if study.lower_is_better else min(value, 1.0)
 
 
 def _value(study: Study, value: float) -> str:

@@ -42,6 +42,8 @@ def put_data(dataset: Dataset, folder: Path) -> None:
     if dataset.origin is not None:
         about["origin"] = dict(dataset.origin)
     about |= {"metric": dataset.metric, "labels": dataset.labels}
+    if dataset.predicted:
+        about["predicted"] = dataset.predicted
     if dataset.class_weights:
         about["class_weights"] = dataset.class_weights
     if dataset.unlabelled is not None:
