@@ -62,6 +62,8 @@ class Technique:
 
 
 _techniques: dict[tuple[str, str], Technique] = {}
+_ordered: dict[str | None, Sequence[Technique]] = {}
+"""What techniques() gives of each family and, by None, of all, for the entries that were there ("entered")."""
 
 
 def technique(
@@ -131,8 +133,14 @@ def techniques(family: Family | None = None) -> tuple[Technique, ...]:
     """Every technique, or those of one family: by family, then by the room's file, whichever was imported first; last
     the user's own, in the order in which they were entered."""
     _import_rooms()
-    entered = sorted(_techniques.values(), key=lambda t: (_own(t), "" if _own(t) else t.make.__module__))
-    return tuple(t for f in FAMILIES for t in entered if t.family == f and family in (None, f))
+    entered = list(_techniques.values())
+    if entered != _ordered.get("entered"):
+        by_file = sorted(entered, key=lambda t: (_own(t), "" if _own(t) else t.make.__module__))
+        for f in FAMILIES:
+            _ordered[f] = tuple(t for t in by_file if t.family == f)
+        _ordered[None] = tuple(t for f in FAMILIES for t in _ordered[f])
+        _ordered["entered"] = entered
+    return tuple(_ordered.get(family, ()))
 
 
 def find(name: str, family: str | None = None) -> Technique:

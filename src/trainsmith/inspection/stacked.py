@@ -14,18 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
-from torch._subclasses import FakeTensorMode
 from torch.func import vmap
 from torch.fx import GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.inspection.live import LiveLayer, unit_axis
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
 from trainsmith.population.program import Program
 from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import straighten
+from trainsmith.population.traced import trace
 
 Tensors = list[Tensor]
 aten = torch.ops.aten
@@ -98,17 +96,16 @@ class StackedPass:
         shapes = [t.shape[1:] for t, place in zip(kept[2], self.places, strict=True) if place.graded]
         step = self._step(shapes)
         self._steps[_shapes(tensors)] = step, len(kept[0])
-        with contextlib.suppress(Exception), tracing(TracingContext(FakeTensorMode())):
-            self._lines[key] = straighten(_without_probes(make_fx(step)(*self._fresh(tensors))))
+        with contextlib.suppress(Exception):
+            self._lines[key] = straighten(_without_probes(trace(step, self._fresh(tensors))))
         if self.program.way == "together":
             with contextlib.suppress(Exception):
                 self._try_whole(self._step(shapes, True), tensors, gradients)
 
     def _try_whole(self, step: Callable[..., Tensors], tensors: Sequence[Tensor], gradients: Tensors) -> None:
         """The pass that is the step's too, if it leaves what the step's own program leaves, bit for bit."""
-        with tracing(TracingContext(FakeTensorMode())):
-            traced = make_fx(step)(*self._fresh(tensors), *map(torch.zeros_like, gradients))
-            line = straighten(_without_probes(traced))
+        traced = trace(step, [*self._fresh(tensors), *map(torch.zeros_like, gradients)])
+        line = straighten(_without_probes(traced))
         left = []
         for whole in (False, True):
             own, written = self._fresh(tensors), [torch.zeros_like(g) for g in gradients]

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
 from trainsmith.network.canonical import Canonical, Opaque
+from trainsmith.network.dispatch import Watch
 from trainsmith.network.host import seeded_host
 
 STACKED = ("_parameters", "_buffers", "_modules")
@@ -100,7 +100,7 @@ def calls(module: nn.Module, forward: Callable[[nn.Module], object], opaque: Opa
     return tuple(log.calls)
 
 
-class _Log(TorchDispatchMode):
+class _Log(Watch):
     """Notes every operation with its numbers; tensors by shape, and by name where they are the module's own."""
 
     def __init__(self, names: dict[int, str], opaque: Opaque) -> None:

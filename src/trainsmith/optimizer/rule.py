@@ -8,6 +8,7 @@ value a member.
 
 import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, overload
 
@@ -70,6 +71,11 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], **hyperparameters: float) -> None:
         self._flat: dict[tuple[int, ...], tuple[list[Tensor], list[tuple[Tensor, ...]]]] = {}
         super().__init__(params, hyperparameters)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's, which has its compiler leave this alone and would import it, if nobody has, only for that."""
+        add = torch.optim.Optimizer.add_param_group
+        (add if "torch._dynamo" in sys.modules else inspect.unwrap(add))(self, param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._flat = {}

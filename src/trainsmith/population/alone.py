@@ -57,7 +57,8 @@ class Alone:
             self.observer.before_alone(self, number)
         with self._luck(number, x[0], y[0]):
             loss = self.module(self._own(x[0]), y[0])
-        self.optimizer.zero_grad()
+        for p in self.trained:
+            p.grad = None  # zero_grad() imports torch's compiler
         loss.backward()
         for p in self.trained:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
+from trainsmith.network.dispatch import Watch
 from trainsmith.network.host import host_states, put_back, seeded_host
 from trainsmith.population.attention import nests
 from trainsmith.population.keyed import KEYED, refuse_own_noise
@@ -250,7 +250,7 @@ def silent(network: nn.Module) -> contextlib.AbstractContextManager[Any]:
     return _unmoved(_NOISY) if any(nests(m) for m in network.modules()) else Silence()
 
 
-class _Net(TorchDispatchMode):
+class _Net(Watch):
     """Catches whatever random operation was not keyed, by torch's own mark on it."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -8,11 +8,8 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch._guards import TracingContext, tracing
-from torch._subclasses import FakeTensorMode
 from torch.func import functional_call, vmap
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import whole_batches, with_statistics
@@ -23,6 +20,7 @@ from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import as_written, straighten
 from trainsmith.population.threads import one_thread
+from trainsmith.population.traced import trace
 from trainsmith.population.unlocked import Unlocked, unlocked
 from trainsmith.population.widest import widest
 
@@ -176,8 +174,7 @@ class Program:
             return [*tensors[:trained], *fixed[0], *tensors[given : given + 3], *fixed[1]]
 
         try:
-            with tracing(TracingContext(FakeTensorMode())):  # else torch makes such a mode anew for each operation
-                line = straighten(make_fx(step)(*untouched()))
+            line = straighten(trace(step, untouched()))
         except Exception:
             return step
         return unlocked(line, untouched) if tensors[0].device.type == "cpu" else line

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainsmith.errors import InvalidInput
+from trainsmith.network.dispatch import Watch
 from trainsmith.network.host import seeded_host
 from trainsmith.network.signature import structure
 from trainsmith.population.asked import check_classes
@@ -127,7 +127,7 @@ def _changed(before: Any, after: Any) -> Iterator[tuple[str, str]]:
             yield old[0], "buffers or layers"
 
 
-class _Foreign(TorchDispatchMode):
+class _Foreign(Watch):
     """Notes trained tensors, and the module's own, that operations use though others were given in their place."""
 
     def __init__(self) -> None:

@@ -95,7 +95,8 @@ def _fold(graph: GraphModule, node: Node) -> None:
     if not isinstance(value, torch.Tensor) or value.numel() > LARGEST_CONSTANT or _written(node):
         return
     if node.target in LIKE:
-        example = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
+        device = node.meta.get("device", value.device)
+        example = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=device)
         args: list[Any] = [example, *node.args[1:]]
     elif node.all_input_nodes and all(n.op == "get_attr" for n in node.all_input_nodes) and not node.kwargs:
         args = [getattr(graph, str(a.target)) if isinstance(a, Node) else a for a in node.args]
@@ -244,8 +245,18 @@ def _call(graph: GraphModule, target: Callable[..., Any], *args: Any) -> Node:
     new = graph.graph.call_function(target, args)
     values = [_value(a) if isinstance(a, Node) else a for a in args]
     if all(v is not None for v in values):
-        new.meta["val"] = target(*values)
+        new.meta["val"] = _given(target, values)
     return new
+
+
+def _given(target: Callable[..., Any], values: list[Any]) -> torch.Tensor:
+    """What stands for the result. torch itself would be asked, but for most of these it imports its compiler."""
+    if target in (aten.bmm.default, aten.baddbmm.default):
+        a, b = values[-2:]
+        return a.new_empty(*a.shape[:2], b.shape[2])
+    if target in (aten._log_softmax.default, aten._log_softmax_backward_data.default):
+        return values[0].new_empty(values[0].shape)
+    return target(*values)
 
 
 def _replace(graph: GraphModule, node: Node, by: Node) -> None:
@@ -262,8 +273,8 @@ def _value(node: Node) -> torch.Tensor | None:
 
 
 def _on_cpu(graph: GraphModule) -> bool:
-    values = (n.meta.get("val") for n in graph.graph.nodes if n.op == "placeholder")
-    return all(v.device.type == "cpu" for v in values if isinstance(v, torch.Tensor))
+    given = [n.meta for n in graph.graph.nodes if n.op == "placeholder" and isinstance(n.meta.get("val"), torch.Tensor)]
+    return all(m.get("device", m["val"].device).type == "cpu" for m in given)
 
 
 def _shape(node: Node) -> tuple[int, ...] | None:

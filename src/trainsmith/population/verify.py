@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from trainsmith.network.dispatch import Watch
 from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training
 from trainsmith.population.luck import torch_generator
@@ -104,7 +104,7 @@ def coarsest(learner: L, course: Callable[[L], Iterable[Batch]]) -> float:
     return max((torch.finfo(kind).eps for kind in seen.kinds), default=0.0)
 
 
-class _Precisions(TorchDispatchMode):
+class _Precisions(Watch):
     """Notes the types of the numbers that operations give."""
 
     def __init__(self) -> None:

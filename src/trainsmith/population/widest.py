@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from trainsmith.network.dispatch import Watch
 from trainsmith.population.luck import Silence
 from trainsmith.population.rewritten import WrittenOut
 
@@ -14,7 +14,7 @@ EVALUATED_AT_ONCE = 2**22
 """Numbers of all members in the largest tensor of one evaluation pass; more are evaluated in several."""
 
 
-class _Sizes(TorchDispatchMode):
+class _Sizes(Watch):
     """Notes how many numbers each operation gives, in their order."""
 
     def __init__(self) -> None:
