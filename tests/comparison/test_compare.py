@@ -381,13 +381,14 @@ def test_other_processes_are_started_only_where_they_pay(monkeypatch):
     assert trainer.workers == 3, "as many as were asked for"
 
 
-def test_a_study_whose_network_cannot_be_batched_says_so_before_it_starts():
+@pytest.mark.parametrize(("steps", "runs"), [(500, 1000), (4, 10)])
+def test_a_study_whose_network_cannot_be_batched_says_so_before_it_starts(steps, runs):
     def recurrent(shape, outputs):
         return Recurrent(shape[0], outputs)
 
-    trainer = Trainings(recurrent, blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
-    assert "by the loop" in trainer.prepare(Recipe(), 1000)
-    assert trainer.expected(1000, 3) > 0
+    trainer = Trainings(recurrent, blobs(examples=300, shift=3.0), Training(steps=steps), 2, lambda *told: None)
+    assert "by the loop" in trainer.prepare(Recipe(), runs)
+    assert trainer.expected(runs, 3) > 0
 
 
 class Recurrent(nn.Module):

@@ -8,7 +8,7 @@ import pytest
 
 from make_study import make_study
 from trainsmith.comparison.study import Attempt, Curve
-from trainsmith.report import study_figure
+from trainsmith.report import report_html, study_figure
 
 TALL = 72 * study_figure.HEIGHT
 
@@ -85,3 +85,21 @@ def test_nothing_is_told_of_what_lies_outside():
     found = points(study_figure.curves, study_of("accuracy", curve(0.95, 0.001, 0.94), curve(0.90, 0.001, 0.893)))
     assert [value for *_, value in found].count(89.3) == 0
     assert len(found) == 9
+
+
+def test_of_a_fast_study_a_line_joins_trials_of_one_length_and_the_others_say_theirs():
+    scores, shares = (0.5, 0.6, 0.95, 0.97, 0.4), (0.125, 0.125, 0.5, 1.0, 0.125)
+    tried = attempts(*scores)
+    tried["attempts"] = tuple(replace(a, share=s) for a, s in zip(tried["attempts"], shares, strict=True))
+    study = study_of("accuracy", tried)
+    rungs = [{"settings": 8, "seeds": 1, "share": s, "steps": round(600 * s)} for s in (0.125, 0.5, 1.0)]
+    study = replace(study, plan={**study.plan, "fast": True, "rungs": rungs})
+    drawn = study_figure.tuning(study, "optimizer", study_figure.lines(study, "optimizer"))
+    told = [words for *_, words in json.loads(drawn.points)]
+    assert [re.search(r": (.*)", t)[1] for t in told] == [
+        f"{100 * s:.1f} % after {round(600 * share)} steps" for s, share in zip(scores, shares, strict=True)
+    ]
+    series = re.findall(r'class="series".*?</g>', drawn.picture, re.S)
+    lines = [len(re.findall(r"[ML] [\d.]+ [\d.]+", path)) for path in re.findall(r'<path d="([^"]*)"', series[0])]
+    assert lines[0] == 3, "the line goes through the short trainings alone"
+    assert "a line joins those of 75 steps, hollow ones were trained longer" in report_html(study)

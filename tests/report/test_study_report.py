@@ -184,11 +184,21 @@ def test_the_answer_says_what_becomes_of_a_lead_at_equal_cost():
         assert said in words.answer(replace(study, rows=rows))
 
 
+def test_the_answer_says_where_the_test_does_not_bear_the_lead_out():
+    study = make_study(most=1)
+    assert "does not show" not in words.answer(study)
+    behind = replace(study, test=replace(study.test, score=study.test.baseline, baseline=study.test.score))
+    assert words.answer(behind).endswith(
+        "the baseline scores 98.0 % [97.0, 99.0], so that the lead does not show there."
+    )
+
+
 def test_the_answer_of_a_fast_study_that_nothing_won_says_how_many_have_no_verdict():
     study = make_study(most=1)
     rows = tuple(replace(r, verdict="cannot tell yet") if not r.is_baseline else r for r in study.rows)
     cut = Cut("optimizer", "sgd", study.baseline, {}, 0.9, 0.1, 3, ())
     assert "cut" not in words.answer(replace(study, rows=rows))
+    assert "<dd>1 more, without a verdict</dd>" in report_html(replace(study, cut=(cut,)))
     assert "; 2 were cut after tuning and have no verdict. On" in words.answer(
         replace(study, rows=rows, cut=(cut, cut))
     )

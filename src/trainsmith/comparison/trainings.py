@@ -139,9 +139,10 @@ class Trainings:
         refused = None
         try:
             self.packing = choose(members, *examples, steps, threads=1)
-        except Unbatchable as reason:
-            refused = reason
-        self.seconds_evaluated = seconds_evaluated(members, x, y, self.packing)
+            self.seconds_evaluated = seconds_evaluated(members, x, y, self.packing)
+        except Unbatchable as reason:  # of a short training nothing is tried before it is evaluated
+            refused, self.packing = reason, None
+            self.seconds_evaluated = seconds_evaluated(members, x, y, None)
         if self._each is None:  # too short a training to measure packings for: it takes no longer than by the loop
             self.seconds_alone = seconds_alone(first, *examples)
         if self.processes is None:

@@ -84,7 +84,7 @@ def _family(study: Study, family: str) -> dict[str, Any]:
     figures = [
         (f"While training: validation {study.metric}, mean of {study.plan['fresh_seeds']} seeds and 95 % interval",
          study_figure.curves(study, family, lines)),
-        ("Learning rate: every tuning trial", study_figure.tuning(study, family, lines)),
+        (f"Learning rate: every tuning trial{_lengths(study)}", study_figure.tuning(study, family, lines)),
     ]  # fmt: skip
     if any(row.tuning_curve for row in rows):  # a fast study has none: its trials are of different lengths
         title = "Tuning budget: the score to be expected of the best of so many trials"
@@ -98,6 +98,14 @@ def _family(study: Study, family: str) -> dict[str, Any]:
         "axis": interval_figure.axis(study, scale),
         "intervals": [interval_figure.interval(study, scale, row.difference, row.verdict) for row in rows],
     }
+
+
+def _lengths(study: Study) -> str:
+    """What joins a fast study's trials, which are of several lengths."""
+    if not study.plan.get("fast"):
+        return ""
+    steps = words.rung_steps(study, study.plan["rungs"][0]["share"])
+    return f"; a line joins those of {steps} steps, hollow ones were trained longer"
 
 
 def _activations(study: Study) -> list[tuple[str, list[Any]]]:

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from trainsmith.comparison import Row, Study
+from trainsmith.comparison.study import Attempt
+from trainsmith.report import words
 from trainsmith.report.drawing import INK, PALETTE, figure_of, places, svg
 
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "12 3", "4 4", "8 2 2 2 2 2", "1 3")
@@ -26,7 +28,7 @@ BEGINNING = 0.2
 """The share of a training whose scores may lie outside the figure."""
 LEAST_R2 = -0.5
 """What lies further below 0 is left out of a figure."""
-FAR = 5
+FAR = 20
 """Costs that lie further above the best, in distances from it to the median, are left out of a figure."""
 WIDTH, HEIGHT = 4.8, 3.1
 """Inches: on a phone as wide as its screen, with text that can be read."""
@@ -116,13 +118,23 @@ def curves(study: Study, family: str, of: Sequence[Line]) -> Drawn:
 
 
 def tuning(study: Study, family: str, of: Sequence[Line]) -> Drawn:
-    """Every tuning trial: validation score against learning rate, one line per technique."""
+    """Every tuning trial: validation score against learning rate, one line per technique.
+
+    Of a fast study the line joins the trials of the first rung's length; those that were trained longer, which would
+    else look like a peak at the best learning rates, stand alone.
+    """
     figure, ax = figure_of(WIDTH, HEIGHT)
     told = []
     for line in of:
-        points = sorted((x, _factor(study) * y) for x, y in _rates(line.row))
-        ax.plot(*(zip(*points, strict=True) if points else ([], [])), **line.style(), marker=line.marker, markersize=4)
-        told += [(line.number, x, y, f"learning rate {x:.2g}: {_value(study, y)}") for x, y in points]
+        points = sorted((rate, _factor(study) * a.score, a.share) for rate, a in _rates(line.row))
+        alike = [(x, y) for x, y, share in points if share == _shortest(study)]
+        longer = [(x, y) for x, y, share in points if share != _shortest(study)]
+        style, axes = line.style(), zip(*alike, strict=True) if alike else ([], [])
+        ax.plot(*axes, **style, marker=line.marker, markersize=4)
+        if longer:
+            style |= {"linestyle": "none", "markerfacecolor": "none", "gid": f"{style['gid']}-longer"}
+            ax.plot(*zip(*longer, strict=True), **style, marker=line.marker, markersize=6)
+        told += [(line.number, x, y, _trial_words(study, x, y, share)) for x, y, share in points]
     ax.set_xscale("log")
     _look_at_what_is_worth_it(ax, [y for _, _, y, _ in told], study)
     ax.set_xlabel("learning rate")
@@ -196,9 +208,19 @@ def _told(figure: Figure, ax: Axes, title: str, told: Iterable[tuple[int, float,
     return Drawn(Markup(picture), json.dumps(seen, separators=(",", ":"), ensure_ascii=False))
 
 
-def _rates(row: Row) -> list[tuple[float, float]]:
+def _rates(row: Row) -> list[tuple[float, Attempt]]:
     name = next((n for n in row.values if n.endswith(".lr")), None)
-    return [(a.values[name], a.score) for a in row.attempts if name is not None and math.isfinite(a.score)]
+    return [(a.values[name], a) for a in row.attempts if name is not None and math.isfinite(a.score)]
+
+
+def _shortest(study: Study) -> float:
+    """The share of the steps that every trial was trained for."""
+    return float(study.plan["rungs"][0]["share"]) if study.plan.get("fast") else 1.0
+
+
+def _trial_words(study: Study, rate: float, score: float, share: float) -> str:
+    after = f" after {words.rung_steps(study, share)} steps" if study.plan.get("fast") else ""
+    return f"learning rate {rate:.2g}: {_value(study, score)}{after}"
 
 
 def _factor(study: Study) -> float:

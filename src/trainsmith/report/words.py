@@ -130,6 +130,11 @@ def _steps(study: Study, rung: Mapping[str, Any]) -> int:
     return steps
 
 
+def rung_steps(study: Study, share: float) -> int:
+    """The steps of a fast study's training of this share of the whole."""
+    return next((_steps(study, r) for r in study.plan["rungs"] if r["share"] == share), int(study.plan["steps"]))
+
+
 def correlation(row: Row) -> str:
     """Of the scores with the baseline's by seed."""
     return "" if math.isnan(row.correlation) else f"{row.correlation:+.2f}"
@@ -160,7 +165,8 @@ def answer(study: Study) -> str:
         )
     return (
         f"Best on {study.data}: {best.technique} ({best.title}), {lead} the baseline ({study.baseline})"
-        f"{_at_equal_cost(best)}. {tested}; the baseline scores {score(study, test.baseline)}."
+        f"{_at_equal_cost(best)}. {tested}; the baseline scores {score(study, test.baseline)}"
+        f"{', so that the lead does not show there' if test.score.mean <= test.baseline.mean else ''}."
     )
 
 
