@@ -5,8 +5,10 @@ python benchmarks/techniques.py [--runs 9] [--json results/techniques.json]
 Optimizers: on a perceptron's 9.5 million parameters, beside torch.optim's fastest (fused, foreach or loop, whichever
 has the lowest median) and pytorch_optimizer, where they have the rule. Layers: forward and backward of a batch. The
 competitors of DropConnect and stochastic pooling were written here from the papers, as the usual code in torch would
-be: masks of einsum, regions by unfold and multinomial. In each round every competitor runs in turn, once or for a
-hundredth of a second; a ratio is taken within its round; reported are median and quartiles over rounds.
+be: masks of einsum, regions by unfold and multinomial. All competitors work on the same parameters, gradients and
+inputs, since where tensors lie in memory is worth a tenth of their time. In each round every competitor runs, once or
+for a hundredth of a second, from round to round another one first; a ratio is taken within its round; reported are
+median and quartiles over rounds.
 """
 
 import argparse
@@ -61,14 +63,15 @@ def network() -> list[nn.Parameter]:
 def optimizers() -> Iterator[tuple[str, dict[str, Callable[[], Any]]]]:
     """Each rule's steps, ours and the others'."""
     for name, (ours, torchs, theirs) in RULES.items():
-        steps = {"ours": ours(network(), lr=LR).step}
+        parameters = network()
+        steps = {"ours": ours(parameters, lr=LR).step}
         if torchs is not None:
-            steps |= {"torch foreach": torchs(network(), foreach=True).step}
-            steps |= {"torch loop": torchs(network(), foreach=False).step}
+            steps |= {"torch foreach": torchs(parameters, foreach=True).step}
+            steps |= {"torch loop": torchs(parameters, foreach=False).step}
             if name in FUSED:
-                steps["torch fused"] = torchs(network(), fused=True).step
+                steps["torch fused"] = torchs(parameters, fused=True).step
         if theirs is not None:
-            other = getattr(others, theirs)(network(), lr=LR)
+            other = getattr(others, theirs)(parameters, lr=LR)
             if hasattr(other, "train"):
                 other.train()
             steps["pytorch_optimizer"] = other.step
@@ -76,11 +79,11 @@ def optimizers() -> Iterator[tuple[str, dict[str, Callable[[], Any]]]]:
 
 
 def pass_of(make: Callable[[], nn.Module], x: Tensor) -> Callable[[], None]:
-    """Forward and backward."""
-    module, given = make().train(), x.clone().requires_grad_()
+    """Forward and backward, of x that requires a gradient."""
+    module = make().train()
 
     def run() -> None:
-        module(given).sum().backward()
+        module(x).sum().backward()
 
     return run
 
@@ -142,7 +145,8 @@ def layers() -> Iterator[tuple[str, dict[str, Callable[[], Any]]]]:
     }  # fmt: skip
     for name, (ours, theirs, x) in pairs.items():
         other = "written from the paper" if name in ("drop-connect", "stochastic-pooling") else "torch"
-        yield name, {"ours": pass_of(ours, x), other: pass_of(theirs, x)}
+        given = x.clone().requires_grad_()
+        yield name, {"ours": pass_of(ours, given), other: pass_of(theirs, given)}
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> float:
@@ -161,9 +165,11 @@ def measure(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]:
         call()
         call()
         repeats[name] = 1 + int(SECONDS / seconds(call, 1))
+    turns = list(calls)
     for _ in range(runs):
-        for name, call in calls.items():
-            times[name].append(1e3 * seconds(call, repeats[name]))
+        for name in turns:
+            times[name].append(1e3 * seconds(calls[name], repeats[name]))
+        turns = [*turns[1:], turns[0]]
     medians = {name: statistics.median(t) for name, t in times.items()}
     fastest = min((n for n in calls if n != "ours"), key=medians.__getitem__)
     ratios = [a / b for a, b in zip(times["ours"], times[fastest], strict=True)]

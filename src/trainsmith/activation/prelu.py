@@ -44,6 +44,7 @@ class PReLU(nn.Module):
             return functional.prelu(x, slope)
         if len(slope) > 1:
             slope = slope.view(-1, *(1,) * (x.ndim - 2))
+        slope = slope.to(x.dtype)
         return x * (slope + (1 - slope) * (x > 0))  # a product: torch.where is ten times slower on CPUs
 
     def plain(self) -> nn.Module:

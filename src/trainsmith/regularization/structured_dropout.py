@@ -54,7 +54,7 @@ class SpatialDropout(nn.Module):
         if not self.training:
             return x
         kept = torch.rand_like(x.flatten(2)[:, :, 0] if x.ndim > 2 else x) >= self.rate
-        return x * (kept / (1 - self.rate)).view(*kept.shape, *(1,) * (x.ndim - 2))
+        return x * (kept / (1 - self.rate)).view(*kept.shape, *(1,) * (x.ndim - 2)).to(x.dtype)
 
     def plain(self) -> nn.Module:
         """The same as a module that imports nothing but torch."""
