@@ -9,7 +9,16 @@ from torch.func import functional_call, stack_module_state, vmap
 from reference import normalization as paper
 from trainsmith.catalogue import number_in
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization import BatchNorm, LayerNorm, NoNormalization, RMSNorm
+from trainsmith.normalization import (
+    BatchNorm,
+    BatchRenorm,
+    GhostBatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    NoNormalization,
+    RMSNorm,
+)
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -198,6 +207,34 @@ def test_rms_normalization_in_half_precision_is_torchs_also_where_squares_overfl
     assert ours.plain(3)(x).dtype == kind
     torch.testing.assert_close(ours(x), torchs(x))
     torch.testing.assert_close(ours.plain(3)(x), torchs(x))
+
+
+LAYERS = [
+    (lambda: BatchNorm(4), (32, 4)),
+    (lambda: BatchNorm(4), (8, 4, 3, 3)),
+    (lambda: BatchRenorm(4, warmup=0.0), (32, 4)),
+    (lambda: GhostBatchNorm(4, size=8), (32, 4)),
+    (lambda: GhostBatchNorm(4, size=8), (27, 4)),
+    (lambda: LayerNorm(4), (8, 4, 3, 3)),
+    (lambda: LayerNorm(4), (32, 4)),
+    (lambda: GroupNorm(4, groups=2), (8, 4, 3, 3)),
+    (lambda: InstanceNorm(4), (8, 4, 3, 3)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), LAYERS)
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_normalized_in_single_as_under_autocast(make, shape, kind):
+    """Weights in single, inputs in half with a large mean: a mean in half would move the running one off."""
+    x = (torch.randn(shape, generator=torch.Generator().manual_seed(1)) + 20.03).to(kind)
+    layer, exact = make(), make().double()
+    for training in (True, False):
+        y, expected = layer.train(training)(x), exact.train(training)(x.double())
+        assert y.dtype == kind
+        assert torch.equal(y, expected.to(kind)) or (y - expected).abs().max() <= torch.finfo(kind).eps * 4
+    for name, statistic in layer.named_buffers():
+        if name.startswith("running"):
+            torch.testing.assert_close(statistic.double(), exact.get_buffer(name), rtol=1e-4, atol=1e-5)
 
 
 def test_the_numbers_of_a_layer_are_read_from_brain_floats():

@@ -182,3 +182,11 @@ def test_equal_choices_share_a_rule_and_others_do_not():
     decay, limit = find("weight-decay"), find("max-norm")
     assert constrained(SGD, (decay,)) is constrained(SGD, (decay,))
     assert len({constrained(SGD, (decay,)), constrained(SGD, (limit,)), constrained(Adam, (decay,))}) == 3
+
+
+def test_in_float16_a_long_row_is_shortened_though_its_squares_overflow():
+    w = torch.full((2, 300), 50.0, dtype=torch.float16)
+    w[1] = 0.01
+    MaxNorm(3.0)([w])
+    assert w[0].float().norm().item() == pytest.approx(3.0, rel=1e-2)
+    assert (w[1] == torch.tensor(0.01, dtype=torch.float16)).all()

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, kernel_numbers, number_in, technique
 from trainsmith.errors import InvalidInput
+from trainsmith.normalization.half import single
 
 
 @technique(
@@ -58,19 +59,20 @@ class BatchNorm(nn.Module):
         self.register_buffer("eps", torch.tensor(float(eps)))
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
-        """x (n, features, ...), normalized per feature over all other axes."""
+        """x (n, features, ...), normalized per feature over all other axes; half precision in single."""
         if self.training and x.numel() // x.shape[1] < 2:
             raise InvalidInput(f"batch normalization needs at least 2 values per feature; got shape {tuple(x.shape)}.")
         if (numbers := kernel_numbers(x, self.momentum, self.eps, weight=self.weight)) is not None:
             running = (self.running_mean, self.running_var)
             return functional.batch_norm(x, *running, self.weight, self.bias, self.training, *numbers)
+        kind, x = x.dtype, single(x)
         shape = (1, -1, *(1,) * (x.ndim - 2))
         if self.training:
             mean, var = self._batch_statistics(x)
         else:
             mean, var = self.running_mean, self.running_var
         scale = self.weight * torch.rsqrt(var + self.eps)
-        return (x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        return ((x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(kind)
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         count = x.numel() // x.shape[1]

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.errors import InvalidInput
+from trainsmith.normalization.half import single
 
 FEWEST_IN_A_GROUP, MOST_GROUPS = 16, 32
 
@@ -60,12 +61,13 @@ class GroupNorm(nn.Module):
         """x (n, features, ...), normalized per example and group over all other axes."""
         if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
             return functional.group_norm(x, self.groups, self.weight, self.bias, *eps)
+        kind, x = x.dtype, single(x)
         grouped = x.unflatten(1, (self.groups, -1))
         axes = list(range(2, grouped.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
         centred = grouped - grouped.mean(axes, keepdim=True)
         normal = centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + self.eps)
-        return normal.flatten(1, 2) * self.weight.view(shape) + self.bias.view(shape)
+        return (normal.flatten(1, 2) * self.weight.view(shape) + self.bias.view(shape)).to(kind)
 
     def plain(self) -> nn.Module:
         """The same as a module of torch.nn, with its weights."""
@@ -116,18 +118,19 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, positions, ...), normalized per example and feature."""
-        if x[0, 0].numel() < 2:
+        if x.shape[2:].numel() < 2:
             raise InvalidInput(
                 "instance normalization needs at least 2 positions a channel, (n, channels, positions, ...); got shape "
                 f"{tuple(x.shape)}. Use layer or batch normalization for layers without positions."
             )
         if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
             return functional.instance_norm(x, None, None, self.weight, self.bias, True, 0.0, *eps)
+        kind, x = x.dtype, single(x)
         axes = list(range(2, x.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
         centred = x - x.mean(axes, keepdim=True)
         normal = centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + self.eps)
-        return normal * self.weight.view(shape) + self.bias.view(shape)
+        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(kind)
 
     def plain(self, axes: int = 4) -> nn.Module:
         """The same as a module of torch.nn, with its weights, for inputs with `axes` axes (4: images)."""

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.normalization import plain
+from trainsmith.normalization.half import single
 
 
 @technique(
@@ -50,11 +51,12 @@ class LayerNorm(nn.Module):
             if x.ndim == 2:
                 return functional.layer_norm(x, x.shape[1:], self.weight, self.bias, *eps)
             return functional.group_norm(x, 1, self.weight, self.bias, *eps)
+        kind, x = x.dtype, single(x)
         axes = list(range(1, x.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
         centred = x - x.mean(axes, keepdim=True)
         normal = centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + self.eps)
-        return normal * self.weight.view(shape) + self.bias.view(shape)
+        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(kind)
 
     def plain(self, axes: int = 2) -> nn.Module:
         """The same as a module of torch.nn, with its weights, for inputs with `axes` axes (2: (n, features))."""
@@ -103,7 +105,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), divided by its size per example over all other axes; half precision in single."""
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        wide = single(x)
         size = torch.rsqrt(wide.square().mean(list(range(1, x.ndim)), keepdim=True) + self.eps)
         return (wide * size * self.weight.view(1, -1, *(1,) * (x.ndim - 2))).to(x.dtype)
 

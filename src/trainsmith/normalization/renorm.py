@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, Interval, number_in, technique
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization.batch import BatchNorm
+from trainsmith.normalization.half import single
 
 AT_LEAST_1 = Interval(1, float("inf"), False, True)
 
@@ -83,11 +84,12 @@ class BatchRenorm(nn.Module):
             self.register_buffer(name, torch.tensor(float(number)))
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
-        """x (n, features, ...), normalized per feature over all other axes."""
+        """x (n, features, ...), normalized per feature over all other axes; half precision in single."""
+        kind, x = x.dtype, single(x)
         shape = (1, -1, *(1,) * (x.ndim - 2))
         if not self.training:
             scale = self.weight / self.running_std
-            return (x - self.running_mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+            return ((x - self.running_mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(kind)
         if x.numel() // x.shape[1] < 2:
             raise InvalidInput(f"batch renormalization needs at least 2 values per feature; got {tuple(x.shape)}.")
         axes = [a for a in range(x.ndim) if a != 1]
@@ -95,7 +97,7 @@ class BatchRenorm(nn.Module):
         centred = x - mean.view(shape)
         std = torch.sqrt(centred.square().mean(axes) + self.eps)
         r, d = self._corrections(mean.detach(), std.detach())
-        return centred * (self.weight * r / std).view(shape) + (self.weight * d + self.bias).view(shape)
+        return (centred * (self.weight * r / std).view(shape) + (self.weight * d + self.bias).view(shape)).to(kind)
 
     @torch.no_grad()
     def _corrections(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,6 +169,7 @@ class GhostBatchNorm(BatchNorm):
             return super().forward(x)
         if len(x) % parts:
             return torch.cat([super(GhostBatchNorm, self).forward(part) for part in x.tensor_split(parts)])
+        kind, x = x.dtype, single(x)
         ghosts = x.unflatten(0, (parts, -1))  # all at once where they are of equal size
         axes = [a for a in range(1, ghosts.ndim) if a != 2]
         shape = (1, -1, *(1,) * (x.ndim - 2))
@@ -176,4 +179,4 @@ class GhostBatchNorm(BatchNorm):
         for part_mean, part_var in zip(mean.flatten(1), var.flatten(1), strict=True):
             self._follow(part_mean, part_var, x.numel() // (parts * x.shape[1]))
         scale = torch.rsqrt(var + self.eps) * self.weight.view(shape)
-        return (centred * scale).flatten(0, 1) + self.bias.view(shape)
+        return ((centred * scale).flatten(0, 1) + self.bias.view(shape)).to(kind)

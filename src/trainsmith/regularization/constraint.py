@@ -125,7 +125,7 @@ class MaxNorm(Constraint):
 
     @staticmethod
     def after_step(theta: Tensor, *, axes: int, lr: Any, limit: Any) -> None:  # type: ignore[override]
-        norm = theta.square().sum(tuple(range(1 - axes, 0)), keepdim=True).sqrt_()
+        norm = torch.linalg.vector_norm(theta, dim=tuple(range(1 - axes, 0)), keepdim=True)  # squares overflow in half
         theta.mul_(torch.where(norm > limit, limit / norm, torch.ones_like(norm)))
 
 
