@@ -16,6 +16,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.initialization import weight_layers
 from trainsmith.network import build, change
 from trainsmith.network.by_name import INSIDE
+from trainsmith.regularization import ActivityL1, activity_cost
 
 DRAW = torch.Generator().manual_seed(0)
 ROWS, IMAGES = torch.randn(24, 6, generator=DRAW), torch.rand(24, 1, 8, 8, generator=DRAW)
@@ -239,17 +240,30 @@ def test_activation_functions_that_no_weight_layer_feeds_at_once_are_listed(name
     assert change(made(rows), name, x=ROWS).unchanged == ()
 
 
-def test_a_penalty_behind_an_activation_function_that_is_called_twice_counts_one_call_and_says_so():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second, self.act, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)
+class Twice(nn.Module):
+    """One activation function, called twice, and in two places of a sequence."""
 
-        def forward(self, x):
-            return self.head(self.act(self.second(self.act(self.first(x)))))
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.act = nn.Linear(6, 8), nn.Linear(8, 8), nn.ReLU()
+        self.last = nn.Sequential(nn.Linear(8, 8), self.act, nn.Linear(8, 3))
 
-    (line,) = change(Twice(), "activity-l1", x=ROWS).unchanged
-    assert line == "an activation function called several times in a pass, of which activity-l1 counts the last call"
+    def forward(self, x):
+        return self.last(self.act(self.second(self.act(self.first(x)))))
+
+
+def test_a_penalty_behind_an_activation_function_that_is_called_twice_counts_both_calls():
+    done = change(Twice(), "activity-l1", x=ROWS, numbers={"activity-l1.strength": 0.5})
+    assert done.unchanged == ()
+    assert [m.calls for m in done.module.modules() if isinstance(m, ActivityL1)] == [2, 1]
+    network = done.module.train()
+    for x in (ROWS[:3], ROWS):  # of the first pass nothing is asked
+        network(x)
+    h = network.first(ROWS).relu()
+    i = network.second(h).relu()
+    hidden = [h, i, network.last[0](i).relu()]
+    torch.testing.assert_close(sum(activity_cost(network)), sum(0.5 * v.abs().sum(1).mean() for v in hidden))
+    assert activity_cost(network) == []
     assert change(Twice(), "dropout", x=ROWS).unchanged == ()
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.errors import InvalidInput
 from trainsmith.population import make_member
 from trainsmith.regularization import ActivityKL, ActivityL1, ActivityPenalty, KWinners, activity_cost
 
@@ -66,6 +67,20 @@ def test_the_cost_is_that_of_the_last_pass_in_training_and_is_given_once():
     assert activity_cost(network) == []
     network.eval()(torch.ones(4, 2))
     assert activity_cost(network) == []
+
+
+@pytest.mark.parametrize("kind", [ActivityL1, ActivityKL])
+def test_a_layer_that_a_pass_calls_several_times_costs_what_its_calls_cost(kind):
+    layer, twice = kind(0.5), kind(0.5, calls=2)
+    passes = [activations(4, 3) * share for share in (0.3, 0.9, 0.6)]
+    each_call = [cost_of(layer, x) for x in passes]
+    for x in passes:
+        twice(x)
+    (cost,) = activity_cost(twice)
+    assert cost.item() == pytest.approx(each_call[1] + each_call[2])
+    assert activity_cost(twice) == []
+    with pytest.raises(InvalidInput, match="calls must be a whole number of at least 1; got 0"):
+        kind(calls=0)
 
 
 def test_a_network_can_be_copied_between_pass_and_cost():

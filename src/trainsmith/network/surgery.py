@@ -13,6 +13,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.initialization import (
     WEIGHT_LAYERS,
     Draw,
+    calls_in_turn,
     draw_layer,
     has_own_weight,
     is_frozen,
@@ -107,9 +108,6 @@ def apply(
         skipped[norm.name] = f"it needs positions, and the outputs of {len(flat)} layers have none"
         before = {}
     activations = [c.module for c in calls if is_activation(c.module)]
-    for t in layers if replace else ():
-        if issubclass(t.make, ActivityPenalty):  # type: ignore[arg-type]
-            left += unchanged.repeated(activations, t.name)
     if before:
         fed = [second.module for first, second in _feeding(calls) if first.module in before or is_frozen(first.module)]
         left += unchanged.unfed(activations, fed, norm.name)
@@ -128,7 +126,17 @@ def apply(
     except InvalidInput as reason:
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
     _initialize_from_data(root, example)
+    _count_calls(root, example)
     return Surgery(root, skipped, tuple(left))
+
+
+def _count_calls(root: nn.Module, example: Tensor) -> None:
+    """Tell the layers that note what activations cost how often a pass calls them."""
+    noting = [m for m in root.modules() if isinstance(m, ActivityPenalty)]
+    if noting:
+        calls, _ = calls_in_turn(root, noting, example[:2])
+        for m in noting:
+            m.calls = max(1, calls.count(m))
 
 
 def in_front(layer: nn.Module, root: nn.Sequential) -> nn.Sequential:

@@ -52,13 +52,6 @@ def unreached(places: Sequence[nn.Module], name: str) -> list[str]:
     return [f"{layers} that no pass in evaluation reaches, taken out without {name} in the place"] if n else []
 
 
-def repeated(activations: Sequence[nn.Module], name: str) -> list[str]:
-    """How many activation functions are called several times, of which the technique called `name` counts one call."""
-    n = sum(times > 1 for times in Counter(activations).values())
-    functions = "an activation function" if n == 1 else f"{n} activation functions"
-    return [f"{functions} called several times in a pass, of which {name} counts the last call"] if n else []
-
-
 def calls(counted: Counter[str]) -> tuple[str, ...]:
     """How often each function was called, that is none of the modules which surgery replaces."""
     several = {name: "a call" if n == 1 else f"{n} calls" for name, n in counted.items()}

@@ -7,25 +7,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, number_in, technique
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.plain import TopUnits
 
 OPEN = Interval(0, 1, True, True)
 
 
 class ActivityPenalty(nn.Module):
-    """A layer that gives back what it gets, and in training notes what it costs; see `activity_cost`."""
+    """A layer that gives back what it gets, and in training notes what it costs; see `activity_cost`.
+
+    calls: how often a pass of its network calls it. What a pass costs is the sum over so many calls, the last ones.
+    """
 
     trains_as_plain: ClassVar[bool] = False
     """Whether `plain` also does the same in training, as that of other layers does."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: int = 1) -> None:
         super().__init__()
-        self._cost: Tensor | None = None
+        if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
+            raise InvalidInput(f"calls must be a whole number of at least 1; got {calls!r}.")
+        self.calls = calls
+        self._costs: list[Tensor] = []
 
     def forward(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
         """x itself; in training its cost is noted."""
         if self.training:
-            self._cost = self.cost(x)
+            self._costs = [*self._costs, self.cost(x)][-self.calls :]
         return x
 
     def cost(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, ""]:
@@ -34,15 +41,15 @@ class ActivityPenalty(nn.Module):
 
     def take(self) -> Tensor | None:
         """The cost of the last pass, once."""
-        cost, self._cost = self._cost, None
-        return cost
+        costs, self._costs = self._costs, []
+        return sum(costs[1:], costs[0]) if costs else None
 
     def plain(self) -> nn.Module:
         """What is left of it in evaluation."""
         return nn.Identity()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cost": None}
+        return {**self.__dict__, "_costs": []}
 
 
 def activity_cost(network: nn.Module) -> list[Tensor]:
@@ -67,8 +74,8 @@ class ActivityL1(ActivityPenalty):
 
     Differs: 1. The mean over examples, the sum over units; Keras's activity regularizer is the same.
 
-    Pitfall: the network can shrink its activations and grow the weights behind them: bound or decay those too. Of a
-    layer that is called several times in a pass the last call counts.
+    Pitfall: the network can shrink its activations and grow the weights behind them: bound or decay those too. A
+    layer that is called several times in a pass has to be told so, by calls=: surgery counts them.
 
     Helps: representations to be read; with rectified units, units that are exactly 0.
 
@@ -81,8 +88,8 @@ class ActivityL1(ActivityPenalty):
 
     strength: Tensor
 
-    def __init__(self, strength: float = 1e-4) -> None:
-        super().__init__()
+    def __init__(self, strength: float = 1e-4, calls: int = 1) -> None:
+        super().__init__(calls)
         self.register_buffer("strength", torch.tensor(float(strength)))
 
     def cost(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, ""]:
@@ -109,8 +116,8 @@ class ActivityKL(ActivityPenalty):
 
     Differs: 1. m is the mean of the batch, not of all examples. 2. m is kept 1e-6 away from 0 and 1.
 
-    Pitfall: it means something only for activations between 0 and 1; small batches make m a poor estimate. Of a layer
-    that is called several times in a pass the last call counts.
+    Pitfall: it means something only for activations between 0 and 1; small batches make m a poor estimate. A layer that
+    is called several times in a pass has to be told so, by calls=, and m is of each call: surgery counts them.
 
     Helps: sparse autoencoders with sigmoid units.
 
@@ -126,8 +133,8 @@ class ActivityKL(ActivityPenalty):
     strength: Tensor
     target: Tensor
 
-    def __init__(self, strength: float = 1e-2, target: float = 0.05) -> None:
-        super().__init__()
+    def __init__(self, strength: float = 1e-2, target: float = 0.05, calls: int = 1) -> None:
+        super().__init__(calls)
         self.register_buffer("strength", torch.tensor(float(strength)))
         self.register_buffer("target", torch.tensor(float(target)))
 
