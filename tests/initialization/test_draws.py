@@ -1,5 +1,7 @@
 """Initializations against their papers on the same draws, and against torch's in distribution."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +12,14 @@ from trainsmith.errors import InvalidInput
 from trainsmith.initialization import (
     constant,
     delta_orthogonal,
+    draw_layer,
     fan_in_and_out,
     glorot_normal,
     glorot_uniform,
     he,
     he_fan_out,
     he_uniform,
+    he_uniform_fan_out,
     lecun_uniform,
     normal,
     orthogonal,
@@ -31,6 +35,7 @@ NORMAL = [(xavier, "xavier"), (he, "he"), (he_fan_out, "he-fan-out"), (glorot_no
 UNIFORM = [
     (glorot_uniform, "glorot-uniform"),
     (he_uniform, "he-uniform"),
+    (he_uniform_fan_out, "he-uniform-fan-out"),
     (lecun_uniform, "lecun-uniform"),
     (torch_default, "torch-default"),
 ]
@@ -76,6 +81,24 @@ def test_normal_has_the_spread_that_is_asked_for_whatever_the_shape(std):
     assert normal(torch.empty(300, 300), generator=seeded()).std().item() == pytest.approx(0.01, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.Conv1d(6, 12, 3, groups=3), nn.Conv2d(40, 80, 3, groups=40)], ids=["three", "each"]
+)
+@pytest.mark.parametrize("fill", [he, he_fan_out, glorot_normal, glorot_uniform, he_uniform_fan_out, orthogonal])
+def test_a_grouped_convolution_is_drawn_as_the_convolutions_side_by_side_that_it_is(fill, layer):
+    """An input of a group has no way to the outputs of another, which a fan-out over all outputs would count."""
+    layer = copy.deepcopy(layer)
+    draw_layer(layer, fill, seeded())
+    side, generator = layer.groups, seeded()
+    kinds = {3: nn.Conv1d, 4: nn.Conv2d}
+    for part in layer.weight.detach().chunk(side):
+        kind = kinds[layer.weight.ndim]
+        own = kind(layer.in_channels // side, layer.out_channels // side, 3)
+        assert own.weight.shape == part.shape
+        assert torch.equal(fill(own.weight, generator=generator).detach(), part)
+    assert not layer.bias.any()
+
+
 def test_constants():
     assert torch.equal(zeros(torch.ones(2, 3)), torch.zeros(2, 3))
     assert torch.equal(constant(torch.ones(2, 3), -0.5), torch.full((2, 3), -0.5))
@@ -91,6 +114,7 @@ def test_constants():
         (xavier, lambda w: nn.init.kaiming_normal_(w, nonlinearity="linear")),
         (normal, lambda w: nn.init.normal_(w, std=0.01)),
         (he_uniform, nn.init.kaiming_uniform_),
+        (he_uniform_fan_out, lambda w: nn.init.kaiming_uniform_(w, mode="fan_out")),
         (he_fan_out, lambda w: nn.init.kaiming_normal_(w, mode="fan_out")),
         (lecun_uniform, lambda w: nn.init.kaiming_uniform_(w, nonlinearity="linear")),
         (torch_default, lambda w: nn.init.kaiming_uniform_(w, a=5**0.5)),

@@ -26,6 +26,7 @@ def spread(name, shape):
         "glorot-uniform": 1 / ((into + out_of) / 2),
         "he-uniform": 2 / into,
         "he-fan-out": 2 / out_of,  # eq. 14: half of n-hat Var(w) is 1
+        "he-uniform-fan-out": 2 / out_of,
         "lecun-uniform": 1 / into,
         "torch-default": 1 / (3 * into),  # its bound is what LeCun has for the spread
     }[name]

@@ -22,7 +22,13 @@ from trainsmith.initialization.layers import (
 from trainsmith.initialization.orthogonal import orthogonal
 from trainsmith.initialization.residual import Fixup, ReZero, ZeroResidual, residual_branches
 from trainsmith.initialization.truncated import truncated_normal
-from trainsmith.initialization.uniform import he_uniform, lecun_uniform, torch_default, uniform
+from trainsmith.initialization.uniform import (
+    he_uniform,
+    he_uniform_fan_out,
+    lecun_uniform,
+    torch_default,
+    uniform,
+)
 
 __all__ = [
     "LSUV",
@@ -44,6 +50,7 @@ __all__ = [
     "he",
     "he_fan_out",
     "he_uniform",
+    "he_uniform_fan_out",
     "is_drawn",
     "is_frozen",
     "lecun_uniform",

@@ -9,7 +9,9 @@ from trainsmith.errors import InvalidInput
 def fan_in_and_out(weight: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a linear weight (out, in) or a convolution's (out, in / groups, *kernel).
 
-    Each counts the kernel's positions. Raises InvalidInput for a tensor with fewer than two axes.
+    Each counts the kernel's positions. A weight does not tell its groups: of a grouped convolution hand over each
+    group's part, weight.chunk(groups), as studies, populations and `network.change` do. Raises InvalidInput for a
+    tensor with fewer than two axes.
     """
     if weight.ndim < 2:
         raise InvalidInput(

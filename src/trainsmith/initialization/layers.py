@@ -40,14 +40,19 @@ def is_drawn(layer: nn.Module) -> bool:
 
 
 def draw_layer(layer: nn.Module, fill: Callable[..., Tensor], generator: torch.Generator | None) -> None:
-    """Draw a layer's weight by fill(weight, generator=...), biases 0; one whose weight cannot be stays as it is."""
+    """Draw a layer's weight by fill(weight, generator=...), biases 0; one whose weight cannot be stays as it is.
+
+    A grouped convolution is several side by side: each group's part is a weight of its own, with its own fans.
+    """
     if not is_drawn(layer):
         return
-    if has_own_weight(layer):
-        fill(layer.weight, generator=generator)
-    else:
+    drawn: Tensor = layer.weight.detach()  # type: ignore[operator]
+    drawn = drawn if has_own_weight(layer) else drawn.clone()
+    for part in drawn.chunk(getattr(layer, "groups", 1)):
+        fill(part, generator=generator)
+    if not has_own_weight(layer):
         with torch.no_grad():
-            layer.weight = fill(layer.weight.detach().clone(), generator=generator)  # type: ignore[operator]
+            layer.weight = drawn
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
