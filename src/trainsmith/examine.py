@@ -94,8 +94,8 @@ def _optimizer(module: nn.Module, member: Member, rate: float | None) -> torch.o
         if not rate > 0 or "lr" not in numbers:
             raise InvalidInput(f"the learning rate must be above 0, of an optimizer that has one; got {rate}.")
         numbers["lr"] = rate
-    trained = [p for p in module.parameters() if p.requires_grad]
-    return member.rule(trained, **numbers) if trained else None
+    trained = [(f"network.{name}", p) for name, p in module.named_parameters() if p.requires_grad]
+    return member.optimizer(trained, numbers) if trained else None
 
 
 def _shown(

@@ -169,6 +169,22 @@ def test_techniques_are_exported_together_and_ruff_has_nothing_to_say(recipe, tm
         assert done.returncode == 0, done.stdout
 
 
+def grouped(shape, outputs):
+    convolutions = [nn.Conv2d(shape[0], 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3, groups=4), nn.ReLU()]
+    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(8 * (shape[1] - 4) * (shape[2] - 4), outputs))
+
+
+@pytest.mark.parametrize("initialization", ["he-uniform-fan-out", "orthogonal"])
+def test_the_script_draws_a_grouped_convolution_group_by_group_and_muon_moves_it_alone(initialization):
+    recipe = Recipe(initialization, optimizer="muon")
+    export = make_export(Run(Trial(recipe), 3), grouped, IMAGES, TRAINING)
+    assert export.replay.deviation < 1e-5
+    assert 'map(network.get_submodule, ["0", "5"])' in export.files["train.py"]
+    plain = make_export(Run(Trial(Recipe(initialization)), 3), dense, IMAGES, TRAINING)
+    assert "chunk(" in export.files["train.py"]
+    assert "chunk(" not in plain.files["train.py"]
+
+
 def test_the_script_draws_the_same_split_and_watch():
     recipe = Recipe(regularization=("early-stopping",))
     run = Run(Trial(recipe), 5)

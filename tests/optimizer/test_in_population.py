@@ -153,6 +153,108 @@ def test_adaptive_clipping_leaves_the_layer_that_is_called_last_as_it_is():
             torch.testing.assert_close(state[name.removeprefix("network.")], p.detach() - rate * clipped)
 
 
+class WithPositions(torch.nn.Module):
+    """Its root holds positions' weights, which begins before and ends after every layer."""
+
+    def __init__(self, outputs, embedded=False):
+        super().__init__()
+        self.positions = torch.nn.Parameter(torch.randn(1, 8) / 8)
+        self.head, self.body = torch.nn.Linear(8, outputs), torch.nn.Linear(8, 8)
+        self.first = torch.nn.Embedding(5, 8) if embedded else torch.nn.Linear(12, 8)
+
+    def forward(self, x):
+        if isinstance(self.first, torch.nn.Embedding):
+            x = x.abs().long().clamp(max=4)
+            return self.head(self.body((self.first(x).mean(1) + self.positions).relu()).relu())
+        return self.head(self.body((self.first(x) + self.positions).relu()).relu())
+
+
+def test_the_last_layer_of_a_network_with_weights_of_its_own_is_spared():
+    run = Run(Trial(Recipe(clipping="adaptive-clipping")), 1)
+    member = make_member(run, lambda shape, outputs: WithPositions(outputs), blobs())
+    assert member.spared == {"network.0.head.weight", "network.0.head.bias"}
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_muon_moves_hidden_layers_and_leaves_the_first_and_the_last_to_adamw(embedded):
+    """Together, alone and beside torch's own Muon and AdamW, as its authors use them."""
+    data = blobs()
+    rates = {"muon.lr": 0.05, "muon.rest": 0.1, "muon.weight_decay": 0.1}
+    run = Run(Trial(Recipe(optimizer="muon", regularization=()), rates), 1)
+
+    def network(shape, outputs):
+        return WithPositions(outputs, embedded)
+
+    def member():
+        return make_member(run, network, data)
+
+    outer = {f"network.0.{n}" for n in ("first.weight", "first.bias", "head.weight", "head.bias")}
+    assert member().outside == (outer - {"network.0.first.bias"} if embedded else outer)
+    assert member().unchanged == make_member(Run(Trial(Recipe()), 1), network, data).unchanged
+    x, y = data.x[:16], data.y[:16]
+    for trainer in (Chunk([member(), member()], data.x, data.y), Alone(member())):
+        count = len(trainer.members)
+        for step in (1, 2, 3):
+            trainer.step(step, 1.0, x.expand(count, -1, -1), y.expand(count, -1))
+        reference = member().objective
+        named = {n.removeprefix("network.0."): p for n, p in reference.named_parameters()}
+        hidden = {n: p for n, p in named.items() if n in ("body.weight", "positions")}
+        adamw = torch.optim.AdamW(
+            [p for n, p in named.items() if n not in hidden], lr=0.005, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.1
+        )
+        muon = torch.optim.Muon(hidden.values(), lr=0.05, momentum=0.95, weight_decay=0.1)
+        for _ in range(3):
+            reference.zero_grad()
+            reference(x, y).backward()
+            adamw.step()
+            muon.step()
+        for name, p in named.items():
+            near = 3 * 0.05 * 0.05 if name in hidden else 1e-3  # torch's iteration is in bfloat16
+            torch.testing.assert_close(trainer.state(0)[f"0.{name}"], p.detach(), rtol=0, atol=near)
+            assert not torch.equal(p, dict(member().objective.named_parameters())[f"network.0.{name}"])
+
+
+def test_muon_says_where_a_network_has_no_hidden_layer():
+    run, data = Run(Trial(Recipe(optimizer="muon")), 1), blobs()
+    said = "no hidden layer that Muon would move otherwise than its input and output layers"
+    assert said in make_member(run, lambda shape, outputs: Early(outputs), data).unchanged
+    assert said not in make_member(run, "mlp", data).unchanged
+    assert said not in make_member(Run(Trial(Recipe()), 1), lambda shape, outputs: Early(outputs), data).unchanged
+
+
+def test_muon_leaves_the_head_of_a_second_task_to_adamw():
+    recipe = Recipe(optimizer="muon", regularization=("auxiliary-reconstruction",))
+    member = make_member(Run(Trial(recipe), 1), "mlp", blobs())
+    heads = {n for n, _ in member.objective.named_parameters() if n.startswith("passes.")}
+    assert heads
+    assert heads < member.outside
+
+
+def test_a_population_leaves_the_outer_layers_to_muons_adamw():
+    data = blobs()
+
+    def network():
+        layers = [
+            torch.nn.Linear(12, 8),
+            torch.nn.Tanh(),
+            torch.nn.Linear(8, 8),
+            torch.nn.Tanh(),
+            torch.nn.Linear(8, 3),
+        ]
+        return torch.nn.Sequential(*layers)
+
+    population = Population(network, optimizer="muon", lr=[0.02, 0.05], seeds=[4, 4])
+    before = [p.detach().clone() for p in population.member(1).parameters()]
+    population.step(data.x[:16], data.y[:16])
+    moved = [(p.detach() - b).abs() for p, b in zip(population.member(1).parameters(), before, strict=True)]
+    for i, change in enumerate(moved):
+        if i != 2:  # the first step of AdamW is its rate in every coordinate with a gradient, but for the decay
+            assert change.max().item() == pytest.approx(0.05 * 0.015, rel=0.02)
+    assert moved[2].max() > 0.05 * 0.1
+    fit = Population(network, optimizer="muon", lr=[0.02, 0.05]).fit(data.x[:60], data.y[:60], steps=12, batch_size=8)
+    assert fit.deviation <= fit.tolerance
+
+
 @pytest.mark.parametrize("name", ["deep-ensemble", "snapshot-ensemble", "monte-carlo-dropout", "weight-ema"])
 def test_the_last_layer_of_each_network_of_an_ensemble_is_spared(name):
     recipe = Recipe(clipping="adaptive-clipping", regularization=(name,))

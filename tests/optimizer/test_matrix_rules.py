@@ -79,12 +79,12 @@ def defaults(rule):
 
 def test_the_defaults():
     assert defaults(LARS) == {"lr": 1.0, "momentum": 0.9, "trust": 1e-3, "weight_decay": 5e-4}
-    assert defaults(LAMB) == {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.01}
+    assert defaults(LAMB) == {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-6, "weight_decay": 0.01}
     assert defaults(Adafactor) == {
         "lr": 1e-2, "decay": 0.8, "clip": 1.0, "eps1": 1e-30, "eps2": 1e-3, "weight_decay": 0.0,
     }  # fmt: skip
     assert defaults(Muon) == {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.01, "rest": 0.015}
-    assert defaults(SOAP) == {"lr": 3e-3, "beta1": 0.95, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.01}
+    assert defaults(SOAP) == {"lr": 3e-3, "betas": (0.95, 0.95), "eps": 1e-8, "weight_decay": 0.01}
 
 
 # ---- norms ----
@@ -232,6 +232,15 @@ def test_muons_groups_are_hidden_matrices_and_the_rest():
     again.load_state_dict(optimizer.state_dict())
     again.step()
     assert set(again.state[last]) == {"step", "m", "v"}
+
+
+def test_muons_groups_leave_the_first_matrix_out_where_nothing_is_embedded():
+    network = nn.Sequential(nn.Linear(9, 4), nn.Conv1d(4, 6, 3), nn.Linear(6, 5), nn.Linear(5, 2))
+    hidden, rest = Muon.groups(network)
+    assert [id(p) for p in hidden["params"]] == [id(network[1].weight), id(network[2].weight)]
+    assert {id(p) for p in (*network[0].parameters(), *network[3].parameters())} < {id(p) for p in rest["params"]}
+    (alone,) = Muon.groups(nn.Linear(3, 2))
+    assert alone["hidden"] is False
 
 
 # ---- SOAP ----

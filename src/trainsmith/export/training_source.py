@@ -19,6 +19,7 @@ from trainsmith.export.readable import readable
 from trainsmith.export.scores import loss_source, metric_of, score_source
 from trainsmith.export.source import WHOLE
 from trainsmith.export.template import filled
+from trainsmith.initialization import weight_layers
 from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, recompute_statistics
 from trainsmith.optimizer.schedule import PATIENCE, PLATEAU, warm_up
 from trainsmith.population import FIRST_LOSSES, Member, Training
@@ -112,7 +113,9 @@ class Script:
             "trained": self._trained,
             "held": self._held,
             "still": self._still,
-            "spared": sorted({n.removeprefix("network.").rpartition(".")[0] for n in member.spared}),
+            "grouped": any(getattr(m, "groups", 1) > 1 for m in weight_layers(member.objective.network)),
+            "spared": _layers(member.spared),
+            "outside": _layers(member.outside),
             "labels": self.dataset.labels,
             "further": self.dataset.unlabelled is not None,
             "first": FIRST_LOSSES,
@@ -148,8 +151,8 @@ class Script:
         call = of_torch(optimizer.name, self._trained, numbers)
         if call is not None:
             return call
-        name = self._imported(optimizer.make)
-        return f"{name}({self._trained}, {', '.join(f'{n}={v}' for n, v in numbers.items())})"
+        groups = "groups" if self.member.outside else self._trained
+        return f"{self._imported(optimizer.make)}({groups}, {', '.join(f'{n}={v}' for n, v in numbers.items())})"
 
     def _factor(self) -> str:
         """The schedule's factor at a step, as a call."""
@@ -247,6 +250,11 @@ AT_MOST_ONE: dict[Role, str] = {
 
 def _variable(technique: Technique) -> str:
     return technique.name.replace("-", "_")
+
+
+def _layers(names: frozenset[str]) -> list[str]:
+    """The paths in the network of the layers that parameters of these names belong to."""
+    return sorted({n.removeprefix("network.").rpartition(".")[0] for n in names if n.startswith("network.")})
 
 
 def _kept(fitted: nn.Module) -> str:

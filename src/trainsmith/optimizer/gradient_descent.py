@@ -40,6 +40,8 @@ class SGD(Optimizer):
     0.5
     """
 
+    linear: ClassVar[bool] = True
+
     def __init__(self, params: Any, lr: float = 1e-2) -> None:
         super().__init__(params, lr=lr)
 
@@ -85,6 +87,7 @@ class Momentum(Optimizer):
     0.375
     """
 
+    linear: ClassVar[bool] = True
     moments: ClassVar[tuple[str, ...]] = ("v",)
 
     def __init__(self, params: Any, lr: float = 1e-2, momentum: float = 0.9) -> None:
@@ -131,6 +134,7 @@ class Nesterov(Optimizer):
     0.625
     """
 
+    linear: ClassVar[bool] = True
     moments: ClassVar[tuple[str, ...]] = ("v",)
 
     def __init__(self, params: Any, lr: float = 1e-2, momentum: float = 0.9) -> None:

@@ -42,6 +42,7 @@ class MovingAverage(Optimizer):
     0.5
     """
 
+    linear: ClassVar[bool] = True
     moments: ClassVar[tuple[str, ...]] = ("v",)
 
     def __init__(self, params: Any, lr: float = 0.1, beta: float = 0.9) -> None:

@@ -39,13 +39,14 @@ class Muon(Optimizer):
     Paper: Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein 2024, Muon: an optimizer for hidden layers in neural
     networks, section "Definition"; with a, b, c = 3.4445, -4.7750, 2.0315.
 
-    Differs: 1. By itself every weight with two or more axes counts as a matrix, a convolution's kernel as (out, in *
-    height * width); the authors leave embeddings and the last layer to AdamW: pass `Muon.groups(network)`, or mark
-    a group with hidden=False. 2. The iteration runs in the parameters' type, not in bfloat16. 3. For kernels rows
-    and columns are those of that matrix. 4. torch's Muon is the same rule for matrices with another lr and decay.
+    Differs: 1. In a study and in a population it moves hidden layers alone, as its authors do: embeddings, the layers
+    that a pass calls first and last, and heads go with the vectors. Alone it cannot know them, and every weight with
+    two or more axes counts as a matrix: pass `Muon.groups(network)`, or mark a group with hidden=False. torch's Muon
+    refuses all but matrices. 2. A convolution's kernel is the matrix (out, in * height * width). 3. The iteration runs
+    in the parameters' type, not in bfloat16. 4. torch's Muon is the same rule for matrices with another lr and decay.
 
     Pitfall: X is not orthogonal: singular values above 0.5 % of |G| come to lie in [0.68, 1.16], smaller ones below.
-    lr is not Adam's, and the rest needs its own.
+    lr is not Adam's, and the rest needs its own. In a network with fewer than three layers nothing is hidden.
 
     Helps: hidden layers of transformers and convolutional networks, where it beats AdamW by step count.
 
@@ -59,6 +60,7 @@ class Muon(Optimizer):
     """
 
     per_tensor: ClassVar[bool] = True
+    of_hidden: ClassVar[bool] = True
 
     def __init__(
         self, params: Any, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 1e-2, rest: float = 0.015
@@ -67,20 +69,27 @@ class Muon(Optimizer):
 
     @classmethod
     def kept(cls, shape: torch.Size) -> dict[str, tuple[int, ...]]:
-        return {"m": tuple(shape)} if len(shape) > 1 else {"m": tuple(shape), "v": tuple(shape)}
+        return {"m": tuple(shape)} if len(shape) > 1 else cls.kept_outside(shape)
+
+    @classmethod
+    def kept_outside(cls, shape: torch.Size) -> dict[str, tuple[int, ...]]:
+        return {"m": tuple(shape), "v": tuple(shape)}
 
     def _kept(self, group: dict[str, Any], theta: Tensor) -> dict[str, tuple[int, ...]]:
-        if group.get("hidden", True):
-            return self.kept(theta.shape)
-        return {"m": tuple(theta.shape), "v": tuple(theta.shape)}
+        return self.kept(theta.shape) if group.get("hidden", True) else self.kept_outside(theta.shape)
 
     @staticmethod
     def groups(network: nn.Module) -> list[dict[str, Any]]:
-        """Param groups as the authors use them: hidden matrices, and the rest (embeddings, last layer, vectors)."""
-        embeddings = {id(p) for m in network.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        """Param groups as the authors use them: hidden matrices, and the rest.
+
+        The rest are embeddings, or else the first matrix, the last one, in the order of the network's parameters, and
+        all vectors.
+        """
+        inputs = [p for m in network.modules() if isinstance(m, nn.Embedding) for p in m.parameters()]
         trained = [p for p in network.parameters() if p.requires_grad]
-        matrices = [p for p in trained if p.ndim > 1 and id(p) not in embeddings]
-        hidden = {id(p) for p in matrices[:-1]}
+        matrices = [p for p in trained if p.ndim > 1]
+        outer = {id(p) for p in (*(inputs or matrices[:1]), *matrices[-1:])}
+        hidden = {id(p) for p in matrices} - outer
         parts = (True, [p for p in trained if id(p) in hidden]), (False, [p for p in trained if id(p) not in hidden])
         return [{"params": parameters, "hidden": is_hidden} for is_hidden, parameters in parts if parameters]
 

@@ -27,6 +27,9 @@ BLOCK = 2**16
 need stays in its caches. A thread has so many at a time."""
 
 
+BETAS = ("beta1", "beta2")
+
+
 class Optimizer(torch.optim.Optimizer):
     """The ordinary PyTorch optimizer around a rule: param groups, state_dict and schedulers as usual.
 
@@ -35,6 +38,8 @@ class Optimizer(torch.optim.Optimizer):
     or float64 tensors with one value a member. update: update(theta, g, *moments, **coefficients) moves theta
     and the moments in place, given the gradient g, which it leaves as it is.
 
+    linear: the step is linear in the gradients, so that complex parameters need nothing of their own.
+
     per_tensor: the rule looks at a parameter as a whole (its norm, its rows, its matrix). What it keeps is then
     given by `kept`, and its update is called for each parameter as update(theta, g, *kept, axes, **coefficients):
     the last `axes` axes are the parameter's own, those before are members, and a coefficient is a float or a
@@ -42,19 +47,25 @@ class Optimizer(torch.optim.Optimizer):
 
     evaluated: evaluated(theta, *kept, **coefficients) gives the weights to evaluate and export, where a rule has
     others than those it trains; `eval` puts them into the parameters and `train` takes them out again.
-    scheduled: False for a rule that wants a constant learning rate.
+    scheduled: False for a rule that wants a constant learning rate. of_hidden: True for a rule of hidden layers, which
+    moves a network's input and output layers otherwise; a training in a population leaves these to it as `outside`.
 
     fused: fused(t, parameters, gradients, *kept, **hyperparameters) takes step t of many parameters at once by
     PyTorch's own single-pass kernel, where that has the same formula: it rounds in another order. A population on a
     CPU runs it too, so that both have the same bits; `fused = None` in a subclass brings `update` back.
+
+    Numbers called beta1 and beta2 are kept in the param groups as torch keeps its own, as `betas`, which torch's
+    schedulers of momentum look for.
     """
 
     moments: ClassVar[tuple[str, ...]] = ()
+    linear: ClassVar[bool] = False
     per_tensor: ClassVar[bool] = False
     coefficients: ClassVar[Callable[..., dict[str, Any]]]
     update: ClassVar[Callable[..., None]]
     evaluated: ClassVar[Callable[..., Tensor] | None] = None
     scheduled: ClassVar[bool] = True
+    of_hidden: ClassVar[bool] = False
     fused: ClassVar[Callable[..., None] | None] = None
 
     _numbers: ClassVar[tuple[str, ...]] = ()
@@ -64,13 +75,22 @@ class Optimizer(torch.optim.Optimizer):
         """Names and shapes of what the rule keeps for a parameter of this shape, zero at the start."""
         return {name: tuple(shape) for name in cls.moments}
 
+    @classmethod
+    def kept_outside(cls, shape: torch.Size) -> dict[str, tuple[int, ...]]:
+        """The same for a parameter of no hidden layer, where the rule tells them apart."""
+        return cls.kept(shape)
+
     def __init_subclass__(cls) -> None:
         # not self.defaults: torch adds entries of its own to it when an optimizer is loaded
         cls._numbers = tuple(inspect.signature(cls.coefficients).parameters)[1:]
 
     def __init__(self, params: Iterable[Any], **hyperparameters: float) -> None:
         self._flat: dict[tuple[int, ...], tuple[list[Tensor], list[tuple[Tensor, ...]]]] = {}
-        super().__init__(params, hyperparameters)
+        super().__init__(params, _paired(hyperparameters))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """torch's; a group may give beta1 or beta2 of its own, or torch's betas."""
+        super().add_param_group(_paired(param_group, self.defaults) if isinstance(param_group, dict) else param_group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch's, which has its compiler leave this alone and would import it, if nobody has, only for that."""
@@ -80,6 +100,8 @@ class Optimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._flat = {}
         super().__setstate__(state)
+        for group in self.param_groups:
+            _paired(group)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -98,10 +120,10 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for t, parameters in self._batches(group):
-                if self.fused is not None and _plain(parameters, group):
+                if self.fused is not None and _plain(parameters, numbers := self._values(group)):
                     gradients = [p.grad for p in parameters]
                     kept = zip(*map(self._tensors, parameters), strict=True)
-                    self.fused(t, parameters, gradients, *map(list, kept), **{n: group[n] for n in self._numbers})
+                    self.fused(t, parameters, gradients, *map(list, kept), **numbers)
                     continue
                 for some in _small_and_large(parameters) if self.fused is not None else [parameters]:
                     self._move(some, self._coefficients(group, t))
@@ -115,8 +137,7 @@ class Optimizer(torch.optim.Optimizer):
                 continue
             state = self.state[theta]
             if not state:
-                if theta.grad.is_sparse:
-                    raise InvalidInput("gradients must be dense; got a sparse one: build the layer with sparse=False.")
+                self._check(theta, theta.grad)
                 state["step"] = 0
                 state.update((name, theta.new_zeros(s)) for name, s in self._kept(group, theta).items())
             state["step"] = t = int(state["step"]) + 1
@@ -126,8 +147,23 @@ class Optimizer(torch.optim.Optimizer):
             batches.setdefault(key, []).append(theta)
         return [(key[0], parameters) for key, parameters in batches.items()]
 
+    def _check(self, theta: Tensor, g: Tensor) -> None:
+        if g.is_sparse:
+            raise InvalidInput("gradients must be dense; got a sparse one: build the layer with sparse=False.")
+        if theta.is_complex() and not self.linear:
+            raise InvalidInput(
+                f"{type(self).__name__} needs real parameters; got {theta.dtype}. Train torch.view_as_real of it, or "
+                "take torch.optim's."
+            )
+
     def _coefficients(self, group: dict[str, Any], t: int) -> dict[str, Any]:
-        return self.coefficients(t, **{key: group[key] for key in self._numbers})
+        return self.coefficients(t, **self._values(group))
+
+    def _values(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The rule's numbers, by their own names, as a param group has them now."""
+        betas = dict(zip(BETAS, _paired(group).get("betas", ()), strict=False))
+        values = {key: betas[key] if key in betas else group[key] for key in self._numbers}
+        return {key: v.view(()) if isinstance(v, Tensor) and v.numel() == 1 else v for key, v in values.items()}
 
     def _kept(self, group: dict[str, Any], theta: Tensor) -> dict[str, tuple[int, ...]]:
         return self.kept(theta.shape)
@@ -170,7 +206,8 @@ class Optimizer(torch.optim.Optimizer):
         if [list(map(id, tensors)) for tensors in own] != [list(map(id, tensors)) for tensors in views]:
             flat = [self._join(tensors) for tensors in own]
             views = [self._parts(f, parameters) for f in flat]
-            self._flat[key] = flat, views
+            self._flat = {ids: kept for ids, kept in self._flat.items() if not set(ids).intersection(key)}
+            self._flat[key] = flat, views  # in the place of all that its parameters had before
             for i, theta in enumerate(parameters):
                 names = [name for name in self.state[theta] if name not in ("step", "trained")]
                 self.state[theta].update((name, view[i]) for name, view in zip(names, views, strict=True))
@@ -208,20 +245,28 @@ class Optimizer(torch.optim.Optimizer):
             self.train()
 
 
+def _paired(numbers: dict[str, Any], defaults: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Numbers in which beta1 and beta2, if there are any, are `betas`, in place; one that is missing is the default."""
+    if any(name in numbers for name in BETAS):
+        before = numbers.get("betas") or (defaults or {}).get("betas") or (None, None)
+        numbers["betas"] = tuple(numbers.pop(name, old) for name, old in zip(BETAS, before, strict=True))
+    return numbers
+
+
 def _small_and_large(parameters: list[Tensor]) -> list[list[Tensor]]:
     """The small ones together, and the large ones one by one: joined, they would be copied there and back."""
     small = [p for p in parameters if p.numel() <= JOINED]
     return [small] * bool(small) + [[p] for p in parameters if p.numel() > JOINED]
 
 
-def _plain(parameters: Sequence[Tensor], group: dict[str, Any]) -> bool:
+def _plain(parameters: Sequence[Tensor], numbers: dict[str, Any]) -> bool:
     """Whether PyTorch's single-pass CPU kernels can take these parameters and numbers."""
     dense = all(
         p.device.type == "cpu" and p.dtype in (torch.float32, torch.float64) and p.is_contiguous()
         and p.grad is not None and p.grad.is_contiguous() and p.grad.dtype == p.dtype
         for p in parameters
     )  # fmt: skip
-    return dense and isinstance(group["lr"], (int, float)) and group.get("eps", 1) > 0
+    return dense and not any(isinstance(n, Tensor) for n in numbers.values()) and numbers.get("eps", 1) > 0
 
 
 def root(v: Tensor) -> Tensor:

@@ -91,6 +91,7 @@ class ScheduleFreeSGD(Optimizer):
     0.625
     """
 
+    linear: ClassVar[bool] = True
     moments: ClassVar[tuple[str, ...]] = ("d",)
     evaluated = staticmethod(averaged)
     scheduled = False

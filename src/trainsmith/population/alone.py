@@ -32,10 +32,10 @@ class Alone:
     def __init__(self, member: Learner) -> None:
         self.members = [member]
         self.module = in_training(member.objective)
-        self.trained = [p for p in self.module.parameters() if p.requires_grad]
-        named = self.module.named_parameters()
-        self.clipped = [p for name, p in named if p.requires_grad and name not in member.spared]
-        self.optimizer = member.rule(self.trained, **member.numbers)
+        named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
+        self.trained = [p for _, p in named]
+        self.clipped = [p for name, p in named if name not in member.spared]
+        self.optimizer = member.optimizer(named, member.numbers)
         self.average: Averaging | None = None
         self.refreshed: dict[str, Tensor] = {}
         self.observer: Observer | None = None

@@ -58,9 +58,12 @@ class Chunk:
         inputs = x.expand(len(self.members), *x.shape)
         self.gradients = self.program.laid(self.program.preflight(parameters, self.buffers, keys, inputs, targets))
         self.parameters = [torch.empty_like(g).copy_(p) for g, p in zip(self.gradients, parameters, strict=True)]
-        spared = [i for i, name in enumerate(self.program.parameter_names) if name in self.members[0].spared]
+        names, first = self.program.parameter_names, self.members[0]
+        spared, outside = ([i for i, n in enumerate(names) if n in them] for them in (first.spared, first.outside))
         beside = self._beside()
-        self._update = Update(self.rule, self._numbers(), self.parameters, self.gradients, *beside, spared=spared)
+        self._update = Update(
+            self.rule, self._numbers(), self.parameters, self.gradients, *beside, spared=spared, outside=outside
+        )
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Make the program for batches like x (K, n, ...), y (K, n, ...); nothing is trained."""
@@ -237,6 +240,7 @@ def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
             tuple(member.numbers),
             member.clipping,
             member.spared,
+            member.outside,
             type(member.average),
             *member.also_equal(),
         )

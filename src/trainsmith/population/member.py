@@ -1,7 +1,6 @@
 """A member: one run made ready to train, with its own weights, data split and luck."""
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,9 +16,10 @@ from trainsmith.optimizer import Clipping, Optimizer, with_statistics
 from trainsmith.population import luck
 from trainsmith.population.constrained import clashing, constrained
 from trainsmith.population.held_back import afterwards, checked, hold_back
-from trainsmith.population.last_layer import last_layer
 from trainsmith.population.networks import Sample, at_most_one, networks_of
 from trainsmith.population.objective import Objective
+from trainsmith.population.outer_layers import last_layer, outer_layers, without_hidden
+from trainsmith.population.pace import Pace, own_pace
 from trainsmith.population.task import Regression, Rules, loss_of, rules_of
 from trainsmith.regularization import Averaging, SnapshotEnsemble
 from trainsmith.rows import Examples, Rows, fit
@@ -27,18 +27,16 @@ from trainsmith.rows import Examples, Rows, fit
 ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
 """Roles of which a recipe has at most one technique."""
 
-Pace = Callable[[int, int, float], float]
-"""(step, steps, the schedule's factor) -> the factor on the learning rate."""
-
 
 @dataclass
 class Learner:
     """What trains: a network with its loss, an update rule with its numbers, and the seed of its luck.
 
     rule and numbers: the optimizer's class and its hyper-parameters. clipping, limits, spared: what clips gradients, if
-    anything, its hyper-parameters, and the names of parameters that it leaves out. pace: pace(step, steps, factor) is
-    the factor on the learning rate at a step of a training of so many, in place of the schedule's. average: what
-    averages the weights, if anything. length: how many steps there are, where that is known. bucket: see bucket_key.
+    anything, its hyper-parameters, and the names of parameters that it leaves out. outside: of those that are no hidden
+    layers'. pace: pace(step, steps, factor) is the factor on the learning rate at a step of a training of so many, in
+    place of the schedule's. average: what averages the weights, if anything. length: the number of steps, where that
+    is known. bucket: see bucket_key.
     """
 
     seed: int
@@ -49,6 +47,7 @@ class Learner:
     clipping: type[Clipping] | None = field(default=None, kw_only=True)
     limits: dict[str, float] = field(default_factory=dict, kw_only=True)
     spared: frozenset[str] = field(default=frozenset(), kw_only=True)
+    outside: frozenset[str] = field(default=frozenset(), kw_only=True)
     pace: Pace | None = field(default=None, kw_only=True)
     average: Averaging | None = field(default=None, kw_only=True)
     length: int | None = field(default=None, kw_only=True)
@@ -67,6 +66,18 @@ class Learner:
         self.clipping, self.limits = clipping, limits
         if clipping.spares_last_layer and x is not None:
             self.spared = frozenset(f"network.{name}" for name in last_layer(self.objective.network, x))
+
+    def set_apart(self, x: Tensor | None) -> None:
+        """Find what is not hidden, if the rule tells it apart. x: as of clip_by."""
+        self.outside = outer_layers(self.objective, x) if self.rule.of_hidden and x is not None else frozenset()
+
+    def optimizer(self, named: Iterable[tuple[str, Tensor]], numbers: Mapping[str, float]) -> Optimizer:
+        """The rule's optimizer of parameters by the objective's names for them."""
+        kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for name, p in named:
+            kinds[name in self.outside].append(p)
+        groups = [{"params": some, "hidden": not outside} for outside, some in enumerate(kinds) if some]
+        return self.rule(groups if self.outside else kinds[0], **numbers)
 
     def snapshot_due(self, step: int) -> int | None:
         """Which snapshot of an ensemble of snapshots is taken after this step, if any."""
@@ -189,7 +200,9 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
         if technique.role == "clipping":
             member.clip_by(technique.make, trial.of(technique), x[:2])  # type: ignore[arg-type]
     member.average = _average(run, clashes)
-    member.pace = own_pace(member)
+    member.set_apart(x[:2])
+    member.unchanged += without_hidden(member.rule, member.objective, member.outside)
+    member.pace = own_pace(network, member.average)
     if isinstance(member.rules, Regression):
         member.centre, member.scale = _standard(dataset, seen)
     return member.checked()
@@ -274,19 +287,6 @@ def _average(run: Run, clashes: Mapping[str, str]) -> Averaging | None:
     """What averages the weights, unless the optimizer does."""
     found = [t for t in run.trial.recipe.techniques() if t.role == "average" and t.name not in clashes]
     return at_most_one(run, "average", [t.make(**run.trial.of(t)) for t in found])
-
-
-def own_pace(member: Learner) -> Pace | None:
-    """The pace of its average or ensemble."""
-    snapshots = isinstance(member.objective.network, SnapshotEnsemble)
-    return SnapshotEnsemble.pace if snapshots else pace_of(member.average)
-
-
-def pace_of(average: Averaging | None) -> Pace | None:
-    """The factor on the learning rate that goes with an average, if it wants one of its own."""
-    if average is None or average.pace is None:
-        return None
-    return functools.partial(average.pace, **average.numbers)
 
 
 def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:

@@ -19,8 +19,9 @@ from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.asked import check_real, copied, number
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
-from trainsmith.population.member import Learner, give_head, own_pace
+from trainsmith.population.member import Learner, give_head
 from trainsmith.population.objective import CrossEntropy
+from trainsmith.population.pace import own_pace
 from trainsmith.population.several import Kind, averages, joined, without_ensemble
 
 Networks = Callable[..., nn.Module] | Sequence[nn.Module]
@@ -93,8 +94,10 @@ class Recruits:
             )
         ]
         for learner, clipping in zip(learners, self.clipping, strict=True):
+            few = None if x is None else x.cpu()
+            learner.set_apart(few)
             if clipping is not None:
-                learner.clip_by(type(clipping), dict(clipping.numbers), None if x is None else x.cpu())
+                learner.clip_by(type(clipping), dict(clipping.numbers), few)
         return learners
 
     def learner(
@@ -117,7 +120,7 @@ class Recruits:
         average = average_among(self.rule, regularizers)
         numbers = {**numbers, **added}
         learner = Learner(seed, objective, rule, numbers, average=average).checked()
-        learner.pace = own_pace(learner)
+        learner.pace = own_pace(network, average)
         return learner
 
 

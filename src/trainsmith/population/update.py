@@ -25,8 +25,9 @@ class Update:
 
     numbers: each hyper-parameter's values, one a member. kept: for each parameter, what the rule keeps of
     it from step to step, stacked likewise. clipping: what clips the gradients before, but for those at the places
-    `spared`. averaging: what averages the weights after. A rule for which PyTorch has a single-pass CPU kernel runs it
-    member by member, as it does alone: the same formula, rounded in another order, at a third of the memory traffic.
+    `spared`. averaging: what averages the weights after. outside: the places that are no hidden layers'. A rule for
+    which PyTorch has a single-pass CPU kernel runs it member by member, as it does alone: the same formula, rounded in
+    another order, at a third of the memory traffic.
     """
 
     def __init__(
@@ -38,16 +39,15 @@ class Update:
         clipping: Beside = None,
         averaging: Beside = None,
         spared: Collection[int] = (),
+        outside: Collection[int] = (),
     ) -> None:
         self.rule = rule
         self._clipped = [i for i in range(len(parameters)) if i not in spared]
         self.parameters, self.gradients = parameters, gradients
+        kept = [(rule.kept_outside if i in outside else rule.kept)(p.shape[1:]) for i, p in enumerate(parameters)]
         self.kept = [
-            [
-                torch.zeros_like(p) if s == p.shape[1:] else p.new_zeros(len(p), *s)
-                for s in rule.kept(p.shape[1:]).values()
-            ]
-            for p in parameters
+            [torch.zeros_like(p) if s == p.shape[1:] else p.new_zeros(len(p), *s) for s in shapes.values()]
+            for p, shapes in zip(parameters, kept, strict=True)
         ]
         self.averages = [p.clone() for p in parameters] if averaging is not None else []
         self.done: tuple[int, Rate] = (0, 1.0)
