@@ -195,6 +195,18 @@ def test_parameters_whose_gradients_come_and_go_keep_their_own_count():
         torch.testing.assert_close(p, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_parameters_whose_gradients_come_and_go_leave_nothing_behind():
+    """What is joined in one step and not in the next would be kept for ever, for each choice of parameters."""
+    parameters = [nn.Parameter(torch.ones(5, 2)) for _ in range(6)]
+    optimizer = Lion(parameters)
+    for step in range(1, 40):
+        for i, p in enumerate(parameters):
+            p.grad = torch.ones_like(p) if step >> i & 1 else None
+        optimizer.step()
+    kept = sum(flat.numel() for flats, _ in optimizer._flat.values() for flat in flats)
+    assert kept <= sum(p.numel() for p in parameters)
+
+
 def test_each_group_of_joined_parameters_has_its_own_numbers():
     parameters = [one_weight() for _ in range(6)]
     groups = [{"params": parameters[:3], "lr": 0.25}, {"params": parameters[3:]}]
@@ -207,6 +219,48 @@ def test_a_sparse_gradient_is_refused():
     table(torch.tensor([1, 3])).sum().backward()
     with pytest.raises(InvalidInput, match="gradients must be dense; got a sparse one: build the layer with sparse"):
         Adam(table.parameters()).step()
+
+
+@pytest.mark.parametrize("rule", [Adam, Adafactor, LAMB, Muon])
+@pytest.mark.parametrize("lr", [torch.tensor(0.05), torch.tensor([0.05], dtype=torch.float64)], ids=["()", "(1,)"])
+def test_a_learning_rate_may_be_a_tensor_of_one_number_as_torchs_may(rule, lr):
+    parameters, gradients = network()
+    optimizer = rule(parameters)
+    optimizer.param_groups[0]["lr"] = lr
+    steps(optimizer, parameters, gradients)
+    others, _ = network()
+    steps(rule(others, lr=0.05), others, gradients)
+    for p, expected in zip(parameters, others, strict=True):
+        torch.testing.assert_close(p, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", [SGD, Momentum])
+def test_complex_parameters_are_moved_by_what_is_linear_in_the_gradient_and_refused_by_the_rest(rule):
+    z = nn.Parameter(torch.tensor([1 + 2j, 3 - 1j]))
+    pairs = nn.Parameter(torch.view_as_real(z.detach().clone()))
+    for g in (torch.tensor([0.5 - 1j, 2j]), torch.tensor([1j, 1 - 1j])):
+        z.grad, pairs.grad = g.clone(), torch.view_as_real(g).clone()
+        for p in (z, pairs):
+            steps_of = rule([p], lr=0.5)
+            steps_of.step()
+    assert torch.equal(torch.view_as_real(z.detach()), pairs.detach())
+    with pytest.raises(
+        InvalidInput, match=r"Adam needs real parameters; got torch.complex64. Train torch.view_as_real"
+    ):
+        Adam([z]).step()
+
+
+@pytest.mark.parametrize("rule", [Adam, Adafactor, LAMB])
+@pytest.mark.parametrize("size", [1e-2, 1e-4, 1e-6])
+def test_small_gradients_in_float16_leave_finite_weights(rule, size):
+    """Their squares are 0 there, and so is an eps of 1e-8."""
+    for shape in ((6, 4), (5,)):
+        p = nn.Parameter(torch.ones(shape, dtype=torch.float16))
+        optimizer = rule([p])
+        for step in range(10):
+            p.grad = torch.full(shape, size * (-1) ** step, dtype=torch.float16)
+            optimizer.step()
+        assert p.isfinite().all()
 
 
 @pytest.mark.parametrize("rule", [RMSprop, Lion])

@@ -96,10 +96,10 @@ def test_the_defaults_that_torch_has_not():
         return getattr(ours, name)([torch.nn.Parameter(torch.ones(1))]).defaults
 
     assert defaults("MovingAverage") == {"lr": 0.1, "beta": 0.9}
-    assert defaults("Lion") == {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
+    assert defaults("Lion") == {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0}
     assert defaults("ScheduleFreeSGD") == {"lr": 1.0, "momentum": 0.9, "warmup": 1.0, "weight_decay": 0.0}
     assert defaults("ScheduleFreeAdamW") == {
-        "lr": 2.5e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "warmup": 1.0, "weight_decay": 0.0,
+        "lr": 2.5e-3, "betas": (0.9, 0.999), "eps": 1e-8, "warmup": 1.0, "weight_decay": 0.0,
     }  # fmt: skip
 
 

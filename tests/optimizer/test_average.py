@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import swa_utils
 
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization import BatchNorm, GhostBatchNorm
+from trainsmith.normalization import BatchNorm, BatchRenorm, GhostBatchNorm
 from trainsmith.optimizer import SGD, Adam, ScheduleFreeSGD, WeightAverage, recompute_statistics
 
 
@@ -177,6 +177,14 @@ def test_recomputed_statistics_are_the_means_over_the_batches(norm):
     assert network[1].momentum == momentum
     assert not any(m.training for m in network.modules())
     assert all(torch.equal(p, before[n]) for n, p in network.named_parameters())
+
+
+def test_recomputing_statistics_is_no_training_step():
+    """Batch renormalization counts these, and lets its limits grow by them."""
+    layer = BatchRenorm(3, warmup=10.0)
+    layer(torch.randn(8, 3))
+    recompute_statistics(layer, [torch.randn(8, 3) for _ in range(5)])
+    assert layer.steps.item() == 1
 
 
 def test_recomputed_statistics_are_torchs():

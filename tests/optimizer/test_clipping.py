@@ -88,6 +88,18 @@ def test_parameters_without_a_gradient_are_left_out():
     assert clip_by_norm(parameters[-1:], 1.0).item() == 0
 
 
+@pytest.mark.parametrize("clip", [lambda p: clip_by_value(p, 0.5), lambda p: clip_by_norm(p, 0.5), ClipByNorm(0.5)])
+def test_a_single_tensor_is_one_parameter_as_for_torchs_functions(clip):
+    """And not the sequence of its rows, which have no gradient."""
+    one, listed = (nn.Parameter(torch.ones(3, 2)) for _ in range(2))
+    for p in (one, listed):
+        p.grad = torch.linspace(-2, 2, 6).view(3, 2)
+    clip(one)
+    clip([listed])
+    assert not torch.equal(one.grad, torch.linspace(-2, 2, 6).view(3, 2))
+    assert torch.equal(one.grad, listed.grad)
+
+
 def test_gradients_of_several_types_have_one_norm():
     parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1, dtype=torch.float64))]
     parameters[0].grad, parameters[1].grad = torch.tensor([2.0, 1.0]), torch.tensor([2.0], dtype=torch.float64)

@@ -146,12 +146,13 @@ def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Running statistics as plain means over `batches` of inputs, for weights they were not taken at.
 
     For every layer that has a `running_mean` and a `momentum`, torch's or ours; one that normalizes a batch by parts
-    takes it `whole`. Weights and modes stay. A module in evaluation mode trains as a whole meanwhile; in one in
-    training mode layers that their owner froze stay as they are.
+    takes it `whole`. Weights, modes and a count of training steps stay. A module in evaluation mode trains as a whole
+    meanwhile; in one in training mode layers that their owner froze stay as they are.
     """
     layers = with_statistics(module)
     modes = {m: m.training for m in module.modules()}
     momenta = [m.momentum.clone() if isinstance(m.momentum, Tensor) else m.momentum for m in layers]
+    counts = [(c, c.clone()) for m in layers if isinstance(c := getattr(m, "steps", None), Tensor)]
     try:
         if not module.training:
             module.train()
@@ -163,6 +164,8 @@ def recompute_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             _set_momentum(layer, momentum)
+        for steps, before in counts:
+            steps.copy_(before)
         for m, mode in modes.items():
             m.training = mode
 

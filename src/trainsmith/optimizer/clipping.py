@@ -30,8 +30,8 @@ class Clipping:
         self.numbers = numbers
 
     @torch.no_grad()
-    def __call__(self, parameters: Iterable[Tensor]) -> None:
-        trained = [p for p in parameters if p.grad is not None]
+    def __call__(self, parameters: Iterable[Tensor] | Tensor) -> None:
+        trained = with_gradients(parameters)
         gradients = [p.grad for p in trained if p.grad is not None]
         self.clip(gradients, [p.detach() for p in trained], [p.ndim for p in trained], **self.numbers)
 
@@ -177,22 +177,27 @@ def global_norm(gradients: list[Tensor], axes: list[int]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack([s.to(sizes[0]) for s in sizes]), dim=0)
 
 
-def clip_by_value(parameters: Iterable[Tensor], threshold: float) -> None:
+def with_gradients(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
+    """Those with a gradient; a single tensor counts as one parameter, as for torch's functions, and not as its rows."""
+    return [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+
+
+def clip_by_value(parameters: Iterable[Tensor] | Tensor, threshold: float) -> None:
     """Clip the gradients of a network's parameters by value, in place. Raises InvalidInput for threshold <= 0."""
     ClipByValue(threshold)(parameters)
 
 
 @torch.no_grad()
-def clip_by_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+def clip_by_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float) -> Tensor:
     """Shorten the gradient of a network to max_norm, in place; the norm () it had. InvalidInput for max_norm <= 0."""
-    trained = [p for p in parameters if p.grad is not None]
+    trained = with_gradients(parameters)
     gradients = [p.grad for p in trained if p.grad is not None]
     before = global_norm(gradients, [p.ndim for p in trained]) if trained else torch.zeros(())
     ClipByNorm(max_norm)(trained)
     return before
 
 
-def clip_adaptively(parameters: Iterable[Tensor], **numbers: float) -> None:
+def clip_adaptively(parameters: Iterable[Tensor] | Tensor, **numbers: float) -> None:
     """Hold each unit's gradient to a share of its weights' norm, in place; numbers: AdaptiveClipping's ratio, eps."""
     AdaptiveClipping(**numbers)(parameters)
 

@@ -87,11 +87,11 @@ class Adafactor(Optimizer):
     ) -> None:  # fmt: skip
         if axes < 2:
             (v,) = kept
-            u = g / v.lerp_(g * g + eps1, new).sqrt()
+            u = g / v.lerp_(_above_0(g * g + eps1), new).sqrt()
         else:
             row, column = kept
             G, new = as_matrix(g, axes), as_matrix(new, axes)
-            square = G * G + as_matrix(eps1, axes)
+            square = _above_0(G * G + as_matrix(eps1, axes))
             row.lerp_(square.mean(-1, keepdim=True), new)
             column.lerp_(square.mean(-2, keepdim=True), new)
             u = (G * (row / row.mean(-2, keepdim=True)).rsqrt()).mul_(column.rsqrt()).reshape(theta.shape)
@@ -100,3 +100,8 @@ class Adafactor(Optimizer):
         scale = norm(theta, axes) / size
         scale = (scale + eps2 + (scale - eps2).abs()) / 2  # the larger of the two
         theta.mul_(left).sub_(u.mul_(scale / excess * rate))
+
+
+def _above_0(square: Tensor) -> Tensor:
+    """Squares with eps1 added, not below the smallest normal number: eps1 itself is 0 in float16."""
+    return square.clamp_min_(torch.finfo(square.dtype).tiny) if square.dtype == torch.float16 else square
