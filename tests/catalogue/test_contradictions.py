@@ -4,7 +4,7 @@ import pytest
 
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, contradictions, find, techniques
-from trainsmith.catalogue.contradictions import DIVIDING, FROM_LECUN, OVER_A_BATCH, PENALTIES, RULES
+from trainsmith.catalogue.contradictions import DIVIDING, FROM_LECUN, OVER_A_BATCH, PENALTIES, RULES, TO_ZERO
 from trainsmith.comparison import plan
 
 CASES = [
@@ -12,7 +12,17 @@ CASES = [
     (
         Recipe(activation="selu", initialization="xavier", regularization=("dropout",)),
         Recipe(activation="elu", regularization=("dropout",)),
-        "alpha dropout",
+        "alpha-dropout keeps them",
+    ),
+    (
+        Recipe(activation="selu", initialization="lsuv", regularization=("drop-block",)),
+        Recipe(activation="selu", initialization="lsuv", regularization=("alpha-dropout",)),
+        "drop-block moves SELU's mean",
+    ),
+    (
+        Recipe(activation="gelu", regularization=("alpha-dropout",)),
+        Recipe(activation="gelu", regularization=("dropout",)),
+        "behind SELU alone, not behind gelu",
     ),
     (
         Recipe(regularization=("l2",)),
@@ -80,6 +90,7 @@ def test_the_rules_name_techniques_that_exist():
         (OVER_A_BATCH, "normalization"),
         (PENALTIES, "regularization"),
         (DIVIDING, "optimizer"),
+        (TO_ZERO, "regularization"),
     ):
         assert all(find(name, family).name == name for name in names)
 

@@ -11,6 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrizations
 
 from reference import normalization as paper
+from trainsmith.errors import InvalidInput
 from trainsmith.normalization import SpectralNorm, WeightNorm, WeightStandardization
 
 LAYERS = {
@@ -121,6 +122,14 @@ def test_from_data_a_unit_that_sees_no_difference_keeps_its_length():
 def test_g_is_not_decayed():
     layer = WeightNorm(nn.Conv2d(2, 4, 3))
     assert {n: p.ndim for n, p in layer.named_parameters()} == {"g": 1, "layer.weight": 4, "layer.bias": 1}
+
+
+@each_technique
+@pytest.mark.parametrize("layer", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_a_transposed_convolution_has_its_outputs_elsewhere_and_is_refused(make, layer):
+    """With as many inputs as outputs nothing would show that the wrong axis is normalized."""
+    with pytest.raises(InvalidInput, match=f"its outputs on axis 0, and that of {layer.__name__} has its inputs there"):
+        make(layer(4, 4, 3))
 
 
 @each_technique

@@ -11,6 +11,8 @@ OVER_A_BATCH = frozenset({"batch", "batch-renorm", "ghost-batch"})
 SMALLEST_BATCH = 8
 """Below it a batch's statistics are mostly noise (Wu & He 2018, Group normalization). The limit is ours."""
 PENALTIES = frozenset({"l1", "l2", "elastic-net"})
+TO_ZERO = frozenset({"dropout", "spatial-dropout", "drop-block", "monte-carlo-dropout"})
+"""What switches units off to 0, which is no fixed point of SELU."""
 DIVIDING = frozenset(
     """
     adagrad adadelta rmsprop rmsprop-centred adam adamw amsgrad nadam radam adamax adafactor lamb soap
@@ -42,9 +44,18 @@ def _selu_start(c: _Choice) -> str:
 
 
 def _selu_dropout(c: _Choice) -> str:
-    if c.recipe.activation != "selu" or not c.has("dropout"):
+    if c.recipe.activation != "selu" or not (dropout := c.has(*TO_ZERO)):
         return ""
-    return "dropout moves SELU's mean and variance; alpha dropout keeps them (Klambauer et al. 2017)"
+    return f"{dropout} moves SELU's mean and variance; alpha-dropout keeps them (Klambauer et al. 2017)"
+
+
+def _alpha_without_selu(c: _Choice) -> str:
+    if c.recipe.activation == "selu" or not c.has("alpha-dropout"):
+        return ""
+    return (
+        "alpha-dropout puts units at SELU's lowest value, -1.76, and keeps mean and variance behind SELU alone, not "
+        f"behind {c.recipe.activation} (Klambauer et al. 2017)"
+    )
 
 
 def _penalty_divided(c: _Choice) -> str:
@@ -97,8 +108,8 @@ def _fixup_normalized(c: _Choice) -> str:
 
 
 RULES: tuple[Callable[[_Choice], str], ...] = (
-    _selu_start, _selu_dropout, _penalty_divided, _decay_twice, _small_batch, _dropout_before_statistics, _alike,
-    _fixup_normalized,
+    _selu_start, _selu_dropout, _alpha_without_selu, _penalty_divided, _decay_twice, _small_batch,
+    _dropout_before_statistics, _alike, _fixup_normalized,
 )  # fmt: skip
 
 

@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class Parametrization(nn.Module):
     """A linear or convolution layer whose weight, at each call, is made from the one it holds.
 
     layer: the layer, which it then owns; its weight has the outputs on axis 0. Subclasses define effective().
+    Raises InvalidInput for a transposed convolution, whose weight has the inputs there.
     """
 
     trains_as_plain: ClassVar[bool] = False
@@ -22,6 +26,11 @@ class Parametrization(nn.Module):
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
+        if isinstance(layer, TRANSPOSED):
+            raise InvalidInput(
+                f"{type(self).__name__} needs a layer whose weight has its outputs on axis 0, and that of "
+                f"{type(layer).__name__} has its inputs there: leave that layer as it is."
+            )
         self.layer = layer
 
     def effective(self) -> Tensor:
