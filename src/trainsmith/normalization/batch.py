@@ -32,7 +32,8 @@ class BatchNorm(nn.Module):
     over several batches at the end. 2. momentum is the weight of the new statistic, as in torch; in Keras of the old.
 
     Pitfall: a batch of one example has no variance and raises. Small batches make training and evaluation differ.
-    The bias of the layer before it is redundant, and left out when it is put into a network.
+    The bias of the layer before it is redundant, and left out when it is put into a network. torch's tools for its own
+    class, such as swa_utils.update_bn and SyncBatchNorm, pass it by: `recompute_statistics` and `plain()` are for that.
 
     Helps: deep networks at high learning rates, and bad initializations; with convolutions most of all.
 

@@ -41,7 +41,7 @@ class NAdam(Optimizer):
     Differs: 1. m is averaged with the constant b1 and only its use follows mu_t, as in torch. 2. Keras has
     momentum_decay 1, and optax' nadam no schedule at all: with the same gradients their first steps are 1.06 and
     1.47 lr. 3. weight_decay is decoupled and 0 by default; with it the rule is known as NAdamW. 4. The product of the
-    mu is evaluated as a power series, not step by step.
+    mu is evaluated as a power series, not step by step: a scheduler that moves b1 moves that of all steps.
 
     Pitfall: three algorithms go by this name; a published learning rate belongs to one of them.
 

@@ -22,7 +22,7 @@ class ConfidencePenalty(nn.Module):
     Paper: Pereyra, Tucker, Chorowski, Kaiser & Hinton 2017, Regularizing neural networks by penalizing confident output
     distributions, section 3.
 
-    Differs: nothing known.
+    Differs: 1. No target is left out, as torch's ignore_index does: one of -100 is an error.
 
     Pitfall: it can be negative, and its least value is not 0: report the plain cross-entropy in validation.
 

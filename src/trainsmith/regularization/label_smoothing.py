@@ -23,7 +23,8 @@ class LabelSmoothing(nn.Module):
     Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the inception architecture for computer vision,
     section 7.
 
-    Differs: nothing known; torch, Keras and timm are the same. fairseq spreads epsilon / (K - 1) over the others.
+    Differs: 1. No target is left out: torch's ignore_index has no counterpart, and a target of -100 is an error. torch,
+    Keras and timm have the same formula; fairseq spreads epsilon / (K - 1) over the others.
 
     Pitfall: the loss has the target's entropy as its floor, not 0: report the plain cross-entropy in validation.
 
