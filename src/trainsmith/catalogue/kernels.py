@@ -22,9 +22,12 @@ def kernel_numbers(x: Tensor, *hyperparameters: Tensor, weight: Tensor | None = 
         return None
     if weight is not None and weight.dtype != x.dtype:
         return None
-    if any(type(h) is not Tensor or h.requires_grad or h.is_meta for h in hyperparameters):
-        return None
-    return [h.item() if h.is_cpu else read_once(h) for h in hyperparameters]
+    numbers = []
+    for h in hyperparameters:
+        if type(h) is not Tensor or h.requires_grad or h.is_meta:
+            return None
+        numbers.append(h.item() if h.is_cpu else read_once(h))
+    return numbers
 
 
 def ordinary() -> bool:
