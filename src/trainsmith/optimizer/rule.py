@@ -89,11 +89,12 @@ class Optimizer(torch.optim.Optimizer):
         super().__init__(params, _paired(hyperparameters))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """torch's; a group may give beta1 or beta2 of its own, or torch's betas."""
-        super().add_param_group(_paired(param_group, self.defaults) if isinstance(param_group, dict) else param_group)
+        """As torch's, which has its compiler leave this alone and would import it, if nobody has, only for that.
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's, which has its compiler leave this alone and would import it, if nobody has, only for that."""
+        A group may give beta1 or beta2 of its own, or torch's betas.
+        """
+        if isinstance(param_group, dict):
+            _paired(param_group, self.defaults)
         add = torch.optim.Optimizer.add_param_group
         (add if "torch._dynamo" in sys.modules else inspect.unwrap(add))(self, param_group)
 
