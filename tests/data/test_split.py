@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import train_test_split
 
 from trainsmith.data import from_arrays, load, split
-from trainsmith.data.split import lock
+from trainsmith.data.split import _draw, held_out, lock
 from trainsmith.errors import InvalidInput
 
 
@@ -113,3 +114,27 @@ def test_a_share_outside_0_and_1_is_refused(share):
 def test_a_share_too_small_for_the_classes_is_refused():
     with pytest.raises(InvalidInput, match=r"blobs: holding 1% of 162 examples out needs two .* 3 classes and room"):
         split(from_arrays(*numbered(), name="blobs"), 0, 0.01)
+
+
+@pytest.mark.parametrize("task", ["classification", "balanced", "regression"])
+def test_the_draws_are_those_of_scikit_learn(task):
+    """With which exported scripts split. Many sizes of classes, equal ones among them, whose shares are drawn for."""
+    rng = np.random.default_rng(1)
+    for case in range(120):
+        sizes = rng.integers(2, 9 if case % 2 else 60, rng.integers(2, 12))
+        y = rng.permutation(np.repeat(np.arange(len(sizes)), np.maximum(sizes, 2) * (1 + case % 3)))
+        if task == "regression":
+            y = rng.normal(size=len(y))
+        share = (0.2, 0.35, 0.5)[case % 3]
+        try:
+            count = held_out(torch.from_numpy(y), task, share, "data")
+        except InvalidInput:
+            continue
+        digest = hashlib.blake2b(f"{case}/split".encode(), digest_size=8).digest()
+        luck = np.random.RandomState(np.random.Philox(key=int.from_bytes(digest, "little")))
+        strata = None if task == "regression" else y
+        theirs = train_test_split(np.arange(len(y)), test_size=count, stratify=strata, random_state=luck)
+        ours = _draw(torch.from_numpy(y), task, share, case, "split", "data")
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.dtype == np.int64
+            np.testing.assert_array_equal(a, np.sort(b))

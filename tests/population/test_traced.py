@@ -1,6 +1,9 @@
 """The straight line is what torch's make_fx writes down, and other tensors go through it as through the function."""
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,3 +133,21 @@ def test_a_line_knows_the_device_its_tensors_are_on():
     line = trace(lambda x: [torch.zeros_like(x) + x], [draw(3)])
     assert {node.meta["device"].type for node in line.graph.nodes if node.op != "output"} == {"cpu"}
     assert straighten(line)(torch.ones(3))[0].tolist() == [1, 1, 1]
+
+
+SLOW_TO_IMPORT = ["torch._dynamo", "sympy", "sklearn", "pandas", "scipy.stats", "matplotlib"]
+
+
+def test_a_worker_that_trains_and_replays_imports_nothing_slow_besides_torch():
+    tests = str(Path(__file__).parents[1])
+    program = (
+        f"import sys; sys.path.insert(0, {tests!r})\n"
+        "from make_runs import blobs, runs_of\n"
+        "from trainsmith.catalogue import Recipe\n"
+        "from trainsmith.population import Job, Training, work\n"
+        "runs = tuple(runs_of(Recipe(normalization='batch', regularization=('dropout',)), 2))\n"
+        "record = work(Job('mlp', Training(steps=6, batch_size=16, checks=2), runs, replay=(0, 1)), blobs())\n"
+        f"print(max(record.deviations) < 1e-4, [name for name in {SLOW_TO_IMPORT} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "True []\n", done.stderr

@@ -23,7 +23,6 @@ from make_store import ASKED, NETWORK, numbers, table
 from trainsmith import api
 comparison = api.compare(NETWORK, table(), **{{**ASKED, "processes": int(sys.argv[2])}}, folder=sys.argv[1])
 print(json.dumps(numbers(comparison), sort_keys=True))
-sys.exit("torch's compiler was imported, which takes more than a second" if "torch._dynamo" in sys.modules else 0)
 """
 
 

@@ -42,19 +42,44 @@ def lock(
 def _draw(
     y: Tensor, task: Task, share: float, seed: int, word: str, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    from sklearn.model_selection import train_test_split
-
     count = held_out(y, task, share, name)
-    # scikit-learn wants the older interface; its stream is Philox's, which is the same everywhere
+    # the older interface has one stream for all versions; it is Philox's, which is the same everywhere
     digest = hashlib.blake2b(f"{seed}/{word}".encode(), digest_size=8).digest()
     luck = np.random.RandomState(np.random.Philox(key=int.from_bytes(digest, "little")))
-    rest, out = train_test_split(
-        np.arange(len(y), dtype=np.int64),
-        test_size=count,
-        stratify=y.numpy() if task in CLASSES else None,
-        random_state=luck,
-    )
-    return np.sort(rest), np.sort(out)
+    chosen = np.zeros(len(y), bool)
+    chosen[_by_class(y.numpy(), count, luck) if task in CLASSES else luck.permutation(len(y))[:count]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _by_class(y: NDArray[np.int64], count: int, luck: np.random.RandomState) -> NDArray[np.int64]:
+    """`count` examples of y (n,), of each class its share.
+
+    The draws are those of scikit-learn's `train_test_split(stratify=y)`, with which an exported script splits;
+    to import it here would take every process longer than to import torch.
+    """
+    _, of_class, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    kept = _shares(sizes, len(y) - count, luck)
+    held = _shares(sizes - kept, count, luck)
+    drawn = []
+    for i, size in enumerate(sizes):
+        order = luck.permutation(size)[kept[i] : kept[i] + held[i]]
+        drawn.append(np.flatnonzero(of_class == i)[order])
+    return np.concatenate(drawn)
+
+
+def _shares(sizes: NDArray[np.int64], total: int, luck: np.random.RandomState) -> NDArray[np.int64]:
+    """`total` in the proportions of `sizes`, in whole numbers: largest remainders get one more, by luck if equal."""
+    exact = sizes / sizes.sum() * total
+    shares = np.floor(exact)
+    over, left = exact - shares, int(total - shares.sum())
+    for remainder in sorted(set(over), reverse=True):
+        if left <= 0:
+            break
+        equal = np.flatnonzero(over == remainder)
+        more = luck.choice(equal, min(left, len(equal)), replace=False)
+        shares[more] += 1
+        left -= len(more)
+    return shares.astype(np.int64)
 
 
 def held_out(y: Tensor, task: Task, share: float, name: str) -> int:
