@@ -4,9 +4,9 @@ python results/protocol/drawn.py [--studies 400]
 
 Writes planted.json and fast.json. Every setting that a study may try, of He initialization, two twins of it with 2
 and 4 of the 16 hidden units dead (differences that were planted), and four usual techniques, is trained once with each of
-22 seeds, for the whole length and for the lengths of the rungs, on scikit-learn's digits. A study then draws its own
+120 seeds, for the whole length and for the lengths of the rungs, on scikit-learn's digits. A study then draws its own
 seeds from these, and everything else is the library's own: trials, rungs, what is chosen and cut, intervals, verdicts,
-the winner. What is true of a chosen setting comes from 22 further seeds. Ranges are not widened here.
+the winner. What is true of a chosen setting comes from 400 further seeds. Ranges are not widened here.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from trainsmith.population import Result, Training
 DEAD = (2, 4)
 PLANTED = tuple(f"he-dead-{number}" for number in DEAD)
 USUAL = ("glorot-uniform", "tanh", "sgd", "dropout")
-STEPS, SEEDS = 160, 22
+STEPS, SEEDS, FURTHER = 160, 120, 400
 WHOLE = Budget(extension=0)
 SIZES = (0, 0.25, 0.5, 1, 2, 4, 100)
 """Bounds of true differences, in the smallest one worth having, between which power is told."""
@@ -77,13 +77,12 @@ class Pool:
         self.candidates = {c.name: c for c in recipes((*PLANTED, *USUAL))}
         self.trials = {name: c.trials(WHOLE.trials) for name, c in self.candidates.items()}
         self.of = {c.recipe: name for name, c in self.candidates.items()}
-        self.scores, self.losses = {}, {}
+        self.scores, self.losses, self.truths = {}, {}, {}
+        self.trainer = Trainings(network, self.dataset, Training(STEPS, checks=1), 1, lambda *told: None)
         for length in sorted({r.share for b in (WHOLE, replace(WHOLE, fast=True)) for r in b.rungs}):
-            seeds = range(SEEDS if length < 1 else 2 * SEEDS)  # the further ones are for the truth
-            trainer = Trainings(network, self.dataset, Training(STEPS, checks=1), 1, lambda *told: None)
-            runs = [Run(t, s) for trials in self.trials.values() for t in trials for s in seeds]
-            found = trainer("the pool", runs, share=length)
-            shape = len(self.trials), WHOLE.trials, len(seeds)
+            runs = [Run(t, s) for trials in self.trials.values() for t in trials for s in range(SEEDS)]
+            found = self.trainer("the pool", runs, share=length)
+            shape = len(self.trials), WHOLE.trials, SEEDS
             self.scores[length] = np.array([r.score for r in found]).reshape(shape)
             self.losses[length] = np.array([r.loss for r in found]).reshape(shape)
             print(length, "of the steps trained", flush=True)
@@ -124,9 +123,13 @@ class Pool:
         return Result(score=float(score), loss=float(loss), curve=[(STEPS, float(loss), float(loss), float(score))])
 
     def truth(self, place):
-        """Scores with the further seeds."""
-        found = self.scores[1.0][place][SEEDS:]
-        return np.where(np.isnan(found), self.constant, found)
+        """Scores with the further seeds, trained when they are asked for."""
+        if place not in self.truths:
+            trial = self.trials[self.names[place[0]]][place[1]]
+            runs = [Run(trial, s) for s in range(SEEDS, SEEDS + FURTHER)]
+            found = np.array([r.score for r in self.trainer("the truth", runs)])
+            self.truths[place] = np.where(np.isnan(found), self.constant, found)
+        return self.truths[place]
 
 
 def planted(pool, studies, luck):
@@ -146,7 +149,7 @@ def planted(pool, studies, luck):
                     rows.append(
                         {
                             "name": row.technique, "true": float(true.mean()), "delta": delta, "verdict": row.verdict,
-                            "error": float(true.std(ddof=1) / np.sqrt(SEEDS)),
+                            "error": float(true.std(ddof=1) / np.sqrt(FURTHER)),
                             "low": row.difference.low, "high": row.difference.high,
                         }
                     )  # fmt: skip
@@ -205,7 +208,7 @@ def fast(pool, studies, luck):
             won[quick] = "baseline" if best.is_baseline else best.technique
             sides[quick] = (pool.truth(places[best.recipe]), delta, taken)
         difference = sides[True][0] - sides[False][0]
-        error = float(difference.std(ddof=1) / np.sqrt(SEEDS))
+        error = float(difference.std(ddof=1) / np.sqrt(FURTHER))
         found.append((float(difference.mean()), error, sides[False][1], sides[True][2] / sides[False][2], won))
     differences, errors, deltas, costs, won = zip(*found, strict=True)
     not_worse = [d >= -delta for d, delta in zip(differences, deltas, strict=True)]
@@ -239,7 +242,7 @@ def main():
         record = {
             **make(pool, options.studies, np.random.default_rng(len(name))),
             "setup": f"64-16-10 ReLU, digits, {STEPS} steps of 16, {WHOLE}; each study's luck is drawn from {SEEDS} "
-            f"seeds of a pool, truth comes from {SEEDS} others",
+            f"seeds of a pool, truth comes from {FURTHER} others",
             "seconds": round(time.perf_counter() - began),
             "environment": {**describe_environment(), "command": "python results/protocol/drawn.py"},
         }
