@@ -125,3 +125,9 @@ def test_targets_that_are_no_classes_are_refused(targets):
 def test_a_network_without_a_bias_for_each_class_is_refused(network):
     with pytest.raises(InvalidInput, match="class-prior needs a last layer with a bias for each class"):
         ClassPrior()(network, torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2]))
+
+
+def test_lsuvs_variance_is_that_of_the_outputs_there_are_however_few():
+    network, x = nn.Linear(5, 2), torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    LSUV(1e-6)(network, x)
+    assert network(x).var(correction=0).item() == pytest.approx(1.0, abs=1e-5)

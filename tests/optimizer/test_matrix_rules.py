@@ -140,6 +140,17 @@ def test_a_single_number_moves_as_a_vector_of_one(rule):
 # ---- Adafactor ----
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (5,)])
+def test_adafactors_step_of_weights_at_0_is_that_of_weights_of_the_size_eps2(shape):
+    paths = []
+    for size in (0.0, 0.25, 0.125):
+        theta = nn.Parameter(torch.full(shape, size, dtype=torch.float64))
+        theta.grad = torch.ones(shape, dtype=torch.float64)
+        Adafactor([theta], lr=0.01, eps2=0.25).step()
+        paths.append((size - theta.detach()).mean().item())
+    assert paths == pytest.approx([0.25 * 0.01] * 3, rel=1e-9)
+
+
 def test_adafactors_path_is_torchs_for_matrices_and_vectors():
     ours = {"lr": 0.02, "decay": 0.8, "eps1": 1e-30, "eps2": 1e-3, "weight_decay": 0.1}
     torchs = {"lr": 0.02, "beta2_decay": -0.8, "eps": (1e-30, 1e-3), "weight_decay": 0.1}
@@ -324,3 +335,18 @@ def test_bfloat16_parameters_move_and_stay_so(rule):
     assert theta.dtype == torch.bfloat16
     assert theta.isfinite().all()
     assert (theta != 1).any()
+
+
+def test_a_side_that_is_too_long_for_soap_keeps_its_own_basis(monkeypatch):
+    """It is turned by nothing: rotating the other side leaves the path what it was, rotating this one does not."""
+    monkeypatch.setattr(eigenbasis, "LARGEST", 4)
+    monkeypatch.setattr(eigenbasis, "TIE", 0.0)
+    assert set(SOAP.kept(torch.Size([5, 3]))) == {"m", "v", "R", "QR"}
+    assert set(SOAP.kept(torch.Size([3, 5]))) == {"m", "v", "L", "QL"}
+    draws = np.random.default_rng(3)
+    U, V = np.linalg.qr(draws.normal(size=(5, 5)))[0], np.linalg.qr(draws.normal(size=(3, 3)))[0]
+    path = path_of(SOAP, valley, STEPS, MATRIX, lr=0.02)
+    columns = path_of(SOAP, lambda w: valley(w @ V.T) @ V, STEPS, MATRIX @ V, lr=0.02) @ V.T
+    rows = U @ path_of(SOAP, lambda w: U.T @ valley(U @ w), STEPS, U.T @ MATRIX, lr=0.02)
+    np.testing.assert_allclose(columns, path, rtol=1e-6, atol=1e-8)
+    assert np.abs(rows - path).max() > 1e-3
