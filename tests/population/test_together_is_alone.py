@@ -11,7 +11,7 @@ from torch import nn
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.optimizer import SGD, Momentum
+from trainsmith.optimizer import SGD, Lion, Momentum
 from trainsmith.population import Alone, Chunk, Job, Learner, Training, make_member, train, work
 from trainsmith.population.luck import batches, noise_keys
 from trainsmith.population.objective import CrossEntropy, Objective
@@ -262,6 +262,43 @@ def test_steps_at_which_rounding_has_taken_over_are_not_held_against_a_member():
     wrong = [by_rounding[0] * 1.02, *by_rounding[1:]]
     found, limit = compared(chaotic_learner, lambda _: course, wrong)
     assert found > limit
+
+
+class Edge(nn.Module):
+    """One weight, the last bit of which decides to which side a rule goes that takes its gradient's sign."""
+
+    def __init__(self, weight=1.5):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def forward(self, x):
+        d = self.weight - float(np.nextafter(np.float32(1.5), np.float32(0)))
+        return x[:, :1] * (1 + d**2 + 50 * d**3)
+
+
+class Itself(nn.Module):
+    def forward(self, outputs, targets):
+        return outputs.mean()
+
+
+def test_a_sign_that_only_some_changes_of_the_last_bit_turn_over_is_rounding_all_the_same(monkeypatch):
+    course = [(1.0, torch.ones(4, 2), torch.zeros(4))] * 6
+    numbers = {"lr": 0.02, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
+
+    def edge(seed, weight=1.5):
+        return Learner(seed, Objective(Edge(weight), Itself()), Lion, numbers)
+
+    turned = replay(edge(0, float(np.float32(1.5) * np.float32(1 - 2**-23))), course)
+    assert relative_deviations(replay(edge(0), course), turned).max() > 2 * TOLERANCE
+    for seed in range(8):
+        found, limit = compared(lambda seed=seed: edge(seed), lambda _: course, turned)
+        assert TOLERANCE < found <= limit <= MOST_EXPLAINED
+    wrong = [turned[0] * 1.02, *turned[1:]]
+    found, limit = compared(lambda: edge(0), lambda _: course, wrong)
+    assert found > limit
+    monkeypatch.setattr("trainsmith.population.verify.CHANGES", 1)
+    once = [compared(lambda seed=seed: edge(seed), lambda _: course, turned) for seed in range(8)]
+    assert any(found > limit for found, limit in once)
 
 
 def test_relative_deviations_know_what_is_not_finite():

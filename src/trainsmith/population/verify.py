@@ -25,6 +25,9 @@ AMPLIFIED = 10.0
 
 Adam takes full steps along a gradient that is nothing but rounding errors, such as that of a bias before a batch
 normalization; such a network deviates from itself."""
+CHANGES = 8
+"""So many such changes are tried, one after another until one explains the deviation: where a rule takes a gradient's
+sign, as Lion does, only some of them turn one over."""
 MOST_EXPLAINED = 1e-2
 """No deviation beyond this is taken for rounding."""
 
@@ -71,7 +74,7 @@ def compared(
 ) -> tuple[float, float]:
     """(deviation, tolerance) of the losses `there` from those of the learner alone, where they stand worst.
 
-    The tolerance of a step is AMPLIFIED times what a change of the weights' last bit makes of the learner alone up to
+    The tolerance of a step is AMPLIFIED times what changes of the weights' last bit make of the learner alone up to
     that step, at least TOLERANCE, or ROUNDED times the rounding error of the coarsest numbers that it computes with.
     Steps at which that exceeds MOST_EXPLAINED say nothing any more and are left out: from there on rounding, not the
     training, decides. The first step always counts.
@@ -81,19 +84,29 @@ def compared(
     found = relative_deviations(alone, there)
     if not len(found) or found.max() <= TOLERANCE:
         return float(found.max(initial=0.0)), TOLERANCE
-    shaken, eps = make(), coarsest(make(), course)
-    least = max(TOLERANCE, ROUNDED * eps)
+    least = max(TOLERANCE, ROUNDED * coarsest(make(), course))
     most = max(MOST_EXPLAINED, least)
-    with torch.no_grad():
-        for name, p in shaken.objective.named_parameters():
-            signs = torch.randint(2, p.shape, generator=torch_generator(shaken.seed, "shaken", name)) * 2 - 1
-            p.mul_(1 + torch.finfo(p.dtype).eps * signs.to(p))
-    own = relative_deviations(alone, replay(shaken, course(shaken)))
-    limits = np.maximum(least, AMPLIFIED * np.maximum.accumulate(own))
-    telling = max(1, int((limits <= most).sum()))
-    limits = np.minimum(limits, most)[:telling]
-    worst = int((found[:telling] / limits).argmax())
+    own = np.zeros(len(found))
+    for number in range(CHANGES):
+        shaken = _shaken(make(), number)
+        own = np.maximum(own, relative_deviations(alone, replay(shaken, course(shaken))))
+        limits = np.maximum(least, AMPLIFIED * np.maximum.accumulate(own))
+        telling = max(1, int((limits <= most).sum()))
+        limits = np.minimum(limits, most)[:telling]
+        worst = int((found[:telling] / limits).argmax())
+        if found[worst] <= limits[worst]:
+            break
     return float(found[worst]), float(limits[worst])
+
+
+@torch.no_grad()
+def _shaken(learner: L, number: int) -> L:
+    """The learner with the last bit of each weight changed, up or down by a draw of its own for each number."""
+    words = ("shaken", number) if number else ("shaken",)
+    for name, p in learner.objective.named_parameters():
+        signs = torch.randint(2, p.shape, generator=torch_generator(learner.seed, *words, name)) * 2 - 1
+        p.mul_(1 + torch.finfo(p.dtype).eps * signs.to(p))
+    return learner
 
 
 def coarsest(learner: L, course: Callable[[L], Iterable[Batch]]) -> float:
