@@ -208,6 +208,7 @@ MISTAKES = [
     (("report", "nowhere"), "not a study's folder"),
     (("export", "nowhere", "--to", "x"), "not a study's folder: it does not exist. `trainsmith studies` lists"),
     (("show", "."), "'.' is not a study's folder: it has no study.sqlite"),
+    (("show", ".", "3", "--to", "x.csv"), "--to writes all runs of a study to a file; leave out 3, or --to to see"),
     (("inspect", "no.py:build"), "'no.py:build' names a network (and there is no file 'no.py'), and the data must be"),
     (
         ("compare", "mypkg.net:build"),

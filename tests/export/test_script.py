@@ -8,14 +8,18 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
+from trainsmith import compare
 from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.comparison.measured import Estimate
+from trainsmith.comparison.statistics import t_interval
 from trainsmith.data import load, with_class_weights
 from trainsmith.data.arrays import from_arrays
 from trainsmith.data.text import from_text
 from trainsmith.export.check import imported
 from trainsmith.export.data_source import write_data
-from trainsmith.export.winner import make_export
+from trainsmith.export.winner import make_export, one_more
 from trainsmith.network import default_network
 from trainsmith.population import Alone, Training, judged_by, make_member, train
 
@@ -113,3 +117,20 @@ def test_the_first_weights_are_drawn_where_they_can_be_and_else_read(recipe):
         with imported(export.files) as script:
             drawn = script.initialized(data.x[member.train], data.y[member.train]).state_dict()
         assert all(torch.equal(drawn[name], t) for name, t in export.first.items())
+
+
+def test_the_readme_promises_no_score_that_there_is_not(tmp_path):
+    """Of two seeds an interval is so wide that it would hold log losses below 0."""
+    data = from_arrays(X, (X[:, 0] > 0.2).astype(int))
+    options = {"trials": 1, "seeds": 2, "steps": 4, "processes": 1, "techniques": ["sgd"], "metric": "log-loss"}
+    folder = compare("mlp", data, **options).export(tmp_path / "winner")
+    said = re.findall(r"(-?[\d.]+) (?:to|and)\s(-?\d+\.\d+)", (folder / "README.md").read_text())
+    assert len(said) == 2
+    assert all(float(low) < float(high) <= 0 for low, high in said)
+
+
+def test_where_one_training_more_lies_is_students_interval_for_one_value():
+    scores = DRAW.normal(0.8, 0.1, 7)
+    half = stats.t.ppf(0.975, 6) * scores.std(ddof=1) * (1 + 1 / 7) ** 0.5
+    found = one_more(Estimate.of(t_interval(scores)), 7)
+    assert found == pytest.approx((scores.mean() - half, scores.mean() + half))

@@ -125,6 +125,13 @@ def test_a_broken_receipt_is_shown_as_broken():
     assert "BROKEN" in printed(make_study(holds=False))
 
 
+def test_the_receipt_does_not_call_what_the_loop_trained_batched():
+    study = make_study(most=1)
+    assert "<p>Runs trained as batched populations" in report_html(study)
+    looped = replace(study, receipt=replace(study.receipt, loops=("rnn is recurrent",)))
+    assert "<p>Runs that can be batched were trained as batched populations" in report_html(looped)
+
+
 def test_r_squared_is_not_shown_in_per_cent():
     text = report_html(make_study(metric="R²", most=1)).replace("\N{NO-BREAK SPACE}", " ")
     assert "0.970 [0.960, 0.980]" in text

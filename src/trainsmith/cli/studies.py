@@ -98,6 +98,8 @@ def show_runs(study: Path, number: int | None, path: Path | None, curves: bool) 
     from trainsmith.store import Store
     from trainsmith.studies import study_in
 
+    if path is not None and number is not None:
+        raise InvalidInput(f"--to writes all runs of a study to a file; leave out {number}, or --to to see that run.")
     store = Store(study)
     runs = store.runs()
     if path is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import Run
 from trainsmith.comparison import Study
+from trainsmith.comparison.measured import Estimate
 from trainsmith.comparison.tested import median_seed
 from trainsmith.data import Dataset
 from trainsmith.data.mapped import map_of
@@ -155,7 +156,8 @@ def export_winner(study: Study, network: str | Factory, dataset: Dataset, folder
 
 def _readme(study: Study, export: Export, member: Member, score: float, where: str) -> str:
     best, test, seeds = study.best(), study.test.score, len(study.plan["seeds"])
-    one = (test.high - test.low) / 2 * math.sqrt(seeds + 1)
+    most = 0.0 if study.lower_is_better else 1.0
+    one_low, one_high = one_more(test, seeds)
     found = export.replay
     words = (IN_LAW if found.noisy else AGREES) if found.deviation < ALIKE else DIFFERS
     same = words.format(steps=FIRST_LOSSES, deviation=found.deviation)
@@ -166,8 +168,14 @@ def _readme(study: Study, export: Export, member: Member, score: float, where: s
         techniques="techniques.py" in export.files,
         stored=not found.draws_weights, again=bool(export.again),
         start=best.recipe.initialization, seeds=seeds, mean=test.mean, low=test.low,
-        high=min(1.0, test.high), one_low=test.mean - one, one_high=min(1.0, test.mean + one), same=same,
+        high=min(most, test.high), one_low=one_low, one_high=min(most, one_high), same=same,
     )  # fmt: skip
+
+
+def one_more(mean: Estimate, seeds: int) -> tuple[float, float]:
+    """Where one more score lies with 95 %, by the t interval of the mean of so many: mean ± t · sd · sqrt(1 + 1/n)."""
+    half = (mean.high - mean.low) / 2 * math.sqrt(seeds + 1)
+    return mean.mean - half, mean.mean + half
 
 
 def _judged(study: Study, member: Member) -> str:
