@@ -84,7 +84,8 @@ def compared(
     found = relative_deviations(alone, there)
     if not len(found) or found.max() <= TOLERANCE:
         return float(found.max(initial=0.0)), TOLERANCE
-    least = max(TOLERANCE, ROUNDED * coarsest(make(), course))
+    eps = coarsest(make(), course)
+    least = max(TOLERANCE, ROUNDED * eps)
     most = max(MOST_EXPLAINED, least)
     own = np.zeros(len(found))
     for number in range(CHANGES):
