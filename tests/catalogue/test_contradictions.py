@@ -80,6 +80,7 @@ def _choice(recipe):
 
 
 def test_a_large_batch_and_an_unknown_one_are_no_contradiction():
+    assert contradictions(Recipe(normalization="batch"), 7) != ()
     assert contradictions(Recipe(normalization="batch"), 8) == ()
     assert contradictions(Recipe(normalization="batch")) == ()
 

@@ -1,11 +1,13 @@
 """Adversarial examples: closed forms on linear networks, balls, and what training on them is for."""
 
+from unittest import mock
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from trainsmith.regularization import adversarial_loss, fgsm, pgd, robust_accuracy, trades
+from trainsmith.regularization import TRADES, adversarial_loss, fgsm, pgd, robust_accuracy, trades
 
 WIDE = (-100.0, 100.0)
 
@@ -123,3 +125,25 @@ def test_robust_accuracy_counts_what_is_right_twice():
     network[1].eval()
     assert robust_accuracy(network, x, y, lambda n, x, y: x - torch.sign(x)) == 0.5
     assert [m.training for m in network] == [True, False, True], "what its owner froze stays frozen"
+
+
+def test_a_short_step_in_the_euclidean_ball_stays_where_it_leads():
+    """What lies inside is not taken to the border."""
+    network, x = nn.Linear(4, 2).double(), torch.rand(3, 4, dtype=torch.float64) / 2 + 0.25
+    moved = pgd(network, x, torch.tensor([0, 1, 1]), 0.1, step=0.02, steps=1, norm="2", random_start=False)
+    torch.testing.assert_close((moved - x).norm(dim=1), torch.full((3,), 0.02, dtype=torch.float64))
+
+
+def test_the_gradient_of_trades_is_also_that_of_the_clean_prediction_in_the_divergence():
+    network, x, y = nn.Linear(4, 3).double(), torch.rand(5, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 1, 0])
+    technique = TRADES(eps=0.1, beta=2.0, steps=1)
+    moved = x + 0.05
+    with mock.patch.object(technique, "moved", return_value=moved):
+        technique(network, nn.functional.cross_entropy, x, y).backward()
+    found = [p.grad.clone() for p in network.parameters()]
+    network.zero_grad()
+    clean, other = (network(v).log_softmax(-1) for v in (x, moved))
+    divergence = (clean.exp() * (clean - other)).sum(-1).mean()
+    (nn.functional.nll_loss(clean, y) + 2 * divergence).backward()
+    for g, p in zip(found, network.parameters(), strict=True):
+        torch.testing.assert_close(g, p.grad)
