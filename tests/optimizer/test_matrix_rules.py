@@ -250,6 +250,8 @@ def test_muons_groups_leave_the_first_matrix_out_where_nothing_is_embedded():
     hidden, rest = Muon.groups(network)
     assert [id(p) for p in hidden["params"]] == [id(network[1].weight), id(network[2].weight)]
     assert {id(p) for p in (*network[0].parameters(), *network[3].parameters())} < {id(p) for p in rest["params"]}
+    late = nn.Sequential(nn.Linear(4, 4), nn.Embedding(9, 4), nn.Linear(4, 2))  # the embedding takes the inputs
+    assert [id(p) for p in Muon.groups(late)[0]["params"]] == [id(late[0].weight)]
     (alone,) = Muon.groups(nn.Linear(3, 2))
     assert alone["hidden"] is False
 
