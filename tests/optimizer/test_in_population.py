@@ -311,3 +311,23 @@ def test_clipping_goes_on_with_the_limits_of_the_members_that_stay():
     for k, limit in enumerate((1e-2, 1e-1)):
         moved = sum((p[k] - b[k]).double().square().sum() for p, b in zip(chunk.parameters, before, strict=True)) ** 0.5
         assert moved.item() == pytest.approx(0.5 * limit, rel=1e-3)
+
+
+class Late(torch.nn.Module):
+    """An embedding that a pass calls neither first nor last."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.first, self.places, self.head = (
+            torch.nn.Linear(12, 8),
+            torch.nn.Embedding(3, 8),
+            torch.nn.Linear(8, outputs),
+        )
+
+    def forward(self, x):
+        return self.head((self.first(x) + self.places(torch.zeros(len(x), dtype=torch.long))).relu())
+
+
+def test_an_embedding_is_outside_wherever_a_pass_calls_it():
+    member = make_member(Run(Trial(Recipe(optimizer="muon")), 1), lambda shape, outputs: Late(outputs), blobs())
+    assert "network.0.places.weight" in member.outside
