@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from torch import nn
 
 from make_runs import blobs
 from trainsmith import api
-from trainsmith.catalogue import find
+from trainsmith.catalogue import Recipe, find
 from trainsmith.comparison import Budget, compare, limit, prepare
-from trainsmith.comparison.plan import few_seeds, imbalance
+from trainsmith.comparison.plan import few_seeds, imbalance, unscaled
 from trainsmith.comparison.prepared import SIZES, Limit
 from trainsmith.comparison.statistics import sign_flip_p
 from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, SECONDS_A_PROCESS, Trainings
@@ -28,6 +29,23 @@ TECHNIQUES = [find("sgd"), find("tanh")]
 def test_a_limit_in_words(text, amount, unit):
     assert limit(text) == Limit(amount, unit)
     assert limit(str(limit(text))) == limit(text), "what a record says can be read again"
+
+
+def test_of_columns_that_nothing_scales_it_is_said():
+    x = np.random.default_rng(0).normal(size=(100, 5)) * [1, 1, 1, 1, 290] + [0, 0, 0, 0, 1000]
+    uneven, y = from_arrays(x, x[:, 0] > 0, "uneven"), x[:, 0] > 0
+
+    def network(input_shape, outputs):
+        return nn.Sequential(nn.Linear(*input_shape, 8), nn.GroupNorm(2, 8), nn.ReLU(), nn.Linear(8, outputs))
+
+    (note,) = [n for n in api.plan(network, uneven, techniques=["sgd"], processes=1).notes if "spread" in n]
+    assert note.startswith("the widest column has 3")
+    assert "nothing is done about it beside the network's normalization, group: scale the columns" in note
+    assert unscaled(uneven, Recipe(normalization="none"))
+    assert not unscaled(uneven, Recipe(normalization="robust"))
+    assert not unscaled(from_arrays(x / x.std(0), y, "even"), Recipe(normalization="none"))
+    assert not unscaled(from_arrays(np.ones_like(x), y, "constant"), Recipe(normalization="none"))
+    assert not [n for n in api.plan("mlp", uneven, techniques=["sgd"], processes=1).notes if "spread" in n]
 
 
 @pytest.mark.parametrize("text", ["", "2", "min", "-3s", "0s", "0 runs", "2 weeks", "2min3s", "1e3s"])

@@ -16,16 +16,20 @@ from trainsmith.catalogue import (
     Technique,
     Trial,
     contradictions,
+    find,
     techniques,
 )
 from trainsmith.comparison.budget import Budget
 from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.inspection.start import UNLIKE
 from trainsmith.network import Factory, called_by_name, techniques_of
 from trainsmith.population import Member, Training, make_member, rules_of
 
 MOST_TUNED = 8
+MOST_LOOKED_AT = 10_000
+"""Rows of a table that tell how unlike its columns are."""
 COMBINATIONS = "combinations"
 """In place of a family, where techniques of several families stand together."""
 FIRST_LOOK = frozenset(
@@ -211,6 +215,22 @@ def imbalance(dataset: Dataset) -> list[str]:
     return [
         f"{100 * share:.1f} % of the examples are of class '{name}', and always saying so has that accuracy; "
         "--metric balanced-accuracy judges by every class alike, --class-weights balanced trains by it."
+    ]
+
+
+def unscaled(dataset: Dataset, baseline: Recipe) -> list[str]:
+    """That columns of a table differ much in spread, if the baseline does nothing about it."""
+    if dataset.kind != "table" or find(baseline.normalization, "normalization").role == "input":
+        return []
+    spreads = torch.as_tensor(dataset.x[:MOST_LOOKED_AT]).double().std(0)
+    spreads = spreads[spreads > 0]
+    ratio = float(spreads.max() / spreads.median()) if len(spreads) else 1.0
+    if ratio <= UNLIKE:
+        return []
+    why = "" if baseline.normalization == "none" else f" beside the network's normalization, {baseline.normalization}"
+    return [
+        f"the widest column has {ratio:,.0f} times the median's spread, and nothing is done about it{why}: scale the "
+        "columns in the data, or compare with standardization, which then takes that place."
     ]
 
 

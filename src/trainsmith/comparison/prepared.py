@@ -175,6 +175,7 @@ def prepare(
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
     notes += [
         *planning.imbalance(dataset),
+        *planning.unscaled(dataset, baseline),
         *planning.few_seeds(budget),
         *cost_notes(candidates, budget.fast),
         *skipped,
