@@ -108,11 +108,21 @@ def by_what_became_of_a_constant(x):
     return [x * count.item()]
 
 
+def by_a_view_of_what_was_written_over(x):
+    count = torch.tensor([1.0, 1.0])
+    first = count[0]
+    count.copy_(x[:2])
+    return [x * first.item()]
+
+
 def by_a_comparison(x):
     return [x if torch.equal(x, x * 2) else -x]
 
 
-@pytest.mark.parametrize("function", [by_a_number, by_what_became_of_a_constant, by_a_comparison])
+@pytest.mark.parametrize(
+    "function",
+    [by_a_number, by_what_became_of_a_constant, by_a_view_of_what_was_written_over, by_a_comparison],
+)
 def test_what_hangs_on_a_number_in_a_tensor_is_not_written_down(function):
     with pytest.raises(RuntimeError, match="asks for a number in a tensor, and what follows may hang on it"):
         trace(function, [draw(4)])
