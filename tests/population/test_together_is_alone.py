@@ -336,3 +336,31 @@ def test_half_precision_is_given_its_own_rounding_error_and_no_more(kind, layer)
     assert 0 < within <= limit
     beyond, limit = compared(made, course, [a * (1 + 50 * eps) for a in alone])
     assert beyond > limit
+
+
+def test_members_are_replayed_and_traced_on_one_thread(monkeypatch):
+    """As they train; the numbers of large products hang on how these are shared out."""
+    noted, step, before = [], Alone.step, torch.get_num_threads()
+
+    def noting(*given):
+        noted.append(torch.get_num_threads())
+        return step(*given)
+
+    def traced(*_):
+        noted.append(torch.get_num_threads())
+        raise RuntimeError("the step runs as it stands")
+
+    monkeypatch.setattr(Alone, "step", noting)
+    monkeypatch.setattr("trainsmith.population.program.trace", traced)
+    data = blobs()
+    members = [make_member(run, "mlp", data) for run in runs_of(Recipe(), 2)]
+    x, y = data.x[:16], data.y[:16]
+    torch.set_num_threads(2)
+    try:
+        replay(members[0], [(1.0, x, y)] * 2)
+        assert noted == [1, 1]
+        Chunk(members, data.x, data.y).prepare(x.expand(2, *x.shape), y.expand(2, *y.shape))
+        assert noted == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

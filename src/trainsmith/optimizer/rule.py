@@ -120,14 +120,16 @@ class Optimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            numbers = self._values(group)
             for t, parameters in self._batches(group):
-                if self.fused is not None and _plain(parameters, numbers := self._values(group)):
+                if self.fused is not None and _plain(parameters, numbers):
                     gradients = [p.grad for p in parameters]
                     kept = zip(*map(self._tensors, parameters), strict=True)
                     self.fused(t, parameters, gradients, *map(list, kept), **numbers)
                     continue
+                coefficients = self.coefficients(t, **numbers)
                 for some in _small_and_large(parameters) if self.fused is not None else [parameters]:
-                    self._move(some, self._coefficients(group, t))
+                    self._move(some, coefficients)
         return loss
 
     def _batches(self, group: dict[str, Any]) -> list[tuple[int, list[Tensor]]]:
@@ -156,9 +158,6 @@ class Optimizer(torch.optim.Optimizer):
                 f"{type(self).__name__} needs real parameters; got {theta.dtype}. Train torch.view_as_real of it, or "
                 "take torch.optim's."
             )
-
-    def _coefficients(self, group: dict[str, Any], t: int) -> dict[str, Any]:
-        return self.coefficients(t, **self._values(group))
 
     def _values(self, group: dict[str, Any]) -> dict[str, Any]:
         """The rule's numbers, by their own names, as a param group has them now."""
@@ -225,7 +224,8 @@ class Optimizer(torch.optim.Optimizer):
                 state = self.state.get(theta, {})
                 if self.evaluated is None or not state or "trained" in state:
                     continue
-                weights = self.evaluated(theta, *self._tensors(theta), **self._coefficients(group, int(state["step"])))
+                coefficients = self.coefficients(int(state["step"]), **self._values(group))
+                weights = self.evaluated(theta, *self._tensors(theta), **coefficients)
                 state["trained"] = theta.detach().clone()
                 theta.copy_(weights)
 

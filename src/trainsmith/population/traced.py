@@ -59,9 +59,7 @@ class _Line(Watch):
         words, named = tree_map(lambda a: self._node(a) if isinstance(a, Tensor) else a, (tuple(args), kwargs))
         node = self.graph.call_function(func, words, named)
         out = func(*args, **kwargs)
-        if (
-            func._schema.is_mutable and not fixed
-        ):  # with all that lies in the same memory, such as views
+        if func._schema.is_mutable and not fixed:  # with all that lies in the same memory, such as views
             memory = {t.untyped_storage()._cdata for t in given}
             for t in [t for t in self.fixed if t.untyped_storage()._cdata in memory]:
                 self.fixed.pop(t)
