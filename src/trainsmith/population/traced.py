@@ -1,7 +1,7 @@
 """A call of a function written down: the line of tensor operations that it comes to, with every number in them.
 
-torch's own `make_fx` gives the same line. This one keeps no more than straighten.py asks for, which takes a quarter of
-the time, changes nothing that other threads see, and does not import torch's compiler.
+torch's own `make_fx` gives the same line. This one keeps no more than straighten.py asks for, which takes less
+time, changes nothing that other threads see, and does not import torch's compiler.
 """
 
 import contextlib
