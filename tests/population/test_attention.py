@@ -61,11 +61,11 @@ def test_members_attend_in_one_operation():
 class Padded(nn.Module):
     """Two layers of attention that see no padding, and a mean over all places, padded ones too."""
 
-    def __init__(self):
+    def __init__(self, mask_check=True):
         super().__init__()
         self.table = nn.Embedding(9, 8, padding_idx=0)
         layer = nn.TransformerEncoderLayer(8, 2, 8, 0.0, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 2)
+        self.encoder = nn.TransformerEncoder(layer, 2, mask_check=mask_check)
         self.last = nn.Linear(8, 3)
 
     def forward(self, tokens):
@@ -73,13 +73,14 @@ class Padded(nn.Module):
         return self.last(seen.mean(1))
 
 
+@pytest.mark.parametrize("mask_check", [True, False])  # which looks at numbers, as vmap does not allow
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-def test_what_torch_gives_padded_places_in_evaluation():
+def test_what_torch_gives_padded_places_in_evaluation(mask_check):
     """torch gives them 0 there, and in training what comes out: outputs of all members are those of each alone."""
     luck = torch.Generator().manual_seed(0)
     tokens = torch.randint(1, 9, (12, 6), generator=luck)
     tokens[:, 4:] *= torch.arange(12)[:, None] % 2
-    population = Population(Padded, seeds=range(3))
+    population = Population(lambda: Padded(mask_check), seeds=range(3))
     population.fit(tokens, torch.arange(12) % 3, steps=2, batch_size=4)
     with torch.no_grad():
         alone = torch.stack([population.member(k).eval()(tokens) for k in range(3)])
