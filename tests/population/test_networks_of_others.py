@@ -6,7 +6,7 @@ import torch
 from networks_of_others import NETWORKS, build, examples, library
 from trainsmith.optimizer import Momentum
 from trainsmith.population import Alone, Chunk, Unbatchable
-from trainsmith.population.member import Learner
+from trainsmith.population.learner import Learner
 from trainsmith.population.objective import CrossEntropy, Objective
 
 STEPS, BATCH, MEMBERS = 4, 6, 3

@@ -5,7 +5,8 @@ from trainsmith.population.calibrate import Packing, choose, cost_alone, seconds
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
-from trainsmith.population.member import Learner, Member, make_member, trained_member
+from trainsmith.population.learner import Learner
+from trainsmith.population.member import Member, make_member, trained_member
 from trainsmith.population.objective import predictions
 from trainsmith.population.packing import MOST, members_at_once, pack
 from trainsmith.population.pool import processes_available, run_jobs

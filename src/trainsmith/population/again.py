@@ -9,7 +9,8 @@ from trainsmith.data import Dataset
 from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training, watched_losses
 from trainsmith.population.held_back import afterwards
-from trainsmith.population.member import Member, Pace
+from trainsmith.population.member import Member
+from trainsmith.population.pace import Pace
 from trainsmith.regularization import UntilMatched
 
 

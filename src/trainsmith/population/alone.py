@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from trainsmith.optimizer import recompute_statistics
+from trainsmith.population.learner import Learner
 from trainsmith.population.luck import Luck, first_pass, noise_keys, silent
-from trainsmith.population.member import Learner
 from trainsmith.population.objective import in_training, predictions
 from trainsmith.population.program import first_names
 from trainsmith.population.taken import tensors_of

@@ -18,7 +18,8 @@ from torch import Tensor
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
 from trainsmith.population.course import CHECKED_ON
-from trainsmith.population.member import Learner, Member
+from trainsmith.population.learner import Learner
+from trainsmith.population.member import Member
 from trainsmith.population.packing import members_at_once
 from trainsmith.population.program import Program, Way
 from trainsmith.population.threads import one_thread

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from trainsmith.network import signature
+from trainsmith.population.learner import Learner
 from trainsmith.population.luck import noise_keys
-from trainsmith.population.member import Learner
 from trainsmith.population.objective import Objective, in_training
 from trainsmith.population.program import Program, Unbatchable, stack
 from trainsmith.population.update import Beside, Numbers, Rate, Update, select

@@ -14,8 +14,9 @@ from torch.nn import functional
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Schedule
 from trainsmith.population.attacked import scores_under_attack
+from trainsmith.population.learner import Learner
 from trainsmith.population.luck import generator
-from trainsmith.population.member import Learner, Member
+from trainsmith.population.member import Member
 from trainsmith.population.objective import BalancedCrossEntropy
 from trainsmith.population.rates import Rates
 from trainsmith.population.task import Balanced, ByRobustAccuracy

@@ -8,7 +8,7 @@ from trainsmith.population.alone import Alone
 from trainsmith.population.calibrate import choose
 from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
 from trainsmith.population.crew import Crew, Part
-from trainsmith.population.member import Learner
+from trainsmith.population.learner import Learner
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.pool import processes_available
 from trainsmith.population.program import Program

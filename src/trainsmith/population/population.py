@@ -16,7 +16,7 @@ from trainsmith.optimizer import Optimizer, Plateau, Schedule
 from trainsmith.population.asked import batch, check_classes, copied, usable_device, whole
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
-from trainsmith.population.member import Learner
+from trainsmith.population.learner import Learner
 from trainsmith.population.objective import predictions
 from trainsmith.population.observer import Observer
 from trainsmith.population.orders import examples_of

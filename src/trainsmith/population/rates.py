@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 from trainsmith.optimizer import Plateau
-from trainsmith.population.member import Learner
+from trainsmith.population.learner import Learner
 from trainsmith.population.update import Rate
 
 

@@ -19,7 +19,8 @@ from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population import luck
 from trainsmith.population.asked import check_real, copied, number
 from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
-from trainsmith.population.member import Learner, give_head
+from trainsmith.population.learner import Learner
+from trainsmith.population.member import give_head
 from trainsmith.population.objective import CrossEntropy
 from trainsmith.population.pace import own_pace
 from trainsmith.population.several import Kind, averages, joined, without_ensemble
