@@ -78,7 +78,7 @@ class Question:
             "network": network_name(network),
             "network's source": source_digest(network),
             SIGNATURE: fingerprint(network, dataset.x[:2], dataset.outputs),
-            "baseline": asdict(asked["baseline"]),
+            "baseline": asked["baseline"].record(),
             "vary": None if asked["vary"] is None else list(asked["vary"]),
             "techniques": None if chosen is None else [[t.family, t.name] for t in chosen],
             "budget": {k: v for k, v in asdict(asked["budget"]).items() if k != "fast" or v},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def progress_of(folder: Path) -> Progress:
     try:
         sound = all(isinstance(part, dict) for part in parts)
         sound = sound and isinstance(planned.get("runs"), (int, type(None)))
-        for recipe in [*map(json.loads, runs.recipe.unique()), question.get("baseline") or asdict(Recipe())]:
+        for recipe in [*map(json.loads, runs.recipe.unique()), question.get("baseline") or Recipe().record()]:
             recipe_of(recipe)
         runs.score.astype(float)
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -37,12 +37,13 @@ LAWFUL_ROLES = {
     "pass": "test_laws_passes.py",
     "optimizer": "test_laws_optimizers.py",
     "clipping": "test_laws_clipping.py",
+    "schedule": "test_laws_schedules.py",
     "stopping": "test_laws_stopping.py",
     "nothing": "this file",
 }
 
 
-BARE = ("average", "branch", "clipping", "constraint", "network", "stopping", "pass")
+BARE = ("average", "branch", "clipping", "constraint", "network", "schedule", "stopping", "pass")
 """Roles whose techniques need nothing but their numbers to be made."""
 
 
@@ -145,6 +146,8 @@ def make_with(technique, **numbers):
         return technique.make([nn.Parameter(torch.ones(2))], **numbers)
     if technique.role == "pair":
         return technique.make(nn.Linear(2, 2), nn.ReLU(), **numbers)
+    if technique.role == "schedule" and not inspect.isclass(technique.make):
+        return technique.make(1, 10, **numbers)
     return technique.make(**numbers) if technique.role in BARE else made(technique, **numbers)
 
 

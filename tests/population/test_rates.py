@@ -1,5 +1,6 @@
 """Learning rates that come to differ between members: reduced on a plateau of each member's own loss."""
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from torch import nn
 import trainsmith
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial
-from trainsmith.optimizer import Plateau
+from trainsmith.errors import InvalidInput
+from trainsmith.optimizer import Plateau, cosine
 from trainsmith.population import Alone, Chunk, Training, make_member, train
 from trainsmith.population.verify import receipt
 
@@ -90,3 +92,66 @@ def test_a_population_takes_it_by_name_or_with_numbers(schedule):
     assert fit.deviation <= fit.tolerance
     if schedule != "plateau":
         assert not torch.equal(fit.losses[75:, 1], plain.losses[75:, 1])
+
+
+def linear(data):
+    return lambda: nn.Sequential(nn.Flatten(), nn.Linear(data.x[0].numel(), 4))
+
+
+def fitted(schedule, seeds=(3, 4, 5), calls=1, **numbers):
+    """Losses (steps, members) of as many members as seeds, which differ in nothing else, and the fits."""
+    data = blobs()
+    population = trainsmith.Population(linear(data), seeds=list(seeds), optimizer="sgd", lr=0.3, **numbers)
+    fits = [population.fit(data.x, data.y, steps=60, batch_size=8, schedule=schedule) for _ in range(calls)]
+    assert all(f.deviation <= f.tolerance for f in fits if not np.isnan(f.deviation))
+    return torch.cat([f.losses for f in fits])
+
+
+def test_a_list_of_schedules_gives_each_member_its_own_as_if_all_had_it():
+    """Functions of the step go by all steps that a member has had, names by those of the call."""
+    listed = [
+        functools.partial(cosine, steps=120, warmup=0.5),
+        "one-cycle",
+        Plateau(gamma=0.1, patience=0, threshold=0.9),
+    ]
+    together = fitted(listed, calls=2)
+    for k, schedule in enumerate(listed):
+        alone = fitted(schedule, calls=2)
+        torch.testing.assert_close(together[:, k], alone[:, k], rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(fitted(None, calls=2)[:, k], alone[:, k], rtol=1e-3)
+    assert listed[2].factor == 1, "what was given is not what watches"
+
+
+def test_a_plateau_behind_members_without_one_still_looks():
+    plateau = Plateau(gamma=0.1, patience=0, threshold=0.9)
+    together, alone = fitted([None, None, plateau]), fitted(plateau)
+    torch.testing.assert_close(together[:, 2], alone[:, 2], rtol=1e-4, atol=1e-6)
+
+
+def test_one_plateau_given_to_all_looks_at_each_member_by_itself():
+    """Only the last one's loss falls fast enough between looks."""
+    data = blobs()
+    seen = []
+
+    class Told(Plateau):
+        def __deepcopy__(self, memo):
+            seen.append(Told(self.gamma, self.patience, self.threshold))
+            return seen[-1]
+
+    population = trainsmith.Population(linear(data), lr=[1e-6, 0.3], seeds=[3, 3], optimizer="sgd")
+    population.fit(data.x, data.y, steps=100, batch_size=8, schedule=Told(gamma=0.5, patience=0, threshold=0.05))
+    factors = sorted({p.factor for p in seen if p.best < np.inf})
+    assert len(factors) == 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (["cosine"], "a list of schedules must have one for each of 3 members; got 1"),
+        (3, "schedule must be a name, a function of the step, a Plateau or a list of such, one a member; got int"),
+        (["cosine", "cosine", "cosinus"], "unknown schedule 'cosinus': did you mean cosine"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_said(schedule, said):
+    with pytest.raises(InvalidInput, match=said):
+        fitted(schedule)

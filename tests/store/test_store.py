@@ -21,7 +21,7 @@ from trainsmith.comparison.trainings import Trainings
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
 from trainsmith.store import DATABASE, Store, data_of, digest, hold, opened
-from trainsmith.store.jobs import job_id, job_of, job_text
+from trainsmith.store.jobs import job_id, job_of, job_text, run_as_dict, run_of
 from trainsmith.store.opening import differing
 from trainsmith.store.schema import VERSION, connected
 
@@ -94,6 +94,14 @@ def test_a_job_is_known_by_its_content():
     assert len({job_id(job_text(j)) for j in [JOB, *others]}) == 8
     with pytest.raises(InvalidInput, match="a job in the store is damaged"):
         job_of("{}")
+
+
+def test_a_recipe_is_noted_with_its_schedule_and_one_without_as_it_always_was():
+    plain, own = (Run(Trial(Recipe(schedule=name)), 3) for name in ("none", "one-cycle"))
+    assert "schedule" not in run_as_dict(plain)["recipe"]
+    assert run_as_dict(own)["recipe"]["schedule"] == "one-cycle"
+    for run in (plain, own):
+        assert run_of(json.loads(json.dumps(run_as_dict(run)))) == run
 
 
 def test_the_data_come_back_and_the_test_part_lies_apart(store):

@@ -1,19 +1,23 @@
 """Recipe, trial and run: a choice of techniques, with every number fixed, with a seed."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from trainsmith.catalogue.hyperparameter import Hyperparameter
 from trainsmith.catalogue.registry import FAMILIES, Family, Technique, find
 from trainsmith.errors import InvalidInput, unknown_name
 
+BESIDE = {"clipping": "clips gradients", "schedule": "sets learning rates"}
+"""What a recipe may have beside its optimizer, by role, and what that does."""
+
 
 @dataclass(frozen=True)
 class Recipe:
     """One initialization, normalization, activation and optimizer, and any set of regularizers, by name.
 
-    clipping: what clips the gradients before the optimizer, "none" if nothing does.
+    clipping: what clips the gradients before the optimizer, "none" if nothing does. schedule: the course of the
+    learning rate, "none" for that of the training.
     """
 
     initialization: str = "he"
@@ -22,6 +26,7 @@ class Recipe:
     optimizer: str = "adam"
     regularization: tuple[str, ...] = ()
     clipping: str = "none"
+    schedule: str = "none"
 
     def __post_init__(self) -> None:
         for family in FAMILIES:
@@ -30,12 +35,15 @@ class Recipe:
             found = tuple(n for name in names if (n := find(name, family).name) != "none" or family != "regularization")
             object.__setattr__(self, family, found if family == "regularization" else found[0])
         if self.one("optimizer").role != "optimizer":
-            raise InvalidInput(f"{self.optimizer} clips gradients and moves no weights: give it as clipping.")
-        if self.clipping != "none":
-            clip = find(self.clipping, "optimizer")
-            if clip.role != "clipping":
-                raise InvalidInput(f"{clip.name} clips no gradients: give it as optimizer.")
-            object.__setattr__(self, "clipping", clip.name)
+            kind = self.one("optimizer").role
+            raise InvalidInput(f"{self.optimizer} {BESIDE[kind]} and moves no weights: give it as {kind}.")
+        for role, does in BESIDE.items():
+            if (given := getattr(self, role)) != "none":
+                beside = find(given, "optimizer")
+                if beside.role != role:
+                    right = beside.role
+                    raise InvalidInput(f"{beside.name} is no {role}, which {does}: give it as {right}.")
+                object.__setattr__(self, role, beside.name)
 
     def techniques(self) -> Iterator[Technique]:
         """Every technique of the recipe, in the order of the families."""
@@ -43,8 +51,8 @@ class Recipe:
             given = getattr(self, family)
             for name in given if family == "regularization" else (given,):
                 yield find(name, family)
-            if family == "optimizer" and self.clipping != "none":
-                yield find(self.clipping, family)
+            if family == "optimizer":
+                yield from (find(name, family) for name in (self.clipping, self.schedule) if name != "none")
 
     def one(self, family: Family) -> Technique:
         """The technique of a family that has exactly one."""
@@ -53,11 +61,15 @@ class Recipe:
     def having(self, technique: Technique) -> "Recipe":
         """This recipe with `technique` in place of its family's choice (a regularizer replaces all).
 
-        Clipping takes nothing's place but other clipping's.
+        Clipping takes nothing's place but other clipping's, a schedule another's.
         """
         name = (technique.name,) if technique.family == "regularization" else technique.name
-        chosen: dict[str, Any] = {"clipping" if technique.role == "clipping" else technique.family: name}
+        chosen: dict[str, Any] = {technique.role if technique.role in BESIDE else technique.family: name}
         return replace(self, **chosen)
+
+    def record(self) -> dict[str, Any]:
+        """The fields by name; older records do not say that the schedule is the training's."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("schedule", "none")}
 
     def hyperparameters(self) -> Iterator[tuple[str, Hyperparameter]]:
         """Each number of the recipe under its full name, such as ("adam.lr", ...)."""

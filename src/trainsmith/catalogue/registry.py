@@ -19,16 +19,16 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 Role = Literal[
     "weights", "network", "input", "layer", "pooling", "branch", "pair", "tying", "parametrization", "activation",
-    "optimizer", "clipping", "augmentation", "mixing", "perturbation", "gradient", "constraint", "average", "ensemble",
-    "penalty", "loss", "pass", "stopping", "nothing",
+    "optimizer", "clipping", "schedule", "augmentation", "mixing", "perturbation", "gradient", "constraint", "average",
+    "ensemble", "penalty", "loss", "pass", "stopping", "nothing",
 ]  # fmt: skip
 """Where a technique acts in a training: on each weight before it, on the whole network before it, on the input, as a
 layer, in the place of pooling, at the end of residual branches, around a weight layer with its activation function, in
 the place of layers that get another's weight, in how a layer's weight is made at each call, as the activation function,
-as the optimizer, on the gradients before an optimizer's step; on the examples of a step, on those together with their
-targets, on the weights of one pass, by noise on the gradients, on the weights around an optimizer's step, as an average
-of the weights after each step, as several networks for one, as a penalty on parameters, in the loss, in what passes of
-the network a step's loss comes from, on when to stop."""
+as the optimizer, on the gradients before an optimizer's step, on its learning rate; on the examples of a step, on those
+together with their targets, on the weights of one pass, by noise on the gradients, on the weights around an optimizer's
+step, as an average of the weights after each step, as several networks for one, as a penalty on parameters, in the
+loss, in what passes of the network a step's loss comes from, on when to stop."""
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 

@@ -180,6 +180,13 @@ def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> flo
     return smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
 
 
+def _schedule(baseline: Recipe, training: Training) -> str:
+    """What the learning rate is multiplied by where no technique sets it, in words."""
+    if baseline.schedule != "none":
+        return f"{baseline.schedule}, of the baseline"
+    return str(Schedule(training.schedule, training.steps, training.warmup))
+
+
 def _plan(ready: Prepared, extension: int, taken: Taken) -> dict[str, Any]:
     trainer, training, budget = ready.trainer, ready.training, ready.budget
     return {
@@ -205,5 +212,5 @@ def _plan(ready: Prepared, extension: int, taken: Taken) -> dict[str, Any]:
         "goes": len(taken.goes),
         "steps": training.steps,
         "batch_size": training.batch_size,
-        "schedule": str(Schedule(training.schedule, training.steps, training.warmup)),
+        "schedule": _schedule(ready.baseline, training),
     }

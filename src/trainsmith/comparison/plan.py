@@ -25,6 +25,7 @@ from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.inspection.start import UNLIKE
 from trainsmith.network import Factory, called_by_name, techniques_of
+from trainsmith.optimizer import Schedule
 from trainsmith.population import Member, Training, make_member, rules_of
 
 MOST_TUNED = 8
@@ -107,11 +108,16 @@ def default_baseline(dataset: Dataset, network: str | Factory | None = None) -> 
 
 
 def candidates(
-    baseline: Recipe, dataset: Dataset, vary: Sequence[str] | None, only: Sequence[Technique] | None
+    baseline: Recipe,
+    dataset: Dataset,
+    vary: Sequence[str] | None,
+    only: Sequence[Technique] | None,
+    schedule: str = Training.schedule,
 ) -> tuple[list[Candidate], list[str]]:
     """The baseline and every technique to compare with it, and notes on those that do not apply here.
 
     vary: the families (default the usual techniques of all). only: the techniques (default all of the families).
+    schedule: of the trainings.
     """
     families = _families(vary)
     usual = vary is None and only is None
@@ -129,6 +135,10 @@ def candidates(
             continue
         recipe = having(baseline, technique)
         if recipe == baseline:
+            continue
+        own = Schedule(technique.name, 1).name if technique.role == "schedule" and baseline.schedule == "none" else ""
+        if own == schedule:
+            notes.append(f"{technique.name} was left out: the baseline has this schedule (--schedule {schedule}).")
             continue
         if not _for_task(technique, dataset):
             notes.append(f"{technique.name} was left out: it is defined for classification only.")

@@ -127,7 +127,7 @@ class Prepared:
         named = [c.techniques[0] for c in self.candidates if len(c.techniques) == 1]
         return {
             "data": self.dataset.describe(),
-            "baseline": asdict(self.baseline),
+            "baseline": self.baseline.record(),
             "techniques": {f: [t.name for t in ts] for f, ts in itertools.groupby(named, lambda t: t.family)},
             "combinations": sum(len(c.techniques) > 1 for c in self.candidates),
             "runs": self.runs,
@@ -168,7 +168,7 @@ def prepare(
     baseline = baseline or planning.default_baseline(dataset, network)
     planning.check_training(training, dataset)
     check_network(network, dataset)
-    candidates, notes = planning.candidates(baseline, dataset, vary, techniques)
+    candidates, notes = planning.candidates(baseline, dataset, vary, techniques, training.schedule)
     candidates, skipped = planning.applicable(candidates, network, dataset)
     if len(candidates) == 1:
         raise InvalidInput(f"nothing to compare: {skipped[-1]}")

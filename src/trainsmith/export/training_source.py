@@ -20,8 +20,8 @@ from trainsmith.export.scores import loss_source, metric_of, score_source
 from trainsmith.export.source import WHOLE
 from trainsmith.export.template import filled
 from trainsmith.initialization import weight_layers
-from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, recompute_statistics
-from trainsmith.optimizer.schedule import PATIENCE, PLATEAU, warm_up
+from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, constant_rate, recompute_statistics, warm_up
+from trainsmith.optimizer.schedule import PLATEAU
 from trainsmith.population import FIRST_LOSSES, Member, Training
 from trainsmith.population.course import STATISTICS_ON
 from trainsmith.population.held_back import afterwards
@@ -158,16 +158,23 @@ class Script:
         """The schedule's factor at a step, as a call."""
         rule: type[Optimizer] = self.member.rule
         factor, step = "", "before + step" if afterwards(self.member.stopping) == "on" else "step"
-        if rule.scheduled and self.training.schedule != "constant":
-            schedule = SCHEDULES.get(self.training.schedule, warm_up)
-            takes = "warmup" in inspect.signature(schedule).parameters
-            rise = f", warmup={self.training.warmup!r}" if takes else ""
-            factor = f"{self._imported(schedule)}({step}, STEPS{rise})"
+        schedule, numbers = self._schedule()
+        if rule.scheduled and schedule is not constant_rate:
+            given = "".join(f", {name}={value!r}" for name, value in numbers.items())
+            factor = f"{self._imported(schedule)}({step}, STEPS{given})"
         for average in self._techniques("average") if self.member.pace is not None else ():
             factor = f"{_variable(average)}.pace({step}, STEPS, {factor or 1.0}, **{_variable(average)}.numbers)"
         if isinstance(self.member.objective.network, SnapshotEnsemble) and rule.scheduled:
             factor = "network.pace(step, STEPS, 1.0)"
-        return f"{factor} * plateau.factor" if self._watches else factor
+        return " * ".join([*filter(None, [factor]), *["plateau.factor"] * self._watches])
+
+    def _schedule(self) -> tuple[Any, Mapping[str, float]]:
+        """The function of the schedule, the recipe's own or the training's, and its numbers."""
+        for own in self._techniques("schedule"):
+            return (constant_rate, {}) if inspect.isclass(own.make) else (own.make, self.run.trial.of(own))
+        schedule = SCHEDULES.get(self.training.schedule, warm_up)
+        takes = "warmup" in inspect.signature(schedule).parameters
+        return schedule, {"warmup": self.training.warmup} if takes else {}
 
     @property
     def _headed(self) -> str:
@@ -193,6 +200,8 @@ class Script:
 
     @property
     def _watches(self) -> bool:
+        if own := self._techniques("schedule"):
+            return inspect.isclass(own[0].make)
         return self.training.schedule == PLATEAU and self.member.rule.scheduled
 
     def _start(self) -> dict[str, Any]:
@@ -219,7 +228,8 @@ class Script:
         for technique in stopping:
             self._object(technique, "stopping")
         if self._watches:
-            self.objects.append(("plateau", f"{self._imported(Plateau)}(patience={PATIENCE})"))
+            own = self._techniques("schedule")
+            self.objects.append(("plateau", f"{self._imported(Plateau)}({self._numbers(own[0]) if own else ''})"))
         if afterwards(self.member.stopping) == "on":
             self._imported(UntilMatched)
         keeping = ["plateau", *(_variable(t) for role in ("pass", "average") for t in self._techniques(role))]

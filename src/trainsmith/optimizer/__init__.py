@@ -21,9 +21,12 @@ from trainsmith.optimizer.gradient_descent import SGD, Momentum, Nesterov
 from trainsmith.optimizer.layerwise import LAMB, LARS
 from trainsmith.optimizer.moving_average import MovingAverage
 from trainsmith.optimizer.orthogonalized import Muon
+from trainsmith.optimizer.plateau import Plateau
 from trainsmith.optimizer.rule import Optimizer
-from trainsmith.optimizer.schedule import SCHEDULES, Plateau, Schedule, scheduler
+from trainsmith.optimizer.schedule import SCHEDULES, Schedule, scheduler
 from trainsmith.optimizer.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+from trainsmith.optimizer.schedules_falling import constant_rate, exponential, staircase
+from trainsmith.optimizer.schedules_rising import cosine, linear_decay, one_cycle, stable_decay, warm_up
 from trainsmith.optimizer.sign import Lion
 
 __all__ = [
@@ -61,8 +64,16 @@ __all__ = [
     "clip_adaptively",
     "clip_by_norm",
     "clip_by_value",
+    "constant_rate",
+    "cosine",
+    "exponential",
+    "linear_decay",
+    "one_cycle",
     "recompute_statistics",
     "scheduler",
+    "stable_decay",
+    "staircase",
+    "warm_up",
     "whole_batches",
     "with_statistics",
 ]

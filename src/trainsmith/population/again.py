@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from trainsmith.data import Dataset
+from trainsmith.optimizer import Schedule
 from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training, watched_losses
 from trainsmith.population.held_back import afterwards
@@ -55,15 +56,15 @@ def _goes_on_from(
     if not left or first.stopping.best <= target:
         return False
     member.stopping, member.ends = UntilMatched(target), left[-1]
-    member.pace = _later(member.pace, training, best)
+    member.pace = _later(member.pace, training.schedule_of(member), best)
     return True
 
 
-def _later(pace: Pace | None, training: Training, before: int) -> Pace:
+def _later(pace: Pace | None, schedule: Schedule, before: int) -> Pace:
     """The factors on the learning rate from the step behind `before` on, of a pace of its own or the schedule."""
 
     def later(step: int, steps: int, factor: float) -> float:
-        factor = training.rate(before + step)
+        factor = schedule(before + step)
         return factor if pace is None else pace(before + step, steps, factor)
 
     return later

@@ -56,11 +56,9 @@ def _own(constraint: Technique, coefficients: dict[str, Any]) -> dict[str, Any]:
 
 
 def clashing(rule: type[Optimizer], around: Sequence[Technique]) -> dict[str, str]:
-    """The constraints and averages that cannot be put around this rule, with the reason."""
-    if rule.evaluated is None:
-        return {}
-    reasons = {
-        "constraint": f"{rule.__name__} evaluates other weights than it trains, which the constraint would not reach",
-        "average": f"{rule.__name__} averages the weights itself",
-    }
-    return {t.name: reasons[t.role] for t in around}
+    """The constraints, averages and schedules that cannot be put around this rule, with the reason."""
+    reasons = {} if rule.scheduled else {"schedule": f"{rule.__name__} wants a constant learning rate"}
+    if rule.evaluated is not None:
+        reasons["constraint"] = f"{rule.__name__} evaluates other weights than it trains, which it would not reach"
+        reasons["average"] = f"{rule.__name__} averages the weights itself"
+    return {t.name: reasons[t.role] for t in around if t.role in reasons}

@@ -36,9 +36,9 @@ class Training:
     """How long and in what steps every run trains.
 
     steps: optimizer steps. batch_size: examples a step. checks: evaluations on the way, evenly spaced.
-    schedule: the name of what the learning rate is multiplied by, one of trainsmith.optimizer.SCHEDULES, or "plateau",
-    which looks at each run's mean training loss between checks. warmup: the share of the steps in which it first rises
-    linearly, for the schedules that have such a rise.
+    schedule: the name of what the learning rate is multiplied by where the recipe has no schedule of its own, one of
+    trainsmith.optimizer.SCHEDULES, or "plateau", which looks at each run's mean training loss between checks. warmup:
+    the share of the steps in which it first rises linearly, for the schedules that have such a rise.
     """
 
     steps: int = 600
@@ -52,7 +52,7 @@ class Training:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InvalidInput(f"{name.replace('_', ' ')} must be a whole number of at least 1; got {value!r}.")
-        self._factor  # noqa: B018 - an unknown schedule is refused now, not at the first step
+        object.__setattr__(self, "schedule", self._factor.name)  # an unknown one is refused now, not at the first step
 
     @functools.cached_property
     def _factor(self) -> Schedule:
@@ -66,9 +66,14 @@ class Training:
         """The factors of these members, which may come to differ; they are told the length of the training."""
         for member in members:
             member.length = self.steps
-        schedule = self._factor
-        looks = self.check_steps() if schedule.watches else ()
-        return Rates(schedule, self.steps, members, schedule.plateau() if schedule.watches else None, looks)
+        schedules = [self.schedule_of(member) for member in members]
+        looks = self.check_steps() if any(s.watches for s in schedules) else ()
+        plateaus = [s.plateau() if s.watches else None for s in schedules]
+        return Rates(schedules, self.steps, members, plateaus, looks)
+
+    def schedule_of(self, member: Learner) -> Schedule:
+        """The member's own schedule, or that of all."""
+        return self._factor if member.schedule is None else Schedule.of(*member.schedule, self.steps)
 
     def check_steps(self) -> list[int]:
         """The steps after which the members are evaluated; the last step is one of them."""

@@ -6,6 +6,7 @@ from typing import Self
 
 from torch import Tensor
 
+from trainsmith.catalogue import Technique
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Clipping, Optimizer, with_statistics
 from trainsmith.population.objective import Objective
@@ -21,7 +22,8 @@ class Learner:
     rule and numbers: the optimizer's class and its hyper-parameters. clipping, limits, spared: what clips gradients, if
     anything, its hyper-parameters, and the names of parameters that it leaves out. outside: of those that are no hidden
     layers'. pace: pace(step, steps, factor) is the factor on the learning rate at a step of a training of so many, in
-    place of the schedule's. average: what averages the weights, if anything. length: the number of steps, where that
+    place of the schedule's. schedule: its own, by the catalogue's entry and its numbers, in place of the training's.
+    average: what averages the weights, if anything. length: the number of steps, where that
     is known. bucket: see bucket_key.
     """
 
@@ -35,6 +37,7 @@ class Learner:
     spared: frozenset[str] = field(default=frozenset(), kw_only=True)
     outside: frozenset[str] = field(default=frozenset(), kw_only=True)
     pace: Pace | None = field(default=None, kw_only=True)
+    schedule: tuple[Technique, dict[str, float]] | None = field(default=None, kw_only=True)
     average: Averaging | None = field(default=None, kw_only=True)
     length: int | None = field(default=None, kw_only=True)
 

@@ -22,7 +22,7 @@ from trainsmith.population.objective import Objective
 from trainsmith.population.outer_layers import without_hidden
 from trainsmith.population.pace import own_pace
 from trainsmith.population.task import Regression, Rules, loss_of, rules_of
-from trainsmith.regularization import Averaging
+from trainsmith.regularization import Averaging, SnapshotEnsemble
 from trainsmith.rows import Examples, Rows, fit
 
 ONE: tuple[Role, ...] = ("loss", "mixing", "pass")
@@ -95,7 +95,7 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
     x, seen = Rows(dataset.x, train), np.concatenate([train, watch]) if afterwards(stopping) else train
     network, surgery, samples = networks_of(run, network, dataset, train)
     rule, numbers, clashes = _rule(run)
-    unfit = _unfit(run, dataset, network, x[:8])
+    unfit = _unfit(run, dataset, network, x[:8]) | _paced(run, network)
     member = Member(
         run.seed,
         _objective(network, run, dataset, x, dataset.y[seen], unfit),
@@ -114,6 +114,8 @@ def make_member(run: Run, network: str | Factory, dataset: Dataset, again: bool 
     for technique in trial.recipe.techniques():
         if technique.role == "clipping":
             member.clip_by(technique.make, trial.of(technique), x[:2])  # type: ignore[arg-type]
+        if technique.role == "schedule" and technique.name not in {*clashes, *unfit}:
+            member.schedule = technique, trial.of(technique)
     member.average = _average(run, clashes)
     member.set_apart(x[:2])
     member.unchanged += without_hidden(member.rule, member.objective, member.outside)
@@ -149,6 +151,14 @@ def _unfit(run: Run, dataset: Dataset, network: nn.Module, x: Tensor) -> dict[st
         elif unmet is not None and (reason := unmet(network, x)):
             found[t.name] = reason
     return found
+
+
+def _paced(run: Run, network: nn.Module) -> dict[str, str]:
+    """The recipe's schedule, where the network has the learning rate of every step, with the reason."""
+    if not isinstance(network, SnapshotEnsemble):
+        return {}
+    found = [t.name for t in run.trial.recipe.techniques() if t.role == "schedule"]
+    return dict.fromkeys(found, "an ensemble of snapshots has the learning rate of every step itself")
 
 
 def _objective(
@@ -208,7 +218,7 @@ def _rule(run: Run) -> tuple[type[Optimizer], dict[str, float], dict[str, str]]:
     """The optimizer's rule with the recipe's constraints around it, its numbers, and what cannot be put around it."""
     optimizer = run.trial.recipe.one("optimizer")
     rule: Any = optimizer.make
-    around = [t for t in run.trial.recipe.techniques() if t.role in ("constraint", "average")]
+    around = [t for t in run.trial.recipe.techniques() if t.role in ("constraint", "average", "schedule")]
     clashes = clashing(rule, around)
     chosen = tuple(t for t in around if t.name not in clashes and t.role == "constraint")
     numbers = {f"{t.name}.{name}": value for t in chosen for name, value in run.trial.of(t).items()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import Optimizer, Plateau, Schedule
+from trainsmith.optimizer import Optimizer
 from trainsmith.population.asked import batch, check_classes, copied, usable_device, whole
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
@@ -20,7 +20,7 @@ from trainsmith.population.learner import Learner
 from trainsmith.population.objective import predictions
 from trainsmith.population.observer import Observer
 from trainsmith.population.orders import examples_of
-from trainsmith.population.rates import Rates
+from trainsmith.population.rates import Rates, Scheduled, rates_of
 from trainsmith.population.reasons import fits
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.several import for_each_network, networks_in
@@ -143,7 +143,7 @@ class Population:
         steps: int,
         batch_size: int | None = 64,
         *,
-        schedule: str | Callable[[int], float] | Plateau | None = None,
+        schedule: Scheduled | Sequence[Scheduled] = None,
         examples: Sequence[Any] | None = None,
         unlabelled: Tensor | None = None,
         advance: Callable[[int], None] | None = None,
@@ -153,9 +153,10 @@ class Population:
         A member's batches are shuffled passes over its examples, drawn from its seed; with batch_size None it
         takes all at every step. schedule: step from 1 -> factor on the learning rate, or a name of
         trainsmith.optimizer.SCHEDULES, which runs over these `steps` steps; or a Plateau, which looks at each member's
-        own mean training loss every 25 steps. examples: for each member the indices it may see, or a mask (n,), all in
-        number alike (a bootstrap, a fold). unlabelled: further inputs (m, ...) without targets, for regularizers that
-        learn from such; besides these they see the inputs x. advance: told of member-steps done. Members whose loss is
+        own mean training loss every 25 steps; or a list of such, one a member. examples: for each member the indices
+        it may see, or a mask (n,), all in number alike (a bootstrap, a fold). unlabelled: further inputs (m, ...)
+        without targets, for regularizers that learn from such; besides these they see the inputs x. advance: told of
+        member-steps done. Members whose loss is
         no longer finite are taken out; the others are not touched by it.
         """
         (x, y), steps = self._given(x, y, each=False), whole("steps", steps)
@@ -201,22 +202,12 @@ class Population:
             )
         return fit
 
-    def _rates(self, schedule: str | Callable[[int], float] | Plateau | None, first: int, steps: int) -> Rates:
+    def _rates(self, schedule: Scheduled | Sequence[Scheduled], first: int, steps: int) -> Rates:
         """The factors on the learning rates at each of `steps` steps after the first `first`."""
         for learner in self.learners:
             learner.length = first + steps
-        if not (schedule is None or callable(schedule) or isinstance(schedule, (str, Plateau))):
-            raise InvalidInput(
-                f"schedule must be a name, a function of the step or a Plateau; got {type(schedule).__name__}."
-            )
         looks = range(LOOKED_AT_EVERY, steps + 1, LOOKED_AT_EVERY)
-        if isinstance(schedule, str):
-            named = Schedule(schedule, steps)
-            plateau = named.plateau() if named.watches else None
-            return Rates(named, steps, self.learners, plateau, looks if named.watches else (), first)
-        if isinstance(schedule, Plateau):
-            return Rates(lambda step: 1.0, steps, self.learners, schedule, looks, first)
-        return Rates(lambda step: schedule(first + step) if schedule else 1.0, steps, self.learners, first=first)
+        return rates_of(schedule, self.learners, first, steps, looks)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Every member's outputs in evaluation mode (members, n, ...) for the examples x (n, ...)."""

@@ -73,7 +73,7 @@ def job_of(text: str, network: str | Factory | None = None) -> Job:
 
 def run_as_dict(run: Run) -> dict[str, Any]:
     """Recipe, hyper-parameters and seed."""
-    return {"recipe": asdict(run.trial.recipe), "values": dict(run.trial.values), "seed": run.seed}
+    return {"recipe": run.trial.recipe.record(), "values": dict(run.trial.values), "seed": run.seed}
 
 
 def run_of(raw: dict[str, Any]) -> Run:
