@@ -45,7 +45,7 @@ class ManifoldMixup(nn.Module):
     >>> from trainsmith.regularization import ManifoldMixup
     >>> network, x, y = nn.Linear(1, 1), torch.ones(2, 1), torch.zeros(2, 1)
     >>> loss = ManifoldMixup(1.0)(network, nn.functional.mse_loss, x, y)
-    >>> torch.equal(loss, nn.functional.mse_loss(network(x), y))    # both examples are the same
+    >>> torch.allclose(loss, nn.functional.mse_loss(network(x), y))    # both examples are the same
     True
     """
 
