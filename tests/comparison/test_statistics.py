@@ -164,6 +164,14 @@ def test_the_smallest_difference_worth_having():
     assert ours.smallest_difference("regression", 89, -3.0) == 0.01
 
 
+def test_the_smallest_difference_of_a_balanced_accuracy_is_its_sampling_error_over_classes():
+    """By simulation: classes of 100 and 20 test examples, each found 8 times in 10."""
+    draws = np.random.default_rng(0).binomial([100, 20], 0.8, (200_000, 2)) / [100, 20]
+    found = ours.smallest_balanced_difference([100, 20], 0.8)
+    assert found == pytest.approx(draws.mean(1).std(), rel=0.01)
+    assert ours.smallest_balanced_difference([20_000, 20_000], 0.8) == 0.01
+
+
 def paired_as(low, high, sd=1.0, n=8):
     return ours.Paired((low + high) / 2, low, high, n, sd, 0.5)
 

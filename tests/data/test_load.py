@@ -24,6 +24,12 @@ from trainsmith.errors import InvalidInput
         ("no/such.csv", {}, r"there is no file 'no/such.csv'; check the path \(looked in "),
         ("such.npz", {}, "there is no file 'such.npz'"),
         (".", {}, "'.' must hold a folder of pictures for each class"),
+        (
+            "digits",
+            {"data_dir": "x"},
+            "a data folder says where the files of cifar10, mnist and tinyshakespeare are",
+        ),
+        (__file__.replace(".py", ".csv"), {"data_dir": "x"}, "is where these data are: leave it out"),
         ("digits", {"target": "x"}, "a target is named for tables only; digits has its own"),
         ("digits", {"image_size": 8}, "an image size is for pictures in files and folders; digits has its own"),
         ("digits", {"task": "regression"}, "digits is always a classification, got 'regression'"),

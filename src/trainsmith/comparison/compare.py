@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import torch
 
 from trainsmith.catalogue import Recipe, Run, Technique
 from trainsmith.comparison import plan as planning
@@ -22,7 +23,7 @@ from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.prepared import Prepared, prepare
 from trainsmith.comparison.robust import robustness
 from trainsmith.comparison.rows import fresh_scores, make_rows
-from trainsmith.comparison.statistics import OTHER_DELTA, smallest_difference
+from trainsmith.comparison.statistics import OTHER_DELTA, smallest_balanced_difference, smallest_difference
 from trainsmith.comparison.study import Activations, Receipt, Study, winner
 from trainsmith.comparison.taken import Taken
 from trainsmith.comparison.tested import score_on_test
@@ -38,6 +39,7 @@ from trainsmith.population import (
     Training,
     rules_of,
 )
+from trainsmith.population.task import Balanced, ByRobustAccuracy, Classification
 from trainsmith.store import Store, network_name
 
 
@@ -174,10 +176,14 @@ def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Re
 
 
 def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> float:
-    scores = [r.score for r in baseline if not math.isnan(r.score)]
-    if rules_of(dataset).metric != "accuracy":
+    scores, metric = [r.score for r in baseline if not math.isnan(r.score)], rules_of(dataset).metric
+    score = float(np.mean(scores)) if scores else constant
+    if metric == Balanced.metric:
+        shares = (torch.bincount(dataset.y) / len(dataset.y)).tolist()
+        return smallest_balanced_difference([dataset.test.size * share for share in shares if share], score)
+    if metric not in (Classification.metric, ByRobustAccuracy.metric):
         return OTHER_DELTA
-    return smallest_difference(dataset.task, dataset.test.size, float(np.mean(scores)) if scores else constant)
+    return smallest_difference(dataset.task, dataset.test.size, score)
 
 
 def _schedule(baseline: Recipe, training: Training) -> str:

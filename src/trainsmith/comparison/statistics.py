@@ -6,7 +6,7 @@ likely to be negative as positive. With n seeds no exact two-sided p-value is be
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -168,8 +168,8 @@ def seeds_needed(sd: float, delta: float, confidence: float = 0.95) -> int:
 def smallest_difference(task: str, test_size: int, score: float) -> float:
     """delta, the smallest difference worth having, in units of the score.
 
-    Classification: 0.002 or one standard error sqrt(a (1 − a) / test_size) of an accuracy a = score in [0, 1],
-    whichever is larger. Any other task's score, such as R² or bits per character: 0.01.
+    Classification: 0.002 or one standard error sqrt(a (1 − a) / test_size) of an accuracy a = score in [0, 1], under
+    attack or not, whichever is larger. Any other task's score, such as R² or bits per character: 0.01.
     """
     if task in ("regression", "autoencoding", "multilabel", "balanced", "language"):
         return OTHER_DELTA
@@ -179,6 +179,16 @@ def smallest_difference(task: str, test_size: int, score: float) -> float:
             f"[0, 1]; got {task!r}, {test_size!r} examples and {score!r}."
         )
     return max(0.002, math.sqrt(score * (1 - score) / test_size))
+
+
+def smallest_balanced_difference(sizes: Sequence[float], score: float) -> float:
+    """delta of a balanced accuracy a = score in [0, 1], the mean over classes of the share of each that is found.
+
+    0.01, or its standard error sqrt(a (1 − a) Σ 1 / n_c) / k where each of k classes is found as often, whichever is
+    larger. sizes: n_c, how many of the test examples are of each class.
+    """
+    error = math.sqrt(score * (1 - score) * sum(1 / n for n in sizes)) / len(sizes)
+    return max(OTHER_DELTA, error)
 
 
 def verdict(difference: Paired, adjusted_p: float, delta: float, compared: int = 1) -> Verdict:

@@ -9,8 +9,10 @@ from typing import Any
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.files import SUFFIXES, read_file
 from trainsmith.data.mapped import sweep_scratch
-from trainsmith.data.named import NAMES, known_name, named
+from trainsmith.data.named import IN_FILES, NAMES, known_name, named
 from trainsmith.errors import InvalidInput, unknown_name
+
+WHERE = f"a data folder says where the files of {', '.join(IN_FILES[:-1])} and {IN_FILES[-1]} are"
 
 
 def load(
@@ -55,6 +57,8 @@ def _loaded(
         if "://" in given:
             raise InvalidInput(f"data are read from files on this machine; download '{given}' and give its path.")
         if _is_path(given):
+            if data_dir is not None:
+                raise InvalidInput(f"{WHERE}; '{given}' is where these data are: leave it out.")
             if image_size is not None and image_size < 1:
                 raise InvalidInput(f"the image size must be a whole number of at least 1; got {image_size}.")
             return read_file(Path(given).expanduser(), target, task, image_size, context)
@@ -65,6 +69,8 @@ def _loaded(
         raise InvalidInput(f"an image size is for pictures in files and folders; {known} has its own.")
     if context is not None and known != "tinyshakespeare":
         raise InvalidInput(f"a context is for texts only; {known} is none.")
+    if data_dir is not None and known not in IN_FILES:
+        raise InvalidInput(f"{WHERE}; {known} needs none: leave it out.")
     dataset = named(known, data_dir, context)
     wanted = dataset.task if task is None else task.strip().lower()
     if wanted == "autoencoding":

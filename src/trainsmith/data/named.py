@@ -11,6 +11,8 @@ from trainsmith.data.mnist import read_mnist
 from trainsmith.data.text import tiny_shakespeare
 from trainsmith.errors import unknown_name
 
+IN_FILES = ("cifar10", "mnist", "tinyshakespeare")
+"""Those of NAMES that are read from files of one's own."""
 NAMES = ("breast-cancer", "cifar10", "diabetes", "digits", "mnist", "tinyshakespeare", "wine")
 
 

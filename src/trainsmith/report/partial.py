@@ -73,7 +73,7 @@ class Progress:
             best, mean = tuning.score.max(), fresh.score.mean()
             rows.append((
                 what_differs(json.loads(str(recipe)), self.baseline),
-                str(len(tuning)), self._said(best), str(len(fresh)), self._said(mean),
+                str(len(tuning)), self._said(best), str(len(fresh)), self._said(mean) + _beside(fresh),
             ))  # fmt: skip
         return rows
 
@@ -84,6 +84,12 @@ class Progress:
         if self.metric == "accuracy":
             return f"{100 * score:.1f} %"
         return f"{-score if self.metric in COSTS else score:.4g}"
+
+
+def _beside(fresh: Any) -> str:
+    """How many of these runs diverged, which the mean is not of; in the finished study they count."""
+    diverged = int(fresh.score.isna().sum())
+    return f" ({diverged} diverged)" if diverged else ""
 
 
 def what_differs(recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
