@@ -33,6 +33,12 @@ def test_the_l1_cost_is_a_mean_over_examples_of_a_sum_over_units(shape):
     assert cost_of(ActivityL1(0.25), x) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("layer", [ActivityL1(0.25), ActivityKL(0.25)])
+def test_activations_in_half_precision_cost_what_they_cost_in_single(layer):
+    x = torch.ones(2, 70_000)
+    assert cost_of(layer, x.half()) == pytest.approx(cost_of(layer, x), rel=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (4, 3, 2, 2)], ids=str)
 def test_the_kl_cost_is_the_sum_of_the_units_divergences(shape):
     x, rho = activations(*shape), 0.25

@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from reference import regularization as paper
-from trainsmith.regularization import L1, L2, ElasticNet, Orthogonality
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization import L1, L2, ElasticNet, Orthogonality, SoftWeightSharing, soft_tying
+
+PENALTIES = [L1, L2, ElasticNet, Orthogonality]
 
 
 def weights():
@@ -71,3 +74,45 @@ def test_defaults():
     assert L1()(ones).item() == pytest.approx(2e-5)
     assert ElasticNet()(ones).item() == pytest.approx(1e-5 * (0.5 * 2 + 0.25 * 2))
     assert Orthogonality()(ones).item() == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("make", PENALTIES)
+def test_weights_in_half_precision_whose_sum_half_precision_cannot_hold_cost_what_they_cost_in_single(make, dtype):
+    w = (2 * torch.ones(300, 400)).to(dtype).requires_grad_()
+    single = w.detach().float().requires_grad_()
+    cost, expected = make(0.5)([w]), make(0.5)([single])
+    assert torch.equal(cost, expected)
+    cost.backward()
+    expected.backward()
+    assert torch.equal(w.grad, single.grad.to(dtype))
+
+
+def test_ties_and_shared_weights_in_half_precision_are_summed_in_single():
+    far, near = torch.full((300, 400), 3.0, dtype=torch.float16), torch.ones(300, 400, dtype=torch.float16)
+    assert soft_tying([(far, near)], 0.5) == 0.5 * 4 * 120_000
+    sharing = SoftWeightSharing().half()
+    torch.testing.assert_close(sharing([near]).float(), sharing.float()([near]), rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("make", PENALTIES)
+def test_weights_may_come_as_any_iterable_of_tensors_or_as_one_and_none_cost_nothing(make):
+    penalty, tensors = make(0.5), weights()
+    assert torch.equal(penalty(w for w in tensors), penalty(tensors))
+    assert torch.equal(penalty(torch.nn.Parameter(tensors[1])), penalty([tensors[1]]))
+    assert penalty([]) == 0
+
+
+@pytest.mark.parametrize("make", PENALTIES)
+def test_complex_weights_cost_a_real_number_by_their_absolute_values(make):
+    w = torch.randn(4, 3, dtype=torch.complex128, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    turned = w.detach() * torch.tensor(0.6 + 0.8j, dtype=torch.complex128)
+    torch.testing.assert_close(make(0.5)([w]), make(0.5)([turned]))
+    real = make(0.5)([torch.ones(2, 3).double()])
+    torch.testing.assert_close(make(0.5)([torch.ones(2, 3, dtype=torch.complex128)]), real)
+    assert torch.autograd.gradcheck(lambda w: make(0.5)([w]), w)
+
+
+def test_a_weight_without_rows_and_columns_is_no_matter_of_orthogonality():
+    with pytest.raises(InvalidInput, match=r"at least two axes .* got shape \(3,\): leave biases and gains out"):
+        Orthogonality()(torch.nn.Linear(2, 3).parameters())

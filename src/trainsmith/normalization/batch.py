@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, kernel_numbers, number_in, technique
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization.half import single
+from trainsmith.catalogue.half import single
 
 
 @technique(

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.errors import InvalidInput
-from trainsmith.normalization.half import single
+from trainsmith.catalogue.half import single
 
 FEWEST_IN_A_GROUP, MOST_GROUPS = 16, 32
 

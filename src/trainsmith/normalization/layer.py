@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.normalization import plain
-from trainsmith.normalization.half import single
+from trainsmith.catalogue.half import single
 
 
 @technique(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, number_in, technique
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.plain import TopUnits
 
@@ -94,7 +95,7 @@ class ActivityL1(ActivityPenalty):
 
     def cost(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, ""]:
         """strength times the sum of sizes, a mean over examples."""
-        return self.strength * x.flatten(1).abs().sum(1).mean()
+        return self.strength * single(x).flatten(1).abs().sum(1).mean()
 
 
 @technique(
@@ -140,7 +141,7 @@ class ActivityKL(ActivityPenalty):
 
     def cost(self, x: Float[Tensor, "n units *axes"]) -> Float[Tensor, ""]:
         """strength times the sum of the units' divergences."""
-        m = x.transpose(0, 1).flatten(1).mean(1).clamp(1e-6, 1 - 1e-6)
+        m = single(x).transpose(0, 1).flatten(1).mean(1).clamp(1e-6, 1 - 1e-6)
         rho = self.target
         return self.strength * (rho * (rho / m).log() + (1 - rho) * ((1 - rho) / (1 - m)).log()).sum()
 

@@ -1,12 +1,14 @@
 """Penalties on the angles between units."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.penalty import square, total
 
 
 @technique(
@@ -46,12 +48,21 @@ class Orthogonality(nn.Module):
         super().__init__()
         self.register_buffer("strength", torch.tensor(float(strength)))
 
-    def forward(self, weights: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
-        """The penalty, a scalar, of weight tensors of two axes or more, the units first."""
-        return self.strength * torch.stack([_deviation(w.flatten(1)) for w in weights]).sum()
+    def forward(self, weights: Iterable[Inexact[Tensor, "..."]]) -> Float[Tensor, ""]:
+        """The penalty, a scalar, of weight tensors of two axes or more, the units first: see total.
+
+        Raises InvalidInput for one with fewer axes.
+        """
+        return self.strength * total(_deviation, weights)
 
 
-def _deviation(w: Float[Tensor, "rows columns"]) -> Float[Tensor, ""]:
-    """How far the smaller of the two Gram matrices is from the identity."""
+def _deviation(weight: Inexact[Tensor, "..."]) -> Float[Tensor, "side side"]:
+    """How far each number of the smaller of the two Gram matrices is from the identity's, squared."""
+    if weight.ndim < 2:
+        raise InvalidInput(
+            f"orthogonality is of weights with at least two axes (out, in, ...); got shape {tuple(weight.shape)}: leave "
+            "biases and gains out."
+        )
+    w = weight.flatten(1)
     short = w if w.shape[0] <= w.shape[1] else w.T
-    return (short @ short.T - torch.eye(len(short), dtype=w.dtype, device=w.device)).square().sum()
+    return square(short @ short.mH - torch.eye(len(short), dtype=w.dtype, device=w.device))

@@ -1,12 +1,13 @@
 """Penalties on the size of weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.catalogue.half import single
 
 
 @technique(
@@ -43,6 +44,17 @@ class L2(nn.Module):
         super().__init__()
         self.register_buffer("strength", torch.tensor(float(strength)))
 
-    def forward(self, weights: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
-        """The penalty, a scalar, of weight tensors of any shapes."""
-        return self.strength / 2 * torch.stack([w.square().sum() for w in weights]).sum()
+    def forward(self, weights: Iterable[Inexact[Tensor, "..."]]) -> Float[Tensor, ""]:
+        """The penalty, a scalar, of weight tensors of any shapes: see total."""
+        return self.strength / 2 * total(square, weights)
+
+
+def total(size: Callable[[Tensor], Tensor], weights: Iterable[Tensor] | Tensor) -> Float[Tensor, ""]:
+    """The sum of size(w) over all numbers of all tensors, 0 if there are none; of half precision in single."""
+    sums = [size(single(w)).sum() for w in ([weights] if isinstance(weights, Tensor) else weights)]
+    return torch.stack(sums).sum() if sums else torch.zeros(())
+
+
+def square(w: Inexact[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """|w|^2 of each number."""
+    return (w.abs() if w.is_complex() else w).square()

@@ -7,6 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainsmith.catalogue.half import single
+from trainsmith.regularization.penalty import square, total
+
 
 def soft_tying(pairs: Iterable[tuple[Tensor, Tensor]], strength: float | Tensor) -> Float[Tensor, ""]:
     """strength * sum of |A - B|^2 over pairs of equally shaped weights, to be added to the loss.
@@ -14,7 +17,7 @@ def soft_tying(pairs: Iterable[tuple[Tensor, Tensor]], strength: float | Tensor)
     Lasserre, Bishop & Minka 2006, Principled hybrids of generative and discriminative models; Goodfellow et al. 2016,
     section 7.9, Omega(A, B) = |A - B|^2_2. At strength 0 the weights are independent; a large one ties them.
     """
-    return strength * torch.stack([(a - b).square().sum() for a, b in pairs]).sum()
+    return strength * total(square, (single(a) - single(b) for a, b in pairs))
 
 
 class TiedAutoencoder(nn.Module):

@@ -1,12 +1,13 @@
 """Penalties that leave few weights large."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, technique
+from trainsmith.regularization.penalty import square, total
 
 
 @technique(
@@ -42,9 +43,9 @@ class L1(nn.Module):
         super().__init__()
         self.register_buffer("strength", torch.tensor(float(strength)))
 
-    def forward(self, weights: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
-        """The penalty, a scalar, of weight tensors of any shapes."""
-        return self.strength * torch.stack([w.abs().sum() for w in weights]).sum()
+    def forward(self, weights: Iterable[Inexact[Tensor, "..."]]) -> Float[Tensor, ""]:
+        """The penalty, a scalar, of weight tensors of any shapes: see total."""
+        return self.strength * total(torch.abs, weights)
 
 
 @technique(
@@ -82,8 +83,8 @@ class ElasticNet(nn.Module):
         self.register_buffer("strength", torch.tensor(float(strength)))
         self.register_buffer("ratio", torch.tensor(float(ratio)))
 
-    def forward(self, weights: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
-        """The penalty, a scalar, of weight tensors of any shapes."""
-        absolute = torch.stack([w.abs().sum() for w in weights]).sum()
-        squared = torch.stack([w.square().sum() for w in weights]).sum()
+    def forward(self, weights: Iterable[Inexact[Tensor, "..."]]) -> Float[Tensor, ""]:
+        """The penalty, a scalar, of weight tensors of any shapes: see total."""
+        weights = list(weights)
+        absolute, squared = total(torch.abs, weights), total(square, weights)
         return self.strength * (self.ratio * absolute + (1 - self.ratio) / 2 * squared)

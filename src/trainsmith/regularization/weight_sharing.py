@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 
 
@@ -57,7 +58,7 @@ class SoftWeightSharing(nn.Module):
 
     def forward(self, weights: "list[Tensor]") -> Float[Tensor, ""]:
         """The cost of the weights, tensors of any shapes, to be added to the loss."""
-        w = torch.cat([t.flatten() for t in weights])[:, None]
+        w = torch.cat([single(t).flatten() for t in weights])[:, None]
         z = (w - self.means) / self.deviations
         log_share = functional.log_softmax(self.share_logits, 0)
         log_density = log_share - self.deviations.log() - 0.5 * math.log(2 * math.pi) - z.square() / 2
