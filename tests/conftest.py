@@ -1,12 +1,13 @@
 """One thread a process: the tests themselves run in parallel. The shapes that the rooms state are checked."""
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start, too
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 FAMILY_ROOMS = ["initialization", "normalization", "activation", "optimizer", "regularization"]
 
@@ -19,3 +20,11 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """The test runs twice: with torch's kernels where a technique takes them, and with the formulas of populations."""
     if request.param == "formula":
         monkeypatch.setattr("trainsmith.catalogue.kernels.ordinary", lambda: False)
+
+
+@pytest.fixture
+def shapes_unchecked() -> Iterator[None]:
+    """The shapes that the rooms state are not checked, as users have it: for what a technique says of wrong ones."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

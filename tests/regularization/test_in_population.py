@@ -37,7 +37,7 @@ def test_a_constraint_is_left_out_with_the_reason_where_the_optimizer_evaluates_
     recipe = Recipe(optimizer="schedule-free-sgd", regularization=("max-norm", "l2"))
     member = make_member(Run(Trial(recipe), 0), "mlp", blobs())
     assert member.skipped == {
-        "max-norm": "ScheduleFreeSGD evaluates other weights than it trains, which the constraint would not reach"
+        "max-norm": "ScheduleFreeSGD evaluates other weights than it trains, which it would not reach"
     }
     assert "max-norm.limit" not in member.numbers
 

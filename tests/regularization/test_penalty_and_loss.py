@@ -108,3 +108,29 @@ def test_examples_with_several_targets_count_each_of_them_and_other_shapes_are_r
     torch.testing.assert_close(loss(logits, target), loss(logits.flatten(0, 1), target.flatten()))
     with pytest.raises(InvalidInput, match=r"must be .*targets, classes"):
         loss(logits.movedim(-1, 1), target)
+
+
+@pytest.mark.parametrize("ignored", [-100, 2])
+@pytest.mark.parametrize("shape", [(7,), (2, 7)], ids=str)
+def test_targets_to_ignore_are_left_out_of_the_mean_as_torch_leaves_them_out(ignored, shape):
+    draws = torch.Generator().manual_seed(0)
+    logits = torch.randn(*shape, 5, generator=draws, dtype=torch.float64).requires_grad_()
+    target = torch.randint(5, shape, generator=draws)
+    target[..., 2:4] = ignored
+    by_position = logits.movedim(-1, 1)
+    theirs = functional.cross_entropy(by_position, target, label_smoothing=0.2, ignore_index=ignored)
+    ours = LabelSmoothing(0.2, ignore_index=ignored)(logits, target)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(torch.autograd.grad(ours, logits), torch.autograd.grad(theirs, logits))
+    kept = target != ignored
+    for loss in LabelSmoothing, ConfidencePenalty:
+        torch.testing.assert_close(
+            loss(0.3, ignore_index=ignored)(logits, target), loss(0.3)(logits[kept], target[kept])
+        )
+
+
+@pytest.mark.parametrize("loss", [LabelSmoothing(0.1), ConfidencePenalty(0.1)])
+def test_where_every_target_is_to_be_ignored_the_mean_is_no_number_as_torchs(loss):
+    logits, target = torch.zeros(2, 3), torch.full((2,), -100)
+    assert functional.cross_entropy(logits, target).isnan()
+    assert loss(logits, target).isnan()

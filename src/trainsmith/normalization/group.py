@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
-from trainsmith.errors import InvalidInput
 from trainsmith.catalogue.half import single
+from trainsmith.errors import InvalidInput
 
 FEWEST_IN_A_GROUP, MOST_GROUPS = 16, 32
 

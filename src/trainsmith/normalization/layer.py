@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
-from trainsmith.normalization import plain
 from trainsmith.catalogue.half import single
+from trainsmith.normalization import plain
 
 
 @technique(

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, Interval, number_in, technique
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization.batch import BatchNorm
-from trainsmith.catalogue.half import single
 
 AT_LEAST_1 = Interval(1, float("inf"), False, True)
 

@@ -1,10 +1,13 @@
 """Augmentation of tables."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.draws import uniform_like
+from trainsmith.regularization.inputs import needs_floats
 from trainsmith.rows import Summary
 
 
@@ -41,12 +44,12 @@ class SwapNoise(nn.Module):
         super().__init__()
         self.register_buffer("rate", torch.tensor(float(rate)))
 
-    def forward(self, x: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+    def forward(self, x: Shaped[Tensor, "n columns"]) -> Shaped[Tensor, "n columns"]:
         """Rows with values of others in training, x itself in evaluation."""
         if not self.training:
             return x
-        other = x.gather(0, (torch.rand_like(x) * len(x)).long())
-        return torch.where(torch.rand_like(x) < self.rate, other, x)
+        other = x.gather(0, (uniform_like(x) * len(x)).long())
+        return torch.where(uniform_like(x) < self.rate, other, x)
 
 
 @technique(
@@ -95,6 +98,10 @@ class FeatureDropout(nn.Module):
         self.centre = s.mean.to(dtype)
         return self
 
-    def forward(self, x: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+    def forward(self, x: Shaped[Tensor, "n columns"]) -> Shaped[Tensor, "n columns"]:
         """Rows with hidden values in training, x itself in evaluation."""
-        return torch.where(torch.rand_like(x) < self.rate, self.centre, x) if self.training else x
+        if not self.training:
+            return x
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("feature-dropout", x))
+        return torch.where(uniform_like(x) < self.rate, self.centre, x)

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
-from trainsmith.regularization.label_smoothing import log_probabilities
+from trainsmith.regularization.label_smoothing import log_probabilities, mean_of
 
 
 @technique(
@@ -19,10 +19,12 @@ class ConfidencePenalty(nn.Module):
 
         loss = mean over examples of  -log p_y - beta * H(p),   H(p) = -sum_k p_k log p_k
 
+    ignore_index: the class index of targets that are left out: the mean is over the others.
+
     Paper: Pereyra, Tucker, Chorowski, Kaiser & Hinton 2017, Regularizing neural networks by penalizing confident output
     distributions, section 3.
 
-    Differs: 1. No target is left out, as torch's ignore_index does: one of -100 is an error.
+    Differs: nothing known.
 
     Pitfall: it can be negative, and its least value is not 0: report the plain cross-entropy in validation.
 
@@ -36,12 +38,13 @@ class ConfidencePenalty(nn.Module):
 
     beta: Tensor
 
-    def __init__(self, beta: float = 0.1) -> None:
+    def __init__(self, beta: float = 0.1, ignore_index: int = -100) -> None:
         super().__init__()
         self.register_buffer("beta", torch.tensor(float(beta)))
+        self.ignore_index = ignore_index
 
     def forward(self, logits: Float[Tensor, "... classes"], target: Int[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The mean loss of class indices `target`: see log_probabilities."""
-        log_p, right = log_probabilities(logits, target)
+        """The mean loss of class indices `target`, nan if none is left: see log_probabilities."""
+        log_p, right, kept = log_probabilities(logits, target, self.ignore_index)
         entropy = -(log_p.exp() * log_p).sum(-1)
-        return -(right + self.beta * entropy).mean()
+        return mean_of(-(right + self.beta * entropy), kept)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.regularization.draws import uniform_like
 
 
 @technique(
@@ -49,7 +50,7 @@ class DropConnect(nn.Module):
         """The weights with a part dropped in training, to be used in their place by torch.func.functional_call."""
         if not self.training:
             return list(weights)
-        return [w * (torch.rand_like(w) >= self.rate) / (1 - self.rate) for w in weights]
+        return [w * (uniform_like(w) >= self.rate) / (1 - self.rate) for w in weights]
 
 
 class DropConnectLinear(nn.Module):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.regularization.draws import uniform_like
 
 DRAWS = 32
 """Quantiles of the standard normal distribution in place of random draws."""
@@ -58,7 +59,7 @@ class GaussianDropConnect(nn.Module):
         """Activations, of dropped weights in training, their mean in evaluation."""
         weight: Tensor = self.layer.weight  # type: ignore[assignment]
         if self.training:
-            dropped = weight * (torch.rand_like(weight) >= self.rate) / (1 - self.rate)
+            dropped = weight * (uniform_like(weight) >= self.rate) / (1 - self.rate)
             return self.activation(functional_call(self.layer, {"weight": dropped}, (x,)))
         mean, std = self.moments(x)
         draws = mean + std * self.nodes.view(-1, *(1,) * mean.ndim)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
+from trainsmith.regularization.draws import uniform_like
 
 
 @technique(
@@ -43,7 +44,7 @@ class Dropout(nn.Module):
         """x with units dropped in training, x itself in evaluation."""
         if not self.training:
             return x
-        kept = torch.rand_like(x) >= self.rate
+        kept = uniform_like(x) >= self.rate
         return x * kept / (1 - self.rate)
 
     def plain(self) -> nn.Module:

@@ -3,14 +3,18 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, Interval, technique
+from trainsmith.catalogue.half import single
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import one_each
+from trainsmith.regularization.inputs import needs_floats, needs_images
 
-Images = Float[Tensor, "n channels height width"]
+Images = Shaped[Tensor, "n channels height width"]
+"""Of any type where pixels only move or become 0."""
 PerExample = Float[Tensor, " n"]
 
 
@@ -49,7 +53,11 @@ class Flip(nn.Module):
 
     def forward(self, x: Images) -> Images:
         """Images of which some are mirrored, in training; x itself in evaluation."""
-        return torch.where(_of_images(one_each(x) < self.rate), x.flip(-1), x) if self.training else x
+        if not self.training:
+            return x
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("flip", x))
+        return torch.where(_of_images(one_each(x) < self.rate), x.flip(-1), x)
 
 
 @technique(
@@ -91,6 +99,8 @@ class Shift(nn.Module):
         """Moved images in training, x itself in evaluation."""
         if not self.training:
             return x
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("shift", x))
         down, right = (self._steps(one_each(x), size) for size in x.shape[-2:])
         return moved(x, down, right)
 
@@ -146,6 +156,10 @@ class Rotation(nn.Module):
         """Turned images in training, x itself in evaluation."""
         if not self.training:
             return x
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("rotation", x))
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("rotation", x))
         angles = (2 * one_each(x) - 1) * self.angle * (math.pi / 180)
         return torch.where(self.angle > 0, warped(x, rotation(angles)), x)
 
@@ -188,6 +202,10 @@ class Zoom(nn.Module):
         """Magnified and reduced images in training, x itself in evaluation."""
         if not self.training:
             return x
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("zoom", x))
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("zoom", x))
         f = self.factor ** (2 * one_each(x) - 1)
         return torch.where(self.factor > 1, warped(x, affine(f, 0 * f, 0 * f, f)), x)
 
@@ -229,6 +247,8 @@ class Cutout(nn.Module):
         """Images with a hole in training, x itself in evaluation."""
         if not self.training:
             return x
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("cutout", x))
         height, width = x.shape[-2:]
         side = (self.size * min(height, width) + 0.5).floor()
         rows, columns = (_span(one_each(x), side, size) for size in (height, width))
@@ -259,11 +279,13 @@ def rotation(angles: PerExample) -> Float[Tensor, "n 2 2"]:
 def warped(x: Images, matrices: Float[Tensor, "n 2 2"]) -> Images:
     """Each image under a linear map about its centre, in units of pixels; bilinear, 0 outside."""
     height, width = x.shape[-2:]
-    size = torch.tensor([width, height], dtype=x.dtype, device=x.device)
+    kind = single(x).dtype  # half precision does not tell the places of large images apart
+    size = torch.tensor([width, height], dtype=kind, device=x.device)
     (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))
     back = affine(d, -b, -c, a) / (a * d - b * c)[:, None, None]
     down = torch.arange(height, device=x.device) - (height - 1) / 2
     right = torch.arange(width, device=x.device) - (width - 1) / 2
-    places = torch.stack([right.expand(height, width), down[:, None].expand(height, width)], -1).to(x.dtype)
+    places = torch.stack([right.expand(height, width), down[:, None].expand(height, width)], -1).to(kind)
     sources = (places @ back.transpose(-1, -2)[:, None]) * (2 / size)
-    return functional.grid_sample(x, sources, mode="bilinear", padding_mode="zeros", align_corners=False)
+    moved = functional.grid_sample(single(x), sources, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return moved.to(x.dtype)

@@ -1,7 +1,7 @@
 """Targets that are not quite sure."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,11 +20,13 @@ class LabelSmoothing(nn.Module):
 
         target = (1 - epsilon) * onehot + epsilon / K;   loss = -mean over examples of sum_k target_k log p_k
 
+    ignore_index: the class index of targets that are left out: the mean is over the others.
+
     Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the inception architecture for computer vision,
     section 7.
 
-    Differs: 1. No target is left out: torch's ignore_index has no counterpart, and a target of -100 is an error. torch,
-    Keras and timm have the same formula; fairseq spreads epsilon / (K - 1) over the others.
+    Differs: nothing known; torch, Keras and timm have the same formula, fairseq spreads epsilon / (K - 1) over the
+    others.
 
     Pitfall: the loss has the target's entropy as its floor, not 0: report the plain cross-entropy in validation.
 
@@ -38,18 +40,20 @@ class LabelSmoothing(nn.Module):
 
     epsilon: Tensor
 
-    def __init__(self, epsilon: float = 0.1) -> None:
+    def __init__(self, epsilon: float = 0.1, ignore_index: int = -100) -> None:
         super().__init__()
         self.register_buffer("epsilon", torch.tensor(float(epsilon)))
+        self.ignore_index = ignore_index
 
     def forward(self, logits: Float[Tensor, "... classes"], target: Int[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The mean loss of class indices `target`: see log_probabilities."""
-        log_p, right = log_probabilities(logits, target)
-        return -((1 - self.epsilon) * right + self.epsilon * log_p.mean(-1)).mean()
+        """The mean loss of class indices `target`, nan if none is left: see log_probabilities."""
+        log_p, right, kept = log_probabilities(logits, target, self.ignore_index)
+        return mean_of(-((1 - self.epsilon) * right + self.epsilon * log_p.mean(-1)), kept)
 
 
-def log_probabilities(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Of logits (n, classes) those of all classes, likewise, and of the class indices `target` (n,).
+def log_probabilities(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of logits (n, classes) those of all classes, likewise, and of the class indices `target` (n,); and which of these
+    are none to ignore (n,), bool.
 
     Or (n, ..., classes) and (n, ...) where each example has several. Raises InvalidInput where the shapes do not belong
     together.
@@ -58,5 +62,10 @@ def log_probabilities(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise InvalidInput(
             f"logits must be (*targets, classes); got {tuple(logits.shape)} for targets {tuple(target.shape)}."
         )
-    log_p = functional.log_softmax(logits, -1)
-    return log_p, log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    log_p, kept = functional.log_softmax(logits, -1), target != ignore_index
+    return log_p, log_p.gather(-1, torch.where(kept, target, 0).unsqueeze(-1)).squeeze(-1), kept
+
+
+def mean_of(losses: Float[Tensor, "..."], kept: Bool[Tensor, "..."]) -> Float[Tensor, ""]:
+    """The mean of those that are kept, nan if there are none."""
+    return torch.where(kept, losses, 0).sum() / kept.sum()

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
+from trainsmith.regularization.draws import uniform_like
 from trainsmith.regularization.ensemble import averaged
 
 SAMPLES = 10
@@ -79,7 +80,7 @@ class MonteCarloDropout(nn.Module):
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """x with units dropped; in evaluation within a MonteCarlo, the t-th tenth of the examples by mask t."""
         if self.training:
-            return x * (torch.rand_like(x) >= self.rate) / (1 - self.rate)
+            return x * (uniform_like(x) >= self.rate) / (1 - self.rate)
         if not self.repeated:
             return x
         kept = (self.uniform >= self.rate).to(x.dtype) / (1 - self.rate)

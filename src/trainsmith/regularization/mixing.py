@@ -5,10 +5,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, technique
-from trainsmith.regularization.draws import one, pairing, partners, symmetric_beta
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.draws import drawn_type, one, pairing, partners, symmetric_beta
+from trainsmith.regularization.inputs import needs_floats, needs_images
 from trainsmith.regularization.passes import Loss
 
-Mixed = tuple[Float[Tensor, "n *axes"], Shaped[Tensor, " n"], Float[Tensor, ""]]
+Mixed = tuple[Shaped[Tensor, "n *axes"], Shaped[Tensor, " n"], Float[Tensor, ""]]
 """Mixed examples, the targets of what was mixed in, and the share of the first: see `mixed_loss`."""
 
 
@@ -56,8 +58,12 @@ class Mixup(nn.Module):
         super().__init__()
         self.register_buffer("alpha", torch.tensor(float(alpha)))
 
-    def forward(self, x: Float[Tensor, "n *axes"], y: Shaped[Tensor, " n"]) -> Mixed:
-        """Mixed examples with the targets and the share that belong to them."""
+    def forward(self, x: Shaped[Tensor, "n *axes"], y: Shaped[Tensor, " n"]) -> Mixed:
+        """Mixed examples with the targets and the share that belong to them; in evaluation x itself and share 1."""
+        if not self.training:
+            return x, y, _all_of(x)
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("mixup", x))
         order, share = pairing(self.alpha, x)
         return share * x + (1 - share) * x[order], y[order], share
 
@@ -101,16 +107,24 @@ class CutMix(nn.Module):
         self.register_buffer("alpha", torch.tensor(float(alpha)))
         self.register_buffer("rate", torch.tensor(float(rate)))
 
-    def forward(self, x: Float[Tensor, "n channels height width"], y: Shaped[Tensor, " n"]) -> Mixed:
-        """Mixed images with the targets and the share that belong to them."""
+    def forward(self, x: Shaped[Tensor, "..."], y: Shaped[Tensor, " n"]) -> Mixed:
+        """Mixed images of any type with the targets and the share that belong to them; in evaluation x and share 1."""
+        if not self.training:
+            return x, y, _all_of(x)
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("cutmix", x))
         height, width = x.shape[-2:]
         order = partners(x)
-        cut = (1 - symmetric_beta(self.alpha.to(x.dtype), x)).clamp(0, 1).sqrt()
+        cut = (1 - symmetric_beta(self.alpha, x)).clamp(0, 1).sqrt()
         cut = torch.where(one(x) < self.rate, cut, 0)
         rows, columns = _span(one(x), cut, height), _span(one(x), cut, width)
         box = rows[:, None] & columns
-        share = 1 - box.to(x.dtype).mean()
+        share = 1 - box.to(cut.dtype).mean()
         return torch.where(box, x[order], x), y[order], share
+
+
+def _all_of(x: Tensor) -> Float[Tensor, ""]:
+    return torch.ones((), dtype=drawn_type(x), device=x.device)
 
 
 def _span(u: Float[Tensor, ""], cut: Float[Tensor, ""], size: int) -> Tensor:

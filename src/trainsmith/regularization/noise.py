@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import normal_like
+from trainsmith.regularization.inputs import needs_floats
 from trainsmith.rows import Summary
 
 
@@ -59,9 +61,13 @@ class InputNoise(nn.Module):
         self.spread = s.std.to(dtype)
         return self
 
-    def forward(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
+    def forward(self, x: Shaped[Tensor, "n *axes"]) -> Shaped[Tensor, "n *axes"]:
         """Noisy examples in training, x itself in evaluation."""
-        return x + self.std * self.spread * normal_like(x) if self.training else x
+        if not self.training:
+            return x
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("input-noise", x))
+        return x + self.std * self.spread * normal_like(x)
 
 
 @technique(

@@ -60,8 +60,8 @@ def _deviation(weight: Inexact[Tensor, "..."]) -> Float[Tensor, "side side"]:
     """How far each number of the smaller of the two Gram matrices is from the identity's, squared."""
     if weight.ndim < 2:
         raise InvalidInput(
-            f"orthogonality is of weights with at least two axes (out, in, ...); got shape {tuple(weight.shape)}: leave "
-            "biases and gains out."
+            f"orthogonality is of weights with at least two axes (out, in, ...); got shape {tuple(weight.shape)}: "
+            "leave biases and gains out."
         )
     w = weight.flatten(1)
     short = w if w.shape[0] <= w.shape[1] else w.T

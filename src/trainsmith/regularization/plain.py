@@ -33,19 +33,20 @@ class DropBlocks(nn.Module):
     def forward(self, x):
         if not self.training:
             return x
+        kind = torch.promote_types(x.dtype, torch.float32)
         if x.ndim < 4:
-            mask = (torch.rand_like(x) >= self.rate).to(x.dtype)
+            mask = (torch.rand_like(x, dtype=kind) >= self.rate).to(x.dtype)
         else:
             h, w = x.shape[-2:]
             size = min(self.size, h, w)
             size -= 1 - size % 2
             inner = x[..., : h - size + 1, : w - size + 1]
             gamma = self.rate / size**2 * (h * w / (inner.shape[-2] * inner.shape[-1]))
-            seeds = (torch.rand_like(inner) < gamma).to(x.dtype)
+            seeds = (torch.rand_like(inner, dtype=kind) < gamma).to(x.dtype)
             maps = nn.functional.pad(seeds.flatten(1, -3), [size - 1] * 4)
             mask = 1 - nn.functional.max_pool2d(maps, size, stride=1).reshape(x.shape)
-        kept = mask.flatten(1).sum(1).clamp(min=1)
-        return x * mask * (x[0].numel() / kept).view(-1, *(1,) * (x.ndim - 1))
+        kept = mask.flatten(1).sum(1, dtype=kind).clamp(min=1)
+        return x * mask * (x[0].numel() / kept).to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
 
     def extra_repr(self):
         return f"rate={self.rate}, size={self.size}"
@@ -61,7 +62,7 @@ class DroppedChannels(nn.Module):
     def forward(self, x):
         if not self.training:
             return x
-        kept = torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) >= self.rate
+        kept = torch.rand(x.shape[:2], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device) >= self.rate
         return x * kept.view(*x.shape[:2], *(1,) * (x.ndim - 2)) / (1 - self.rate)
 
     def extra_repr(self):

@@ -7,8 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import Hyperparameter, Interval, technique
+from trainsmith.catalogue.half import single
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import one_each
 from trainsmith.regularization.images import Images, PerExample, affine, moved, rotation, warped
+from trainsmith.regularization.inputs import needs_floats, needs_images
 
 CHOICES = ("nothing", "rotation", "shear across", "shear down", "zoom", "shift across", "shift down", "brightness",
            "contrast")  # fmt: skip
@@ -57,16 +60,21 @@ class RandAugment(nn.Module):
         """Changed images in training, x itself in evaluation."""
         if not self.training:
             return x
+        if x.ndim != 4:
+            raise InvalidInput(needs_images("rand-augment", x))
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("rand-augment", x))
         changes = [self._changes(x) for _ in range(2)]
         maps, linear = changes[0][0] @ changes[1][0], changes[0][1] | changes[1][1]
         right, down = (changes[0][2][i] + changes[1][2][i] for i in range(2))
-        y = torch.where(_of_images(linear), warped(x, maps), x)
+        wide = single(x)
+        y = torch.where(_of_images(linear), warped(wide, maps), wide)
         y = moved(y, down, right)
         for *_, gain, contrast in changes:
             y = y * _of_images(gain)
             mean = y.mean((1, 2, 3), keepdim=True)
             y = torch.where(_of_images(contrast == 1), y, mean + (y - mean) * _of_images(contrast))
-        return torch.where(self.magnitude > 0, y, x)
+        return torch.where(self.magnitude > 0, y, wide).to(x.dtype)
 
     def _changes(
         self, x: Images

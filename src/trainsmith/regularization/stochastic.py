@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
-from trainsmith.regularization.draws import one_each
+from trainsmith.regularization.draws import one_each, uniform_like
 
 
 @technique("regularization", "pooling", name="stochastic-pooling", aliases=("stochasticpooling",))
@@ -43,7 +43,7 @@ class StochasticPool2d(nn.Module):
         if not self.training:
             squares = sum((a * a for a in parts[1:]), parts[0] * parts[0])
             return squares / torch.where(total > 0, total, 1)
-        level = torch.rand_like(total) * total  # the first whose cumulated activations exceed it
+        level = uniform_like(total) * total  # the first whose cumulated activations exceed it
         pooled, cumulated = parts[0], parts[0]
         for a in parts[1:]:
             pooled = torch.where(cumulated <= level, a, pooled)

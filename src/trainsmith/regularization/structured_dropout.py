@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
+from trainsmith.catalogue.half import single
+from trainsmith.regularization.draws import uniform_like
 from trainsmith.regularization.plain import DropBlocks, DroppedChannels
 
 SELU_LIMIT = -1.7580993408473766
@@ -53,7 +55,7 @@ class SpatialDropout(nn.Module):
         """x with channels (axis 1) dropped in training, x itself in evaluation."""
         if not self.training:
             return x
-        kept = torch.rand_like(x.flatten(2)[:, :, 0] if x.ndim > 2 else x) >= self.rate
+        kept = uniform_like(x.flatten(2)[:, :, 0] if x.ndim > 2 else x) >= self.rate
         return x * (kept / (1 - self.rate)).view(*kept.shape, *(1,) * (x.ndim - 2)).to(x.dtype)
 
     def plain(self) -> nn.Module:
@@ -100,7 +102,7 @@ class AlphaDropout(nn.Module):
         """x with units at SELU's limit in training, x itself in evaluation."""
         if not self.training:
             return x
-        kept, q = torch.rand_like(x) >= self.rate, 1 - self.rate
+        kept, q = uniform_like(x) >= self.rate, 1 - self.rate
         a = (q + SELU_LIMIT**2 * q * self.rate).rsqrt()
         return a * torch.where(kept, x, SELU_LIMIT) - a * self.rate * SELU_LIMIT
 
@@ -150,10 +152,10 @@ class DropBlock(nn.Module):
         """x with blocks of the last two axes dropped in training, x itself in evaluation."""
         if not self.training:
             return x
-        kept = torch.rand_like(x) >= self.rate if x.ndim < 4 else self._blocks(x)
+        kept = uniform_like(x) >= self.rate if x.ndim < 4 else self._blocks(x)
         mask = kept.to(x.dtype)
-        count = mask.flatten(1).sum(1).clamp(min=1)
-        return x * mask * (math.prod(x.shape[1:]) / count).view(-1, *(1,) * (x.ndim - 1))
+        count = single(mask).flatten(1).sum(1).clamp(min=1)  # half precision counts to 65504
+        return x * mask * (math.prod(x.shape[1:]) / count).to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
 
     def _blocks(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
@@ -162,7 +164,7 @@ class DropBlock(nn.Module):
         fits = (h - size + 1) * (w - size + 1)
         gamma = self.rate / size**2 * (h * w / fits)
         inner = x[..., : h - size + 1, : w - size + 1]
-        seeds = (torch.rand_like(inner) < gamma).to(x.dtype)
+        seeds = (uniform_like(inner) < gamma).to(x.dtype)
         maps = functional.pad(seeds.flatten(1, -3), [size - 1] * 4)  # whatever stands before the last two axes
         return (functional.max_pool2d(maps, size, stride=1) == 0).reshape(x.shape)
 

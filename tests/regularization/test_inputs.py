@@ -1,0 +1,132 @@
+"""Which examples augmentations take: images in uint8, in half precision, one alone, none."""
+
+import pytest
+import torch
+
+from each_technique import each
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization import (
+    AlphaDropout,
+    CutMix,
+    Cutout,
+    DropBlock,
+    Dropout,
+    FeatureDropout,
+    Flip,
+    GradientNoise,
+    InputNoise,
+    Mixup,
+    RandAugment,
+    Rotation,
+    Shift,
+    SpatialDropout,
+    SwapNoise,
+    WeightNoise,
+    Zoom,
+)
+from trainsmith.regularization.draws import normal_like, one_each, partners
+from uniform_draws import seeded_draws
+
+MOVING = [Flip(1.0), Shift(0.25), Cutout(0.5)]
+CALCULATING = [Rotation(30.0), Zoom(1.5), RandAugment(1.0), InputNoise()]
+HALVES = [torch.float16, torch.bfloat16]
+
+
+def pictures(n=4):
+    return torch.randint(256, (n, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def changed(module, *given):
+    with seeded_draws(0):
+        return module(*given)
+
+
+@pytest.mark.parametrize("module", MOVING, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, *HALVES], ids=str)
+def test_what_only_moves_pixels_does_the_same_to_images_of_any_type(module, dtype):
+    out = changed(module, pictures().to(dtype))
+    assert out.dtype == dtype
+    assert torch.equal(out, changed(module, pictures().float()).to(dtype))
+    assert not torch.equal(out, pictures().to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, *HALVES], ids=str)
+def test_cutmix_and_swap_noise_take_examples_of_any_type(dtype):
+    x, y = pictures(), torch.arange(4)
+    mixed, other, share = changed(CutMix(rate=1.0), x.to(dtype), y)
+    expected = changed(CutMix(rate=1.0), x.float(), y)
+    assert torch.equal(mixed, expected[0].to(dtype))
+    assert torch.equal(other, expected[1])
+    assert share == expected[2] < 1
+    rows = x[:, 0, 0].to(dtype)
+    assert torch.equal(changed(SwapNoise(0.5), rows), changed(SwapNoise(0.5), rows.float()).to(dtype))
+
+
+@pytest.mark.parametrize("module", [*CALCULATING, FeatureDropout(), Mixup()], ids=lambda m: type(m).__name__)
+def test_what_calculates_asks_for_floating_point_numbers(module):
+    x = pictures()[:, 0, 0] if isinstance(module, FeatureDropout) else pictures()
+    given = (x, torch.arange(4)) if isinstance(module, Mixup) else (x,)
+    with pytest.raises(InvalidInput, match=r"needs floating-point numbers; got torch.uint8. Make them such before, as"):
+        module(*given)
+    assert module.eval()(*given) is not None
+
+
+@pytest.mark.parametrize("module", CALCULATING, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_images_in_half_precision_are_calculated_with_in_single(module, dtype):
+    x = (pictures().float() / 255).to(dtype)
+    out = changed(module.train(), x)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), changed(module, x.float()), rtol=0, atol=0.02)
+
+
+@each("augmentation")
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_one_image_without_a_batch_is_refused_and_an_empty_batch_is_none(technique):
+    if "table" in technique.make.kinds:
+        assert technique.make()(torch.zeros(0, 5)).shape == (0, 5)
+        return
+    with pytest.raises(InvalidInput, match=r"needs images \(n, channels, height, width\); got shape \(3, 8, 8\)"):
+        technique.make()(torch.zeros(3, 8, 8))
+    assert technique.make()(torch.zeros(0, 3, 8, 8)).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize("module", [CutMix(), Mixup()], ids=lambda m: type(m).__name__)
+def test_an_empty_batch_is_mixed_with_none(module):
+    mixed, other, share = module(torch.zeros(0, 3, 8, 8), torch.zeros(0).long())
+    assert (mixed.shape, other.shape, share.shape) == ((0, 3, 8, 8), (0,), ())
+
+
+def test_cutmix_of_images_without_channels_is_refused():
+    with pytest.raises(InvalidInput, match=r"cutmix needs images .* got shape \(4, 8, 8\)"):
+        CutMix()(torch.zeros(4, 8, 8), torch.arange(4))
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_shares_orders_and_noise_of_half_precision_are_as_fine_as_those_of_single(dtype):
+    x = torch.ones(4000, 3, dtype=dtype)
+    assert len(one_each(x).unique()) > 3900
+    torch.manual_seed(0)
+    order = partners(x)
+    assert abs((order[:2000] < 2000).double().mean() - 0.5) < 0.05
+    mixed, _, share = changed(Mixup(), x, torch.zeros(4000))
+    assert mixed.dtype == dtype
+    assert share.dtype == torch.float32
+    assert torch.equal(share, changed(Mixup(), x.float(), torch.zeros(4000))[2])
+    noise = normal_like(torch.ones(100_000, dtype=dtype))
+    assert noise.dtype == dtype
+    assert noise.abs().max() > 4
+    w = torch.ones(4, 3, dtype=dtype, requires_grad=True)
+    assert WeightNoise()([w])[0].dtype == dtype
+    GradientNoise()([w]).backward()
+    assert w.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("make", [Dropout, AlphaDropout, SpatialDropout, lambda rate: DropBlock(rate, size=3)])
+def test_units_in_half_precision_are_dropped_as_often_as_in_single(make, dtype):
+    torch.manual_seed(0)
+    module = make(0.0005)
+    for layer in module, module.plain():
+        kept = layer(torch.ones(64, 256, 16, 16, dtype=dtype)) > 0
+        assert (~kept).double().mean().item() == pytest.approx(0.0005, rel=0.5)
