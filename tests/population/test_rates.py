@@ -155,3 +155,9 @@ def test_one_plateau_given_to_all_looks_at_each_member_by_itself():
 def test_a_list_that_does_not_fit_is_said(schedule, said):
     with pytest.raises(InvalidInput, match=said):
         fitted(schedule)
+
+
+def test_functions_of_the_step_go_by_all_steps_that_members_have_had():
+    seen = []
+    fitted([lambda step: float(seen.append(step) or 1.0)] * 3, calls=2)
+    assert {*seen} == {*range(1, 121)}

@@ -5,7 +5,8 @@ rate is multiplied by at that step.
 """
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, technique
-from trainsmith.optimizer.steps import FALL, within
+from trainsmith.optimizer.steps import FALL
+from trainsmith.optimizer.steps import check_step as _check
 
 
 @technique("optimizer", "schedule", name="constant-rate", aliases=("constant", "constant-learning-rate"))
@@ -28,7 +29,7 @@ def constant_rate(step: int, steps: int) -> float:
     >>> [constant_rate(step, 4) for step in (1, 2, 3, 4)]
     [1.0, 1.0, 1.0, 1.0]
     """
-    within(step, steps)
+    _check(step, steps)
     return 1.0
 
 
@@ -59,7 +60,8 @@ def staircase(step: int, steps: int, stairs: float = 3, gamma: float = 0.1) -> f
     >>> [round(staircase(step, 6), 4) for step in (1, 2, 3, 4, 5, 6)]
     [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
-    return gamma ** (stairs * (within(step, steps) - 1) // steps)
+    _check(step, steps)
+    return gamma ** (stairs * (step - 1) // steps)
 
 
 @technique(
@@ -91,4 +93,5 @@ def exponential(step: int, steps: int, final: float = 0.01) -> float:
     >>> [round(exponential(step, 2, final=0.25), 4) for step in (1, 2)]
     [1.0, 0.5]
     """
-    return final ** ((within(step, steps) - 1) / steps)
+    _check(step, steps)
+    return final ** ((step - 1) / steps)

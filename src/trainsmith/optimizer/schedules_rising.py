@@ -5,7 +5,8 @@ rate is multiplied by at that step.
 """
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, Interval, technique
-from trainsmith.optimizer.steps import FINAL, SHARE, WARMUP, half_cosine, rise_of, within
+from trainsmith.optimizer.steps import FINAL, SHARE, WARMUP, half_cosine, rise_of
+from trainsmith.optimizer.steps import check_step as _check
 
 
 @technique("optimizer", "schedule", aliases=("cosine-annealing", "cosine-decay"), warmup=WARMUP)
@@ -151,7 +152,8 @@ def one_cycle(step: int, steps: int, rise: float = 0.3, start: float = 0.04, fin
     >>> [round(one_cycle(step, 5, rise=0.6, start=0.1, final=0.0), 2) for step in (1, 2, 3, 4, 5)]
     [0.1, 0.55, 1.0, 0.5, 0.0]
     """
+    _check(step, steps)
     top = rise * steps - 1
-    if within(step, steps) - 1 <= top:
+    if step - 1 <= top:
         return half_cosine(start, 1.0, (step - 1) / top if top > 0 else 1.0)
     return half_cosine(1.0, final, (step - 1 - top) / (steps - 1 - top))
