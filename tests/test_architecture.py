@@ -93,3 +93,17 @@ def test_importing_the_command_imports_nothing_heavy():
 
     code = "import sys, trainsmith.cli; print([m for m in ('torch', 'numpy', 'rich', 'pandas') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_the_doors_for_python_import_nothing_slow_besides_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, trainsmith.api, trainsmith.doctor, trainsmith.watching\n"
+        "from trainsmith.comparison.points import shared_quantiles\n"
+        "shared_quantiles(7)\n"
+        "slow = 'matplotlib', 'pandas', 'scipy', 'sklearn', 'sympy', 'torch._dynamo'\n"
+        "print([m for m in slow if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

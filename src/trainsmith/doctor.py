@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from rich.console import Group
 from torch import nn
@@ -20,6 +19,9 @@ from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_page import page, remedies_html
 from trainsmith.report.inspection_table import layer_table, remedies_table
 from trainsmith.report.terminal import Printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Remedies:
@@ -40,6 +42,8 @@ class Remedies:
 
     def frame(self) -> pd.DataFrame:
         """One row for the network as it is, and one for each remedy, best first."""
+        import pandas as pd
+
         if self.treatment is None:
             return pd.DataFrame()
         rows = [self.treatment.as_it_is, *self.treatment.remedies]
@@ -109,6 +113,8 @@ class Inspection:
 
     def frame(self) -> pd.DataFrame:
         """One row per layer, in the order of the data's way."""
+        import pandas as pd
+
         rows = [{k: v for k, v in vars(m).items() if k not in HISTOGRAMS} for m in self.layers]
         return pd.DataFrame(rows)
 
@@ -119,6 +125,8 @@ class Inspection:
 
     def findings_frame(self) -> pd.DataFrame:
         """One row per finding."""
+        import pandas as pd
+
         columns = list(inspection.Finding.__dataclass_fields__)
         return pd.DataFrame([vars(f) for f in self.findings], columns=columns).astype({"step": "Int64"})
 

@@ -7,9 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from html import escape
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-import pandas as pd
 import torch
 from rich.console import Group
 from rich.table import Table
@@ -25,6 +24,9 @@ from trainsmith.population import Population
 from trainsmith.report.board import Board
 from trainsmith.report.course_frame import layers_frame, parameters_frame
 from trainsmith.report.terminal import Printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = {
     "mean": "mean", "std": "spread", "zeros": "zeros", "dead": "dead", "saturated": "saturated",
@@ -89,6 +91,8 @@ class Watch(Measuring):
         return self
 
     def _repr_html_(self) -> str:
+        import pandas as pd
+
         last = pd.DataFrame([{"layer": m.name, **{t: getattr(m, n) for n, t in _COLUMNS.items()}} for m in self.layers])
         said = "".join(f"<li>{escape(f.words)}</li>" for f in self.findings)
         findings = f"<ul>{said}</ul>" if said else "<p>No findings.</p>"
@@ -116,6 +120,8 @@ class PopulationWatch(MembersWatch):
 
     def findings_frame(self) -> pd.DataFrame:
         """One row per member and finding."""
+        import pandas as pd
+
         columns = ["member", *Finding.__dataclass_fields__]
         return pd.DataFrame(
             [{"member": k, **vars(f)} for k, own in self.findings.items() for f in own], columns=columns
@@ -157,6 +163,8 @@ class PopulationWatch(MembersWatch):
 
 def _by_member(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """The members' frames one below the other, with a first column that says whose they are."""
+    import pandas as pd
+
     own = [f.assign(member=k)[["member", *f]] for k, f in enumerate(frames) if len(f)]
     return pd.concat(own, ignore_index=True) if own else pd.DataFrame()
 

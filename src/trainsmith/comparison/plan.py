@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from trainsmith.catalogue import (
@@ -20,6 +19,7 @@ from trainsmith.catalogue import (
     techniques,
 )
 from trainsmith.comparison.budget import Budget
+from trainsmith.comparison.points import MOST_TUNED, shared_quantiles
 from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
@@ -28,7 +28,6 @@ from trainsmith.network import Factory, called_by_name, techniques_of
 from trainsmith.optimizer import Schedule
 from trainsmith.population import Member, Training, make_member, rules_of
 
-MOST_TUNED = 8
 MOST_LOOKED_AT = 10_000
 """Rows of a table that tell how unlike its columns are."""
 COMBINATIONS = "combinations"
@@ -78,21 +77,6 @@ class Candidate:
             for quantiles in shared_quantiles(count - 1)
         ]
         return [Trial(self.recipe), *points]
-
-
-def shared_quantiles(count: int) -> np.ndarray:
-    """(count, 8) points in (0, 1), the same for every technique and study.
-
-    They are a scrambled Sobol sequence with each coordinate moved to the middle of its stratum, so that
-    few points still cover a range evenly and from end to end.
-    """
-    from scipy.stats import qmc
-
-    if count < 1:
-        return np.empty((0, MOST_TUNED))
-    exponent = int(np.ceil(np.log2(count)))
-    points = qmc.Sobol(MOST_TUNED, rng=np.random.default_rng(20260)).random_base2(exponent)[:count]
-    return (points.argsort(axis=0).argsort(axis=0) + 0.5) / count
 
 
 def default_baseline(dataset: Dataset, network: str | Factory | None = None) -> Recipe:

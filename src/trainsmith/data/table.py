@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -20,11 +21,8 @@ MOST_CATEGORIES = 50
 TIMES = (date, time, timedelta)
 CLOCK = r"[0-2]\d:[0-5]\d(:[0-5]\d([.,]\d+)?)?([ ]?[ap]m)?([ ]?(z|utc|[+-]\d\d:?\d\d))?"
 MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-WRITTEN = re.compile(
-    rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}} | \d\d?[ -]{MONTH},?[ -][12]\d{{3}}
-    | {MONTH}[ ]\d\d?,?[ ][12]\d{{3}}) ([ t]+{CLOCK})? | {CLOCK}""",
-    re.IGNORECASE | re.VERBOSE,
-)
+WRITTEN = rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}} | \d\d?[ -]{MONTH},?[ -][12]\d{{3}}
+    | {MONTH}[ ]\d\d?,?[ ][12]\d{{3}}) ([ t]+{CLOCK})? | {CLOCK}"""
 """Text that is a date, a time or both, such as 2024-03-01, 1/3/2024 09:30, 1 March 2024 or 09:30:00."""
 
 
@@ -101,4 +99,10 @@ def values_of(column: pd.Series) -> np.ndarray:
 
 
 def _written_times(array: np.ndarray) -> bool:
-    return len(array) > 0 and all(isinstance(v, str) and WRITTEN.fullmatch(v.strip()) is not None for v in array)
+    return len(array) > 0 and all(isinstance(v, str) and _written().fullmatch(v.strip()) is not None for v in array)
+
+
+@functools.cache
+def _written() -> re.Pattern[str]:
+    """Compiled when it is first asked for: that takes longer than reading a small table."""
+    return re.compile(WRITTEN, re.IGNORECASE | re.VERBOSE)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from trainsmith.catalogue import find
@@ -231,8 +230,10 @@ def _interval(values: np.ndarray[Any, Any]) -> tuple[float, float, float]:
     """Mean and 95 % t interval; infinite where a value is."""
     if len(values) < 2 or not np.isfinite(values).all():
         return float(np.mean(values)), math.inf, math.inf
+    from scipy.special import stdtrit
+
     mean = float(values.mean())
-    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / len(values) ** 0.5)
     return mean, mean - half, mean + half
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32
@@ -81,9 +80,15 @@ def quantile(name: str, shape: torch.Size, keys: Tensor, dtype: torch.dtype = to
     return part.mul_(slopes[cell]).add_(starts[cell]).to(dtype)
 
 
+def _probit(u: np.ndarray) -> np.ndarray:
+    from scipy.special import ndtri
+
+    return ndtri(u)
+
+
 Inverse = Callable[[np.ndarray], np.ndarray]
 QUANTILES: dict[str, tuple[Inverse, Inverse]] = {
-    "normal": (special.ndtri, lambda u: -special.ndtri(u)),
+    "normal": (_probit, lambda u: -_probit(u)),
     "exponential": (lambda u: -np.log1p(-u), lambda u: -np.log(u)),
     "cauchy": (lambda u: -1 / np.tan(np.pi * u), lambda u: 1 / np.tan(np.pi * u)),
 }

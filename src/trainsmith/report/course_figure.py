@@ -1,15 +1,17 @@
 """The picture of a training under inspection: loss, spread, gradients, updates and dead units over the steps."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
-
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from trainsmith.inspection import Course
 from trainsmith.report.course_table import update_ratios
 from trainsmith.report.drawing import svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Lines = Mapping[str, Sequence[float]]
 """A layer's values at each measured step, layers in the order of the data's way."""
@@ -17,6 +19,8 @@ Lines = Mapping[str, Sequence[float]]
 
 def course_svg(course: Course) -> str:
     """Four panels over the steps as an <svg> element; layers are coloured from the first (dark) to the last."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 5.6), layout="constrained")
     ((loss, spread), (gradient, update)) = figure.subplots(2, 2)
     steps = [m.step for m in course.measurements]
@@ -42,6 +46,8 @@ def course_svg(course: Course) -> str:
 
 def _lines(ax: Axes, steps: Sequence[int], lines: Lines, title: str) -> None:
     """One line per layer, on a scale of powers of ten; names only where there are few."""
+    from matplotlib import colormaps
+
     colours = colormaps["viridis"]
     drawn = [(name, v) for name, v in lines.items() if len(v) == len(steps)]
     for i, (name, values) in enumerate(drawn):

@@ -1,10 +1,14 @@
 """What was measured while a network trained, for pandas."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from trainsmith.inspection.measurement import Measurement
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HISTOGRAMS = ("histogram", "gradient_histogram")
 UNMEASURED = (*HISTOGRAMS, "predicted", "verdict", "likeness", "similarity")
@@ -13,6 +17,8 @@ UNMEASURED = (*HISTOGRAMS, "predicted", "verdict", "likeness", "similarity")
 
 def layers_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
     """One row per measured step and layer, in the order of the data's way."""
+    import pandas as pd
+
     return pd.DataFrame(
         [
             {"step": m.step, **{k: v for k, v in vars(layer).items() if k not in UNMEASURED}}
@@ -24,4 +30,6 @@ def layers_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
 
 def parameters_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
     """One row per measured step and parameter."""
+    import pandas as pd
+
     return pd.DataFrame([{"step": m.step, **vars(p)} for m in measurements for p in m.parameters])

@@ -1,15 +1,16 @@
 """From a matplotlib figure to an <svg> element that follows the page's colours and can be told from."""
 
+from __future__ import annotations
+
 import io
 import re
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#1b2433"
 """The baseline's colour, and that of axes and text."""
@@ -28,6 +29,9 @@ POINTS_AN_INCH = 72
 
 def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches with one pair of axes, in the report's style."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         ax = figure.subplots()
@@ -43,6 +47,9 @@ def svg(figure: Figure, title: str) -> str:
 
     Artists whose gid is "series-3", or "series-3-band", become groups of class "series" with data-series "3".
     """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Title": title})

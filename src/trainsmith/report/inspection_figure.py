@@ -1,15 +1,17 @@
 """Pictures of an inspection and of the depth experiment."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from typing import TYPE_CHECKING
 
 from trainsmith.inspection import DepthExperiment, Histogram, Inspection, LayerStatistics
 from trainsmith.report.drawing import svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 HEALTHY, SICK, GREY = "#0072B2", "#D55E00", "#6b7280"
 """Blue and vermilion of the Okabe-Ito palette: told apart also without colour vision, and in grey."""
@@ -27,6 +29,9 @@ def layer_svg(inspection: Inspection) -> str:
 
 
 def _layers(inspection: Inspection) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     layers = inspection.layers
     columns = min(COLUMNS, len(layers)) if len(layers) <= 36 else 10
     rows = -(-len(layers) // columns)
@@ -72,6 +77,8 @@ def _zeros(ax: Axes, share: float) -> None:
 
 def depth_figure(experiment: DepthExperiment, path: Path) -> None:
     """A row per pair of activation and initialization, a histogram per layer, as a PNG."""
+    from matplotlib.figure import Figure
+
     rows = len(experiment.cells)
     figure = Figure(figsize=(2.3 * experiment.depth + 1.2, 1.35 * rows + 0.8), layout="constrained")
     grid = figure.subplots(rows, experiment.depth, squeeze=False)
@@ -112,6 +119,8 @@ def _short(value: float) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": "trainsmith"})
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from trainsmith.comparison import Study
 from trainsmith.comparison.study import Estimate
@@ -77,6 +76,8 @@ def _arrow(x: float, way: int, colour: str) -> str:
 
 def axis(study: Study, scale: Scale) -> Markup:
     """The scale itself, for a table's heading."""
+    from matplotlib.ticker import MaxNLocator
+
     ticks = [t for t in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(scale.low, scale.high) if scale.holds(t)]
     better = "← better" if study.lower_is_better else "better →"
     place = 'x="0" text-anchor="start"' if study.lower_is_better else f'x="{WIDTH}" text-anchor="end"'

@@ -1,21 +1,24 @@
 """Figures of a study: curves while training, trials against learning rates, tuning curves. One legend serves all."""
 
+from __future__ import annotations
+
 import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from trainsmith.comparison import Row, Study
 from trainsmith.comparison.study import Attempt
 from trainsmith.report import words
 from trainsmith.report.drawing import INK, PALETTE, figure_of, places, svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "12 3", "4 4", "8 2 2 2 2 2", "1 3")
 """Of strokes; with the colours they make 64 lines that differ, also in grey."""
@@ -145,6 +148,8 @@ def tuning(study: Study, family: str, of: Sequence[Line]) -> Drawn:
 
 def tuning_curves(study: Study, family: str, of: Sequence[Line]) -> Drawn:
     """The score to be expected of the best of k trials, for each k: what tuning is worth to each technique."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, ax = figure_of(WIDTH, HEIGHT)
     factor, told = _factor(study), []
     for line in of:
