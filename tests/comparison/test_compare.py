@@ -23,9 +23,9 @@ from trainsmith.comparison.plan import (
     candidates,
     default_baseline,
     fresh_runs,
-    shared_quantiles,
     tuning_runs,
 )
+from trainsmith.comparison.points import scrambled_sobol, shared_quantiles
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
 from trainsmith.comparison.trainings import PROCESS_MEGABYTES, Trainings
 from trainsmith.comparison.tuning import tune
@@ -71,6 +71,14 @@ def test_tuning_points_cover_every_range_evenly():
     for column in points.T:
         assert sorted(column) == pytest.approx([(i + 0.5) / 7 for i in range(7)])
     assert shared_quantiles(0).shape == (0, 8)
+
+
+def test_tuning_points_are_a_scrambled_sobol_sequence():
+    from scipy.stats import qmc
+
+    for exponent in (0, 1, 5, 10):
+        sequence = qmc.Sobol(8, rng=np.random.default_rng(20260))
+        np.testing.assert_array_equal(scrambled_sobol(exponent), sequence.random_base2(exponent))
 
 
 def test_fresh_seeds_were_not_seen_in_tuning_and_each_draws_its_own_split():
@@ -365,6 +373,22 @@ def test_the_plan_says_how_runs_are_packed_and_what_they_will_take(tmp_path, mon
     assert trainer.expected(1000, 3) > trainer.expected(500, 3) > 0
     assert 0 < trainer.seconds_evaluated < 16 * trainer.packing.seconds, "an example, against the steps of a batch each"
     assert list(tmp_path.iterdir()), "what was measured is remembered"
+
+
+def test_packings_are_measured_on_copies_of_one_member(tmp_path, monkeypatch):
+    """A factory takes its time, and may make another structure for each seed."""
+    monkeypatch.setenv("TRAINSMITH_CACHE", str(tmp_path))
+    widths = []
+
+    def network(shape, outputs):
+        widths.append(int(np.random.randint(2, 99)))
+        return nn.Sequential(nn.Linear(shape[0], widths[-1]), nn.ReLU(), nn.Linear(widths[-1], outputs))
+
+    trainer = Trainings(network, blobs(examples=300, shift=3.0), Training(steps=500), 2, lambda *told: None)
+    trainer.prepare(Recipe(), 1000)
+    assert trainer.packing.seconds > 0
+    assert trainer.packing.members > 1
+    assert len(set(widths)) == 1
 
 
 @pytest.mark.parametrize(

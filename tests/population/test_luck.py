@@ -9,7 +9,7 @@ import torch
 from torch.func import vmap
 
 from trainsmith.network.host import host_states
-from trainsmith.population.luck import Luck, batches, counting, key, noise_keys
+from trainsmith.population.luck import Luck, batches, counting, drawn, key, noise_keys
 from trainsmith.population.noise import uniform
 
 GOLDEN_KEY = 13298615866889911632
@@ -19,10 +19,24 @@ GOLDEN_NOISE = "d1595a2616b5af53e4c31537671906737d6d2dfafd0efdf45bd260ca8b56a66a
 
 def test_noise_is_a_fixed_function_of_seed_step_and_place():
     keys = noise_keys([0, 7], step=3, places=2)
-    drawn = torch.stack([uniform(torch.Size((1000,)), keys[k, p]) for k in range(2) for p in range(2)])
-    digest = hashlib.sha256(drawn.numpy().tobytes()).hexdigest()
+    noise = torch.stack([uniform(torch.Size((1000,)), keys[k, p]) for k in range(2) for p in range(2)])
+    digest = hashlib.sha256(noise.numpy().tobytes()).hexdigest()
     assert digest == GOLDEN_NOISE
     assert key(3, "weights", 1) == GOLDEN_KEY
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_drawn_before_training_is_what_torch_draws_of_that_seed(monkeypatch, there):
+    """On every device that there is; for those that are not, torch would note who asked, which takes long."""
+    own, asked = key(3, "construction"), []
+    expected = torch.rand(4, generator=torch.Generator().manual_seed(own))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", asked.append)
+    before = torch.random.get_rng_state()
+    with drawn(3, "construction"):
+        assert torch.equal(torch.rand(4), expected)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert asked == [own] * there
 
 
 def test_noise_differs_between_seeds_steps_and_places():

@@ -1,6 +1,6 @@
 """Training many runs: packed into populations, spread over processes, with what the receipt needs."""
 
-import itertools
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -127,12 +127,12 @@ class Trainings:
             raise store.damaged("packing") from error
 
     def _measured(self, baseline: Recipe, runs: float, populations: int) -> str:
-        seeded = (make_member(Run(Trial(baseline), i), self.network, self.dataset) for i in itertools.count())
-        first = next(seeded)
+        first = make_member(Run(Trial(baseline), 0), self.network, self.dataset)
         parameters = sum(p.numel() for p in first.objective.network.parameters())
-        members = [first, *itertools.islice(seeded, 2 * members_at_once(parameters) - 1)]
         x, y = self.dataset.inputs, self.dataset.y
-        members = [m for m in members if bucket_key(m, x, y) == bucket_key(first, x, y)]
+        bucket_key(first, x, y)  # found once, and its copies have it
+        others = range(1, 2 * members_at_once(parameters))
+        members = [first, *(replace(first, seed=i, objective=copy.deepcopy(first.objective)) for i in others)]
         examples = first.batch(self.dataset, self.training.batch_size)
         processes = self.processes or processes_available()
         steps = math.ceil(runs * self.training.steps / (len(members) * processes))

@@ -105,13 +105,12 @@ class Harvest:
 
     def _starred(self, module: ModuleType, name: str) -> str:
         """A name that the module has by `from x import *`, or a builtin one."""
-        for node in ast.walk(_tree(module)):
-            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                origin = sys.modules[_origin(module, node)]
-                if hasattr(origin, name) and not is_at_hand(origin):
-                    self.imports[f"from {origin.__name__} import {name}"] = None
-                elif hasattr(origin, name):
-                    return self._resolve(origin, name, _read(origin)[1])
+        for node in _stars(module):
+            origin = sys.modules[_origin(module, node)]
+            if hasattr(origin, name) and not is_at_hand(origin):
+                self.imports[f"from {origin.__name__} import {name}"] = None
+            elif hasattr(origin, name):
+                return self._resolve(origin, name, _read(origin)[1])
         return name
 
     def _import(self, module: ModuleType, name: str, node: ast.Import | ast.ImportFrom) -> str:
@@ -140,9 +139,12 @@ def is_at_hand(module: ModuleType | None) -> bool:
     """Whether a module's source is copied: trainsmith's and a user's own, not that of installed packages."""
     if module is None or not getattr(module, "__file__", None):
         return module is not None and module.__name__ == "__main__"
-    path = str(Path(str(module.__file__)).resolve())
-    installed = any(path.startswith(f"{Path(sysconfig.get_path(p)).resolve()}{os.sep}") for p in INSTALLED)
-    return _is_ours(module) or not installed
+    return _is_ours(module) or not str(Path(str(module.__file__)).resolve()).startswith(_installed())
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    return tuple(f"{Path(sysconfig.get_path(p)).resolve()}{os.sep}" for p in INSTALLED)
 
 
 def _origin(module: ModuleType, node: ast.ImportFrom) -> str:
@@ -171,6 +173,12 @@ def _text(module: ModuleType) -> str:
 @functools.cache
 def _tree(module: ModuleType) -> ast.Module:
     return ast.parse(_text(module))
+
+
+@functools.cache
+def _stars(module: ModuleType) -> list[ast.ImportFrom]:
+    """The statements `from x import *` of a module."""
+    return [n for n in ast.walk(_tree(module)) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"]
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Source put into the shape in which people read Python: ruff's, at its defaults."""
 
+import functools
 import subprocess
 
 from ruff import find_ruff_bin
@@ -17,9 +18,14 @@ def readable(source: str, own: tuple[str, ...] = ()) -> str:
     beside = f"lint.isort.known-first-party={list(own)!r}"
     for action in TIDY:
         known = ("--config", beside) if action[0] == "check" else ()
-        command = [find_ruff_bin(), *action, "--isolated", *known, "-"]
+        command = [_ruff(), *action, "--isolated", *known, "-"]
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
         if done.returncode:
             raise InvalidInput(f"the exported source is not valid Python: {done.stderr.strip()}")
         source = done.stdout
     return source
+
+
+@functools.cache
+def _ruff() -> str:
+    return str(find_ruff_bin())

@@ -14,6 +14,7 @@ from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.initialization import Draw, weight_layers
 from trainsmith.network.functional import call_modules
+from trainsmith.network.host import seed_torch
 from trainsmith.network.reading import techniques_in
 from trainsmith.network.surgery import NOT_NUMBERS, Surgery, apply, in_front
 from trainsmith.normalization.parametrization import Parametrization
@@ -199,7 +200,7 @@ def _as_the_network(network: nn.Module, seed: int) -> Iterator[None]:
     torch.set_default_dtype(kinds[0] if kinds else before)
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_torch(seed)
             yield
     finally:
         torch.set_default_dtype(before)

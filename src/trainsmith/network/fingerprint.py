@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.network.factory import build
-from trainsmith.network.host import seeded_host
+from trainsmith.network.host import seed_torch, seeded_host
 from trainsmith.network.reference import Factory
 from trainsmith.network.signature import calls, structure
 
@@ -35,7 +35,7 @@ def fingerprint(network: str | Factory, x: Tensor, outputs: int) -> str | None:
 
 def _parts(network: str | Factory, x: Tensor, outputs: int) -> Iterator[str]:
     with torch.random.fork_rng(devices=[]), seeded_host([0]):
-        torch.manual_seed(0)
+        seed_torch(0)
         module = build(network, tuple(x.shape[1:]), outputs)
     yield from map(_text, structure(module, type))
     tensors = (*module.named_parameters(), *module.named_buffers())

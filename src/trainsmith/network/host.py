@@ -1,4 +1,4 @@
-"""The generators of Python's `random` and of `numpy.random`, which networks may draw from."""
+"""The global generators that networks may draw from: torch's, those of Python's `random` and of `numpy.random`."""
 
 import contextlib
 import random
@@ -6,6 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+
+
+def seed_torch(number: int) -> None:
+    """torch's global generators seeded, those of the devices that there are.
+
+    `torch.manual_seed` also notes, each time, for every kind of device that there could be, what it would seed there
+    and who asked for it, which takes longer than building a small network.
+    """
+    if torch.accelerator.is_available():
+        torch.manual_seed(number)
+    else:
+        torch.default_generator.manual_seed(number)
 
 
 def host_states() -> tuple[Any, ...]:

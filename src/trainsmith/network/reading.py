@@ -8,6 +8,7 @@ from torch import nn
 from trainsmith.catalogue import techniques
 from trainsmith.network.factory import build
 from trainsmith.network.functional import rewritten
+from trainsmith.network.host import seed_torch
 from trainsmith.network.reference import Factory
 from trainsmith.network.rewriting import is_activation
 from trainsmith.network.standing import is_normalization
@@ -33,7 +34,7 @@ def techniques_of(network: str | Factory, input_shape: tuple[int, ...], outputs:
     of it, one that the catalogue does not, or several different ones.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        seed_torch(0)
         return techniques_in(build(network, input_shape, outputs))
 
 

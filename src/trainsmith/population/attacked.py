@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import find
+from trainsmith.network.host import seed_torch
 from trainsmith.population.luck import generator, key
 from trainsmith.population.objective import Predicting
 from trainsmith.population.widest import at_once
@@ -53,7 +54,7 @@ def attack(
     within, each = fit(InRange(eps, norm), trained_on), at_once(module, x)
     before, after = [], []
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key(seed, "attack"))
+        seed_torch(key(seed, "attack"))
         for u, targets in zip(x.split(each), y.split(each), strict=True):
             moved = within.moved(module, u, functools.partial(_worst, targets=targets, size=size, norm=norm))
             with torch.no_grad():

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from trainsmith.errors import InvalidInput
 from trainsmith.network.dispatch import Watch
-from trainsmith.network.host import host_states, put_back, seeded_host
+from trainsmith.network.host import host_states, put_back, seed_torch, seeded_host
 from trainsmith.population.attention import nests
 from trainsmith.population.keyed import KEYED, refuse_own_noise
 
@@ -47,7 +47,7 @@ def drawn(seed: int, *words: str | int) -> Iterator[None]:
     """The global generators of torch, Python and NumPy seeded for this seed and these words meanwhile."""
     own = key(seed, *words)
     with torch.random.fork_rng(devices=[]), seeded_host([own & 0xFFFFFFFF, own >> 32]):
-        torch.manual_seed(own)
+        seed_torch(own)
         yield
 
 
