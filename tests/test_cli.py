@@ -167,6 +167,10 @@ def test_techniques_lists_and_shows(run):
     assert listing.exit_code == 0
     for name in ("orthogonal", "batch", "leaky-relu", "nesterov", "label-smoothing"):
         assert name in listing.output
+    of_family = run("techniques", "Optimizer")
+    assert "one-cycle" in of_family.stdout
+    assert "dropout" not in of_family.stdout
+    assert {t["family"] for t in json.loads(run("techniques", "optimizer", "--json").stdout)} == {"optimizer"}
     page = run("techniques", "adam")
     for part in ("Kingma", "sqrt(v / (1 - b2^t))", "1e-05 to 0.01", "beta1"):
         assert part in page.output
@@ -179,6 +183,7 @@ def test_techniques_lists_and_shows(run):
 MISTAKES = [
     (("techniques", "adm"), "unknown technique 'adm': did you mean adam"),
     (("techniques", "none"), "in several families"),
+    (("techniques", "qqqq"), "unknown technique 'qqqq': `trainsmith techniques` lists all."),
     (("compare", "digits", "--techniques", "none,adam"), "say normalization/none or regularization/none"),
     (("compare", "digitz"), "did you mean digits"),
     (("compare", "no/such.csv"), "no/such.csv"),

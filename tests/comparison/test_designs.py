@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from make_store import NETWORK
@@ -9,6 +10,7 @@ from trainsmith import api
 from trainsmith.catalogue import Recipe, find
 from trainsmith.comparison import read_study
 from trainsmith.comparison.designs import combination_warnings, combined
+from trainsmith.comparison.effects import interactions, main_effects, scores_of, shares
 from trainsmith.comparison.plan import Candidate, having
 from trainsmith.errors import InvalidInput
 
@@ -44,6 +46,24 @@ def test_a_grid_has_every_choice_of_each_family_once():
     }  # fmt: skip
     assert len(recipes) == len(set(recipes)) == 18
     assert set(recipes) == wanted
+
+
+def test_clipping_and_schedules_are_combined_with_optimizers():
+    start = singles("sgd", "lion", "clip-by-norm", "one-cycle", "wsd")
+    candidates = [*start, *combined(start, "grid")]
+    recipes = [c.recipe for c in candidates]
+    wanted = {
+        Recipe(optimizer=o, clipping=c, schedule=s)
+        for o in ("adam", "sgd", "lion") for c in ("none", "clip-by-norm")
+        for s in ("none", "one-cycle", "stable-decay")
+    }  # fmt: skip
+    assert len(recipes) == len(set(recipes)) == 18
+    assert set(recipes) == wanted
+    draws = np.random.default_rng(0)
+    found = scores_of(candidates, list(draws.normal(size=(18, 1)) + 0.1 * draws.normal(size=(18, 8))))
+    assert [e.families[0] for e in main_effects(found, 0.1)] == ["optimizer"] * 2 + ["clipping"] + ["schedule"] * 2
+    assert len(interactions(found, 0.1)) == 2 * 1 + 2 * 2 + 1 * 2
+    assert {s.families for s in shares(found)} >= {("optimizer",), ("schedule",), ("clipping", "schedule")}
 
 
 def test_no_regularization_takes_a_regularized_baselines_away_also_in_a_combination():

@@ -15,6 +15,7 @@ from trainsmith.catalogue.page import Page
 from trainsmith.catalogue.recipe import Recipe, Run, Trial
 from trainsmith.catalogue.registry import (
     FAMILIES,
+    PLACES,
     Family,
     Role,
     Technique,
@@ -30,6 +31,7 @@ __all__ = [
     "FAMILIES",
     "FRACTION",
     "NON_NEGATIVE",
+    "PLACES",
     "POSITIVE",
     "REAL",
     "Family",

@@ -5,11 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from trainsmith.catalogue.hyperparameter import Hyperparameter
-from trainsmith.catalogue.registry import FAMILIES, Family, Technique, find
+from trainsmith.catalogue.registry import BESIDE, FAMILIES, Family, Technique, find
 from trainsmith.errors import InvalidInput, unknown_name
-
-BESIDE = {"clipping": "clips gradients", "schedule": "sets learning rates"}
-"""What a recipe may have beside its optimizer, by role, and what that does."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Recipe:
         Clipping takes nothing's place but other clipping's, a schedule another's.
         """
         name = (technique.name,) if technique.family == "regularization" else technique.name
-        chosen: dict[str, Any] = {technique.role if technique.role in BESIDE else technique.family: name}
+        chosen: dict[str, Any] = {technique.place: name}
         return replace(self, **chosen)
 
     def record(self) -> dict[str, Any]:

@@ -30,6 +30,11 @@ together with their targets, on the weights of one pass, by noise on the gradien
 step, as an average of the weights after each step, as several networks for one, as a penalty on parameters, in the
 loss, in what passes of the network a step's loss comes from, on when to stop."""
 
+BESIDE: dict[str, str] = {"clipping": "clips gradients", "schedule": "sets learning rates"}
+"""What a recipe may have beside its optimizer, by role, and what that does."""
+PLACES: tuple[str, ...] = tuple(p for f in FAMILIES for p in ((f, *BESIDE) if f == "optimizer" else (f,)))
+"""What a recipe is made of: each family, and what stands beside the optimizer."""
+
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 
 
@@ -50,6 +55,11 @@ class Technique:
     @functools.cached_property
     def page(self) -> Page:
         return Page.of(self.make)
+
+    @property
+    def place(self) -> str:
+        """What of a recipe it takes the place of: its family's choice, or what stands beside the optimizer."""
+        return self.role if self.role in BESIDE else self.family
 
     @property
     def gradients(self) -> int:
@@ -166,7 +176,8 @@ def find(name: str, family: str | None = None) -> Technique:
         if named:
             raise InvalidInput(f"'{name}' is no technique of the family {family}, but of {named[0].family}.")
         pool = [t for t in techniques() if family in (None, t.family)]
-        raise unknown_name(f"{family or 'technique'}", name, {n for t in pool for n in (t.name, *t.aliases)})
+        known = {n for t in pool for n in (t.name, *t.aliases)}
+        raise unknown_name(family or "technique", name, known, f"`trainsmith techniques{f' {family}' * bool(family)}`")
     return found[0]
 
 

@@ -14,12 +14,15 @@ from trainsmith.cli.options import json_option
 @click.argument("name", required=False)
 @json_option
 def techniques(name: str | None, as_json: bool) -> None:
-    """List the catalogue by family, or show the page of the technique NAME."""
-    from trainsmith.catalogue import find, techniques
+    """List the catalogue, or the family NAME, or show the page of the technique NAME."""
+    from trainsmith.catalogue import FAMILIES, find, techniques
     from trainsmith.report.catalogue_pages import as_dict, listing, page
     from trainsmith.report.terminal import show
 
-    chosen = (find(name),) if name else techniques()
+    family = next((f for f in FAMILIES if name and f == name.strip().lower()), None)
+    if family:
+        name = None
+    chosen = (find(name),) if name else techniques(family)
     if as_json:
         dicts = [as_dict(t) for t in chosen]
         click.echo(json.dumps(dicts[0] if name else dicts, indent=1, ensure_ascii=False))

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from trainsmith.catalogue import Family, contradictions
+from trainsmith.catalogue import contradictions
 from trainsmith.comparison.plan import Candidate, applicable, having
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
@@ -30,14 +30,15 @@ def check_design(name: str) -> str:
 def combined(singles: Sequence[Candidate], design: str) -> list[Candidate]:
     """The combinations that the design adds to `singles`, the baseline and one technique at a time.
 
-    At most one technique of a family stands in a combination. Raises InvalidInput for more than MOST_RECIPES recipes,
-    and if the techniques are all of one family, which leaves nothing to combine.
+    At most one technique for each place of a recipe stands in a combination: a family's, or beside the optimizer that
+    of the clipping or the schedule. Raises InvalidInput for more than MOST_RECIPES recipes, and if the techniques are
+    all for one place, which leaves nothing to combine.
     """
     if check_design(design) == ONE_AT_A_TIME:
         return []
-    families: dict[Family, list[Candidate]] = {}
+    families: dict[str, list[Candidate]] = {}
     for single in singles[1:]:
-        families.setdefault(single.techniques[0].family, []).append(single)
+        families.setdefault(single.techniques[0].place, []).append(single)
     if len(families) < 2:
         raise InvalidInput(
             f"the design {design} combines techniques of different families; all of these are of one. Name techniques "

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from trainsmith.catalogue import FAMILIES
+from trainsmith.catalogue import PLACES
 from trainsmith.comparison.plan import Candidate
 from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_difference, t_interval, verdict
 from trainsmith.comparison.study import Effect, Estimate, Share
 
 Techniques = frozenset[tuple[str, str]]
-"""(family, name) of each technique that stands in a recipe in the baseline's place; empty for the baseline."""
+"""(place, name) of each technique that stands in a recipe in the baseline's place; empty for the baseline."""
 Scores = Mapping[Techniques, Floats]
 """The scores (n,) of a recipe's fresh seeds, the same n seeds for all recipes."""
 INTERACTION = {
@@ -26,18 +26,18 @@ INTERACTION = {
 
 def scores_of(candidates: Sequence[Candidate], scores: Sequence[Floats]) -> dict[Techniques, Floats]:
     """The scores by what each recipe has of its own."""
-    return {frozenset((t.family, t.name) for t in c.techniques): s for c, s in zip(candidates, scores, strict=True)}
+    return {frozenset((t.place, t.name) for t in c.techniques): s for c, s in zip(candidates, scores, strict=True)}
 
 
 def main_effects(scores: Scores, delta: float) -> tuple[Effect, ...]:
-    """Of each technique, in the order of the families: what it adds on average over the recipes it was added to.
+    """Of each technique, in the order of PLACES: what it adds on average over the recipes it was added to.
 
-    mean over C of y(C + a) − y(C), by seed, where C goes through the recipes without a technique of a's family, if both
-    were trained. p-values are adjusted within a family (max-T), as those of its table are.
+    mean over C of y(C + a) − y(C), by seed, where C goes through the recipes without a technique in a's place, if both
+    were trained. p-values are adjusted over those of one place (max-T).
     """
     found: list[Effect] = []
-    for family in FAMILIES:
-        techniques = [t for t in _techniques(scores) if t[0] == family]
+    for place in PLACES:
+        techniques = [t for t in _techniques(scores) if t[0] == place]
         averages = [_average(_additions(scores, t)) for t in techniques]
         found += _judged([(t,) for t in techniques], averages, delta)
     return tuple(found)
@@ -121,9 +121,9 @@ TINY = 1e-12
 
 
 def _techniques(scores: Scores) -> list[tuple[str, str]]:
-    """Every technique that stands in a recipe alone, in the order of the families."""
+    """Every technique that stands in a recipe alone, in the order of the places."""
     met = dict.fromkeys(t for cell in scores if len(cell) == 1 for t in cell)
-    return sorted(met, key=lambda t: FAMILIES.index(t[0]))
+    return sorted(met, key=lambda t: PLACES.index(t[0]))
 
 
 def _additions(scores: Scores, a: tuple[str, str]) -> Iterator[Floats]:
