@@ -25,7 +25,7 @@ from trainsmith.comparison.plan import (
     fresh_runs,
     tuning_runs,
 )
-from trainsmith.comparison.points import scrambled_sobol, shared_quantiles
+from trainsmith.comparison.points import shared_quantiles
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
 from trainsmith.comparison.trainings import PROCESS_MEGABYTES, Trainings
 from trainsmith.comparison.tuning import tune
@@ -71,14 +71,6 @@ def test_tuning_points_cover_every_range_evenly():
     for column in points.T:
         assert sorted(column) == pytest.approx([(i + 0.5) / 7 for i in range(7)])
     assert shared_quantiles(0).shape == (0, 8)
-
-
-def test_tuning_points_are_a_scrambled_sobol_sequence():
-    from scipy.stats import qmc
-
-    for exponent in (0, 1, 5, 10):
-        sequence = qmc.Sobol(8, rng=np.random.default_rng(20260))
-        np.testing.assert_array_equal(scrambled_sobol(exponent), sequence.random_base2(exponent))
 
 
 def test_fresh_seeds_were_not_seen_in_tuning_and_each_draws_its_own_split():
