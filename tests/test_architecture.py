@@ -101,8 +101,6 @@ def test_the_doors_for_python_import_nothing_slow_besides_torch():
 
     code = (
         "import sys, trainsmith.api, trainsmith.doctor, trainsmith.watching\n"
-        "from trainsmith.comparison.points import shared_quantiles\n"
-        "shared_quantiles(7)\n"
         "slow = 'matplotlib', 'pandas', 'scipy', 'sklearn', 'sympy', 'torch._dynamo'\n"
         "print([m for m in slow if m in sys.modules])"
     )
