@@ -79,8 +79,51 @@ def test_a_weight_whose_axes_lie_otherwise_in_memory_gets_the_same(technique):
     )
 
 
+WITHOUT_FANS = {"zeros", "constant", "normal", "uniform", "truncated-normal"}
+"""Those whose spread is fixed: they fill biases and gains too, as torch's of these names do."""
+
+
 @each("weights")
 @pytest.mark.parametrize("shape", [(), (3,)], ids=str)
-def test_a_tensor_without_fans_is_refused(technique, shape):
+def test_a_tensor_without_fans_is_refused_by_all_that_need_them(technique, shape):
+    if technique.name in WITHOUT_FANS:
+        assert technique.make(weight_of(shape)).isfinite().all()
+        return
     with pytest.raises(InvalidInput, match="at least two axes"):
         technique.make(weight_of(shape))
+
+
+@each("weights")
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0, 0), (4, 3, 0), (0, 3, 3, 3), (3, 0, 3)], ids=str)
+def test_an_empty_weight_stays_one(technique, shape):
+    weight = torch.empty(shape)
+    assert technique.make(weight) is weight
+    assert weight.shape == shape
+
+
+@each("weights")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_is_single_precision_rounded(technique, dtype):
+    narrow = technique.make(weight_of(dtype=dtype), generator=seeded())
+    assert torch.equal(narrow, technique.make(weight_of(dtype=torch.float64), generator=seeded()).to(dtype))
+
+
+@each("weights")
+def test_a_complex_weight_has_the_spread_of_a_real_one_in_its_absolute_values(technique):
+    shape = (90, 60, 3)
+    real, both = weight_of(shape), torch.full(shape, torch.nan, dtype=torch.complex64)
+    technique.make(both, generator=seeded())
+    assert both.abs().isfinite().all()
+    assert both.abs().square().mean().item() == pytest.approx(technique.make(real).square().mean().item(), rel=0.05)
+    if real.unique().numel() > 2:
+        parts = torch.view_as_real(both).square().mean((0, 1, 2))
+        assert parts[0].item() == pytest.approx(parts[1].item(), rel=0.1)
+
+
+@each("weights")
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_a_weight_of_whole_numbers_is_refused_where_numbers_between_are_drawn(technique):
+    if technique.name in ("zeros", "constant"):
+        return
+    with pytest.raises(InvalidInput, match=r"needs a weight of floating-point numbers; got torch.int64"):
+        technique.make(torch.zeros(4, 3, dtype=torch.int64))

@@ -161,7 +161,7 @@ def test_the_rotation_is_uniformly_distributed():
     assert np.mean(np.square(traces)) == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("fill", [zeros, constant, normal, xavier, he, glorot_normal, glorot_uniform, orthogonal])
+@pytest.mark.parametrize("fill", [xavier, he, glorot_normal, glorot_uniform, orthogonal])
 def test_a_vector_is_refused(fill):
     with pytest.raises(InvalidInput, match=r"at least two axes \(out, in, \.\.\.\); got shape \(5,\)"):
         fill(torch.empty(5))

@@ -267,17 +267,38 @@ def test_a_penalty_behind_an_activation_function_that_is_called_twice_counts_bot
     assert change(Twice(), "dropout", x=ROWS).unchanged == ()
 
 
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Parameter(torch.zeros(2, 2))
+
+    def forward(self, x):
+        return x + self.tokens
+
+
 def test_weights_that_no_initialization_draws_are_listed_by_name():
+    network = nn.Sequential(nn.Embedding(9, 6), nn.Flatten(), nn.Linear(12, 3))
+    before = network[0].weight.detach().clone()
+    words = torch.randint(9, (8, 2))
+    (line,) = change(network, "he", x=words).unchanged
+    assert line == "weights that no initialization draws, 0.weight: they stay as they are"
+    assert torch.equal(network[0].weight, before)
+    five = nn.Sequential(*(Tokens() for _ in range(5)), nn.Flatten(), nn.Linear(4, 3))
+    (line,) = change(five, "he", x=torch.rand(4, 2, 2)).unchanged
+    assert line.startswith("weights that no initialization draws, 0.tokens, 1.tokens, 2.tokens and 2 more")
+    assert change(nn.Sequential(*five), "elu", x=torch.rand(4, 2, 2)).unchanged == ()
+
+
+def test_attention_recurrent_layers_and_transposed_convolutions_are_drawn():
     network = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
     before = network.self_attn.in_proj_weight.detach().clone()
-    done = change(network, "he", x=ROWS.view(8, 3, 6))
-    (line,) = done.unchanged
-    assert line == "weights that no initialization draws, self_attn.in_proj_weight: they stay as they are"
-    assert torch.equal(network.self_attn.in_proj_weight, before)
-    five = nn.Sequential(*(nn.ConvTranspose1d(2, 2, 3) for _ in range(5)), nn.Flatten(), nn.Linear(24, 3))
-    (line,) = change(five, "he", x=torch.rand(4, 2, 2)).unchanged
-    assert line.startswith("weights that no initialization draws, 0.weight, 1.weight, 2.weight and 2 more")
-    assert change(nn.Sequential(*five), "elu", x=torch.rand(4, 2, 2)).unchanged == ()
+    assert change(network, "he", x=ROWS.view(8, 3, 6)).unchanged == ()
+    assert not torch.equal(network.self_attn.in_proj_weight, before)
+    up = nn.Sequential(nn.ConvTranspose1d(2, 2, 3), nn.ReLU())
+    done = change(up, "orthogonal", x=torch.rand(4, 2, 2))
+    assert (done.skipped, done.unchanged) == ({}, ())
+    w = up[0].weight.detach().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(w @ w.T, 2 * torch.eye(2), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.orthogonal])

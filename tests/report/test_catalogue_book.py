@@ -21,6 +21,10 @@ def test_the_folder_is_current():
         assert found[name] == text, f"docs/techniques/{name} is not what the docstrings say; run `make techniques`"
 
 
+def test_a_page_begins_with_what_its_room_says():
+    assert "Biases become 0. What stays as it was made: embeddings" in pages()["initialization.md"].split("\n## ")[0]
+
+
 def test_every_technique_has_a_section_with_all_its_parts_and_numbers():
     texts = pages()
     for t in techniques():

@@ -1,13 +1,12 @@
 """Initializations without a draw. They show why weights must differ."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import REAL, Hyperparameter, technique
-from trainsmith.initialization.fan import fan_in_and_out
 
-Weight = Float[Tensor, "..."]
+Weight = Inexact[Tensor, "..."]
 
 
 @technique("initialization", "weights")
@@ -29,7 +28,6 @@ def zeros(weight: Weight, *, generator: torch.Generator | None = None) -> Weight
     >>> zeros(torch.empty(2, 3)).sum().item()
     0.0
     """
-    fan_in_and_out(weight)
     with torch.no_grad():
         return weight.zero_()
 
@@ -53,6 +51,5 @@ def constant(weight: Weight, value: float = 0.01, *, generator: torch.Generator 
     >>> constant(torch.empty(2, 2), 0.5).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    fan_in_and_out(weight)
     with torch.no_grad():
         return weight.fill_(value)

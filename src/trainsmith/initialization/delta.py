@@ -1,7 +1,7 @@
 """Orthogonal convolutions, which look at one position at first."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
@@ -16,8 +16,8 @@ from trainsmith.initialization.orthogonal import orthogonal
     gain=Hyperparameter("factor on the orthogonal matrix", (0.5, 2.0), "log", POSITIVE),
 )
 def delta_orthogonal(
-    weight: Float[Tensor, "..."], gain: float = 2**0.5, *, generator: torch.Generator | None = None
-) -> Float[Tensor, "..."]:
+    weight: Inexact[Tensor, "..."], gain: float = 2**0.5, *, generator: torch.Generator | None = None
+) -> Inexact[Tensor, "..."]:
     """Delta-orthogonal: a convolution that at first rotates the channels at each position and looks at no neighbour.
 
         w[:, :, centre] = gain * H,  H orthogonal (see orthogonal);   w = 0 elsewhere
@@ -43,6 +43,8 @@ def delta_orthogonal(
     fan_in_and_out(weight)
     with torch.no_grad():
         weight.zero_()
+        if not weight.numel():
+            return weight
         centre: Tensor = weight
         for size in weight.shape[2:]:
             centre = centre.select(2, (size - 1) // 2)

@@ -1,13 +1,13 @@
 """Normal weights, with a spread that is fixed or follows from the number of inputs."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
 from trainsmith.initialization.fan import fan_in_and_out, fill_normal
 
-Weight = Float[Tensor, "..."]
+Weight = Inexact[Tensor, "..."]
 
 
 @technique(
@@ -34,7 +34,6 @@ def normal(weight: Weight, std: float = 0.01, *, generator: torch.Generator | No
     >>> round(w.std().item(), 3)
     0.01
     """
-    fan_in_and_out(weight)
     return fill_normal(weight, std, generator)
 
 

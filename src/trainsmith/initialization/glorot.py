@@ -1,13 +1,13 @@
 """Glorot's initialization, a compromise between keeping the signal and keeping the gradient."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import technique
 from trainsmith.initialization.fan import fan_in_and_out, fill_normal, fill_uniform
 
-Weight = Float[Tensor, "..."]
+Weight = Inexact[Tensor, "..."]
 
 
 @technique("initialization", "weights", name="glorot-normal")

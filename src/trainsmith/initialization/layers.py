@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainsmith.initialization.gaussian import he
+from trainsmith.initialization.joined import JOINED, joined_layers, joined_weights
 
 WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Draw = Callable[[int], torch.Generator]
-"""The generator for the initial weights of the n-th weight layer."""
+"""The generator for the initial weights of the n-th weight layer, and from FIRST_JOINED on of the n-th joined layer."""
+FIRST_JOINED = 2**16
 
 
 def weight_layers(module: nn.Module) -> list[nn.Module]:
@@ -42,8 +44,14 @@ def is_drawn(layer: nn.Module) -> bool:
 def draw_layer(layer: nn.Module, fill: Callable[..., Tensor], generator: torch.Generator | None) -> None:
     """Draw a layer's weight by fill(weight, generator=...), biases 0; one whose weight cannot be stays as it is.
 
-    A grouped convolution is several side by side: each group's part is a weight of its own, with its own fans.
+    A grouped convolution is several side by side: each group's part is a weight of its own, with its own fans. So are
+    the gates of a recurrent layer, and queries, keys and values of attention. A transposed convolution's weight is
+    drawn as (out, in, *kernel), whose fan_in counts the kernel, not the stride: see joined_weights. No other layer is
+    drawn: an embedding is a table, from which a row is taken and nothing summed, so that it has no fans.
     """
+    if isinstance(layer, JOINED):
+        _draw_joined(layer, fill, generator)
+        return
     if not is_drawn(layer):
         return
     drawn: Tensor = layer.weight.detach()  # type: ignore[operator]
@@ -55,6 +63,32 @@ def draw_layer(layer: nn.Module, fill: Callable[..., Tensor], generator: torch.G
             layer.weight = drawn
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def _draw_joined(layer: nn.Module, fill: Callable[..., Tensor], generator: torch.Generator | None) -> None:
+    for parts in joined_weights(layer).values():
+        for part in parts:
+            fill(part, generator=generator)
+    for p in layer.parameters(recurse=False):
+        if p.ndim == 1 and p.requires_grad:
+            nn.init.zeros_(p)
+
+
+def draw_layers(network: nn.Module, fill: Callable[..., Tensor], draw: Draw | None = None) -> nn.Module:
+    """Draw each layer of `network` by draw_layer, in place, and give it back. draw: by default torch's own generator.
+
+    What an owner froze, by requires_grad=False, stays; so do embeddings, and parameters that belong to no layer.
+
+    >>> import torch
+    >>> from trainsmith.initialization import draw_layers, orthogonal
+    >>> gates = draw_layers(torch.nn.LSTM(3, 5), orthogonal).weight_hh_l0.chunk(4)
+    >>> [torch.allclose(w @ w.T, 2 * torch.eye(5), atol=1e-5) for w in gates]
+    [True, True, True, True]
+    """
+    places = (*enumerate(weight_layers(network)), *enumerate(joined_layers(network), FIRST_JOINED))
+    for place, layer in places:
+        draw_layer(layer, fill, draw(place) if draw else None)
+    return network
 
 
 class NetworkInitialization:
@@ -78,8 +112,7 @@ class NetworkInitialization:
         self, network: nn.Module, x: Tensor, targets: Tensor | None = None, *, draw: Draw | None = None
     ) -> nn.Module:
         """Initialize `network` in place and give it back; biases become 0. draw: by default torch's own generator."""
-        for place, layer in enumerate(weight_layers(network)):
-            draw_layer(layer, self.fill, draw(place) if draw else None)
+        draw_layers(network, self.fill, draw)
         self.finish(network, x, targets)
         return network
 

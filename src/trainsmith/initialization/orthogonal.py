@@ -1,19 +1,21 @@
 """Orthogonal weights: a rotation, which keeps every length."""
 
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
-from trainsmith.initialization.fan import fan_in_and_out
+from trainsmith.initialization.fan import fan_in_and_out, numbers_of
 
 
 @technique(
     "initialization", "weights", gain=Hyperparameter("factor on the orthogonal matrix", (0.5, 2.0), "log", POSITIVE)
 )
 def orthogonal(
-    weight: Float[Tensor, "..."], gain: float = 2**0.5, *, generator: torch.Generator | None = None
-) -> Float[Tensor, "..."]:
+    weight: Inexact[Tensor, "..."], gain: float = 2**0.5, *, generator: torch.Generator | None = None
+) -> Inexact[Tensor, "..."]:
     """Orthogonal: a random rotation, whose singular values are all equal to the gain.
 
         A ~ N(0, 1);  Q R = A;  w = gain * Q * sign(diag R)
@@ -35,9 +37,11 @@ def orthogonal(
     True
     """
     fan_in_and_out(weight)
-    rows, columns = weight.shape[0], weight[0].numel()
-    draw = torch.randn(max(rows, columns), min(rows, columns), generator=generator, dtype=torch.float64, device="cpu")
+    numbers_of(weight)
+    rows, columns = weight.shape[0], math.prod(weight.shape[1:])
+    kind = torch.complex128 if weight.is_complex() else torch.float64
+    draw = torch.randn(max(rows, columns), min(rows, columns), generator=generator, dtype=kind, device="cpu")
     q, r = torch.linalg.qr(draw)
-    q = q * r.diagonal().sign()
+    q = q * r.diagonal().sgn()
     with torch.no_grad():
         return weight.copy_(gain * (q if rows >= columns else q.T).reshape(weight.shape))

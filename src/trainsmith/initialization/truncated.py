@@ -3,11 +3,11 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.initialization.fan import fan_in_and_out
+from trainsmith.initialization.fan import numbers_of
 
 
 @technique(
@@ -19,8 +19,8 @@ from trainsmith.initialization.fan import fan_in_and_out
     cut=Hyperparameter("where the normal distribution is cut, in its own spreads", (1.0, 3.0), "linear", POSITIVE),
 )
 def truncated_normal(
-    weight: Float[Tensor, "..."], std: float = 0.02, cut: float = 2.0, *, generator: torch.Generator | None = None
-) -> Float[Tensor, "..."]:
+    weight: Inexact[Tensor, "..."], std: float = 0.02, cut: float = 2.0, *, generator: torch.Generator | None = None
+) -> Inexact[Tensor, "..."]:
     """Truncated normal: normal weights without the tails, with exactly the spread that is asked for.
 
         z ~ N(0, 1) given |z| <= cut;   w = std / s * z,   s^2 = Var z = 1 - 2 cut phi(cut) / (2 Phi(cut) - 1)
@@ -41,10 +41,11 @@ def truncated_normal(
     >>> round(w.std().item(), 3), bool(w.abs().max() < 0.228)
     (0.1, True)
     """
-    fan_in_and_out(weight)
     inside = math.erf(cut / math.sqrt(2))
     variance = 1 - 2 * cut * math.exp(-(cut**2) / 2) / math.sqrt(2 * math.pi) / inside
     with torch.no_grad():
-        draw = torch.rand(weight.shape, generator=generator, dtype=torch.float32, device="cpu").double()
+        numbers, share = numbers_of(weight)
+        draw = torch.rand(numbers.shape, generator=generator, dtype=torch.float32, device="cpu").double()
         z = math.sqrt(2) * torch.erfinv((2 * draw - 1) * inside)
-        return weight.copy_(z * (std / math.sqrt(variance)))
+        numbers.copy_(z * (share * std / math.sqrt(variance)))
+    return weight

@@ -1,13 +1,13 @@
 """Uniform weights, with a bound that is fixed or follows from the number of inputs."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
 from trainsmith.initialization.fan import fan_in_and_out, fill_uniform
 
-Weight = Float[Tensor, "..."]
+Weight = Inexact[Tensor, "..."]
 
 
 @technique(
@@ -31,7 +31,6 @@ def uniform(weight: Weight, bound: float = 0.05, *, generator: torch.Generator |
     >>> bool(uniform(torch.empty(50, 50), 0.1).abs().max() <= 0.1)
     True
     """
-    fan_in_and_out(weight)
     return fill_uniform(weight, bound, generator)
 
 

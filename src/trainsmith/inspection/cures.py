@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainsmith.catalogue import Technique
 from trainsmith.errors import InvalidInput
-from trainsmith.initialization import NetworkInitialization, draw_layer, weight_layers
+from trainsmith.initialization import NetworkInitialization, draw_layers, joined_layers, weight_layers
 from trainsmith.inspection.fault import Finding
 from trainsmith.network.functional import call_modules
 from trainsmith.network.rewriting import is_activation, rewrite
@@ -37,9 +37,8 @@ def cured(module: nn.Module, technique: Technique, x: Tensor, y: Tensor, seed: i
 
 
 def _initialized(network: nn.Module, technique: Technique, x: Tensor, y: Tensor, seed: int) -> nn.Module:
-    layers = weight_layers(network)
-    if not layers:
-        raise InvalidInput("the network has no linear or convolution layer")
+    if not weight_layers(network) and not joined_layers(network):
+        raise InvalidInput("the network has no linear, convolution, recurrent or attention layer")
     if technique.role == "network":
         whole: Any = technique.make()
         if type(whole).fill is NetworkInitialization.fill:  # it says nothing of the weights, only of what comes then
@@ -47,9 +46,7 @@ def _initialized(network: nn.Module, technique: Technique, x: Tensor, y: Tensor,
         else:
             whole(network, x, y, draw=lambda place: torch_generator(seed, "weights", place))
         return network
-    for place, layer in enumerate(layers):
-        draw_layer(layer, technique.make, torch_generator(seed, "weights", place))
-    return network
+    return draw_layers(network, technique.make, lambda place: torch_generator(seed, "weights", place))
 
 
 def _activated(network: nn.Module, technique: Technique, x: Tensor, finding: Finding) -> nn.Module:

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.initialization import Draw, weight_layers
+from trainsmith.initialization import Draw, joined_layers, weight_layers
 from trainsmith.network.functional import call_modules
 from trainsmith.network.host import seed_torch
 from trainsmith.network.reading import techniques_in
@@ -97,7 +97,8 @@ def change(
     with _as_the_network(network, seed):
         left = call_modules(network, x) if any(t.role in AT_ACTIVATIONS for t in inside) else ()
         before = set(network.modules())
-        weights = {layer: copy.deepcopy(layer.state_dict()) for layer in weight_layers(network)}
+        drawn = [*weight_layers(network), *joined_layers(network)]
+        weights = {layer: copy.deepcopy(layer.state_dict()) for layer in drawn}
         trial = Trial(_recipe(inside, techniques_in(network)), _of(inside, numbers or {}))
         kept: dict[str, str] = {family: "" for family in FAMILIES if family not in {t.family for t in inside}}
         whole: nn.Module = network

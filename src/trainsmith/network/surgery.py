@@ -15,8 +15,10 @@ from trainsmith.initialization import (
     Draw,
     calls_in_turn,
     draw_layer,
+    draw_layers,
     has_own_weight,
     is_frozen,
+    joined_layers,
     outputs_of,
     weight_layers,
 )
@@ -79,8 +81,8 @@ def apply(
     left = [*unchanged.frozen(root), *(() if "activation" in given else call_modules(root, example))]
     if "initialization" not in given:
         left += unchanged.undrawn(module)
-    if not weight_layers(root) and "initialization" not in given:
-        skipped[recipe.initialization] = "the network has no linear or convolution layer to train"
+    if not weight_layers(root) and not joined_layers(root) and "initialization" not in given:
+        skipped[recipe.initialization] = "the network has no linear, convolution, recurrent or attention layer to train"
     norm = recipe.one("normalization")
     layered = norm.role == "layer" and "normalization" not in given
     own = layered and any(is_normalization(m) for m in root.modules())
@@ -156,10 +158,11 @@ def _initialize(module: nn.Module, trial: Trial, draw: Draw, keep: bool) -> Call
     numbers = trial.of(chosen)
     of_network = chosen.make(**numbers) if chosen.role == "network" else None
     fill = of_network.fill if of_network else functools.partial(chosen.make, **numbers)
-    for place, layer in enumerate(weight_layers(module)):
-        if keep and not bool(torch.isnan(layer.weight).any()):  # type: ignore[arg-type]
-            continue
-        draw_layer(layer, fill, draw(place))
+    if not keep:
+        draw_layers(module, fill, draw)
+    for place, layer in enumerate(weight_layers(module) if keep else ()):
+        if bool(torch.isnan(layer.weight).any()):  # type: ignore[arg-type]
+            draw_layer(layer, fill, draw(place))
     return of_network.finish if of_network and not keep else lambda *_: None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from trainsmith.initialization import WEIGHT_LAYERS, is_drawn, is_frozen
+from trainsmith.initialization import WEIGHT_LAYERS, is_drawn, is_frozen, joined_layers, joined_weights
 from trainsmith.network.standing import is_normalization
 
 NAMED = 3
@@ -20,8 +20,9 @@ def frozen(module: nn.Module) -> list[str]:
 
 
 def undrawn(module: nn.Module) -> list[str]:
-    """Weights that no initialization draws: trained tensors with two axes or more outside of layers that `is_drawn`."""
+    """Weights that no initialization draws: trained tensors with two axes or more that draw_layers leaves alone."""
     drawn = {id(p) for m in module.modules() if isinstance(m, WEIGHT_LAYERS) and is_drawn(m) for p in m.parameters()}
+    drawn |= {id(layer._parameters[name]) for layer in joined_layers(module) for name in joined_weights(layer)}
     names = [
         f"{path}.{name}".removeprefix(".")
         for path, m in module.named_modules()

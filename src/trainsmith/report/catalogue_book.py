@@ -1,5 +1,7 @@
 """The catalogue as Markdown: one page for each family, made from the techniques' own pages."""
 
+import importlib
+import inspect
 from collections.abc import Sequence
 
 from trainsmith.catalogue import FAMILIES, Family, Hyperparameter, Technique, techniques
@@ -29,7 +31,8 @@ def _names(entries: Sequence[Technique]) -> str:
 
 
 def _family(family: Family, entries: Sequence[Technique]) -> str:
-    head = [f"# {family.capitalize()}", "", f"{len(entries)} techniques. {_made()}"]
+    room = inspect.getdoc(importlib.import_module(f"trainsmith.{family}")) or ""
+    head = [f"# {family.capitalize()}", "", f"{len(entries)} techniques. {_made()}", "", room]
     return "\n".join([*head, *(line for t in entries for line in _entry(t))]) + "\n"
 
 
