@@ -265,3 +265,25 @@ def test_the_order_is_that_of_the_files_whichever_was_imported_first(first):
     for family in {family for family, *_ in found}:
         files = [file for of, file, _ in found if of == family]
         assert files == sorted(files), family
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "adam",
+            {"betas": (0.9, 0.99)},
+            r"adam takes params, lr, beta1, beta2, eps: got an unexpected keyword argument",
+        ),
+        ("dropout", {"p": 0.5}, r"dropout takes rate: got an unexpected keyword argument 'p'"),
+        (
+            "he",
+            {"weight": 1, "mode": "fan_out"},
+            r"he takes weight, generator: got an unexpected keyword argument 'mode'",
+        ),
+    ],
+)
+def test_an_argument_that_a_technique_does_not_have_is_answered_by_those_it_has(name, given, said):
+    first = ([torch.ones(1)],) if name == "adam" else ()
+    with pytest.raises(TypeError, match=said):
+        find(name).make(*first, **given)

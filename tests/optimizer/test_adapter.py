@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, Adafactor, Adam, Lion, Momentum, Muon, RMSprop
+from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, Adafactor, Adam, AdamW, Lion, Momentum, Muon, RMSprop
 from trainsmith.optimizer.rule import BLOCK, JOINED, root
 
 
@@ -293,3 +293,34 @@ def test_large_parameters_that_the_single_pass_kernel_cannot_take_are_not_joined
     assert [sum(t.numel() for t in flat) for flat, _ in optimizer._flat.values()] == [2 * 17]
     for p, twin in zip(parameters, twins, strict=True):
         torch.testing.assert_close(p, twin, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("stored", "into", "said"),
+    [(Momentum, Adam, "has no beta1"), (Momentum, SGD, "keeps other tensors"), (AdamW, Adafactor, "has no decay")],
+)
+def test_the_state_of_another_rule_is_refused_and_nothing_is_changed(stored, into, said):
+    theta = nn.Parameter(torch.ones(2, 3))
+    theta.grad = torch.ones(2, 3)
+    first, second = stored([theta]), into([theta])
+    first.step()
+    second.step()
+    before = copy.deepcopy(second.state_dict())
+    with pytest.raises(InvalidInput, match=rf"the state is not one of {into.__name__}: it {said}"):
+        second.load_state_dict(first.state_dict())
+    assert str(second.state_dict()) == str(before)
+    second.step()
+
+
+def test_the_state_of_torchs_adam_is_one_of_adam():
+    theta, same = (nn.Parameter(torch.ones(2, 3)) for _ in range(2))
+    ours, theirs = Adam([theta]), torch.optim.Adam([same])
+    for step in range(4):
+        theta.grad, same.grad = torch.full((2, 3), 1.0 + step), torch.full((2, 3), 1.0 + step)
+        theirs.step()
+        if step == 1:
+            theta.data.copy_(same.data)
+            ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
+        elif step > 1:
+            ours.step()
+            torch.testing.assert_close(theta, same)

@@ -129,3 +129,24 @@ def test_the_defaults():
     assert ClipByValue().numbers == {"threshold": 1.0}
     assert ClipByNorm().numbers == {"max_norm": 1.0}
     assert AdaptiveClipping().numbers == {"ratio": 0.01, "eps": 1e-3}
+
+
+@pytest.mark.parametrize("size", [3.0, 300.0, 1e-3])
+def test_a_gradient_in_half_precision_is_measured_in_single(size):
+    theta = nn.Parameter(torch.ones(300, 300, dtype=torch.float16))
+    theta.grad = torch.full_like(theta, size)
+    before = clip_by_norm([theta], 0.125)
+    assert before.item() == pytest.approx(300 * size, rel=1e-3)
+    assert theta.grad.dtype == torch.float16
+    assert theta.grad.float().norm().item() == pytest.approx(0.125, rel=0.02)
+    theta.grad = torch.full_like(theta, size)
+    clip_adaptively([theta], ratio=1e-4)
+    assert theta.grad.float().norm(dim=1) == pytest.approx(torch.full((300,), 1e-4 * 300**0.5), rel=0.05)
+
+
+@pytest.mark.parametrize("clip", [clip_by_norm, clip_by_value, lambda p, number: clip_adaptively(p, ratio=number)])
+def test_a_sparse_gradient_is_refused(clip):
+    table = nn.Embedding(5, 3, sparse=True)
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises(InvalidInput, match=r"gradients must be dense; got a sparse one: build the layer with sparse="):
+        clip(table.parameters(), 0.5)

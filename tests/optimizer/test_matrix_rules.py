@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from each_technique import each
 from optimizer_path import START, bowl, path_of
 from reference import optimizer_matrix as paper
 from trainsmith.optimizer import LAMB, LARS, SOAP, Adafactor, AdamW, Muon, eigenbasis
@@ -352,3 +353,29 @@ def test_a_side_that_is_too_long_for_soap_keeps_its_own_basis(monkeypatch):
     rows = U @ path_of(SOAP, lambda w: U.T @ valley(U @ w), STEPS, U.T @ MATRIX, lr=0.02)
     np.testing.assert_allclose(columns, path, rtol=1e-6, atol=1e-8)
     assert np.abs(rows - path).max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 2), (0,), ()], ids=str)
+@each("optimizer")
+def test_a_parameter_without_numbers_or_axes_is_stepped_as_any_other(technique, shape):
+    theta = torch.nn.Parameter(torch.ones(shape))
+    theta.grad = torch.ones(shape)
+    optimizer = technique.make([theta, torch.nn.Parameter(torch.ones(3, 3))])
+    optimizer.step()
+    assert theta.isfinite().all()
+
+
+@pytest.mark.parametrize("make", [LAMB, LARS, Adafactor])
+def test_parameters_in_half_precision_whose_norm_it_cannot_hold_move(make):
+    single = torch.nn.Parameter(torch.full((600, 600), 20.0))
+    half = torch.nn.Parameter(single.detach().half())
+    for theta in single, half:
+        theta.grad = torch.full_like(theta, 200.0)
+        make([theta]).step()
+    assert not torch.equal(half, single.new_full((600, 600), 20.0).half())
+    torch.testing.assert_close(half.float() - 20, single - 20, rtol=0.2, atol=0.02)
+
+
+def test_a_matrix_in_half_precision_whose_norm_it_cannot_hold_is_made_orthogonal():
+    g = 200 * torch.randn(400, 300, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(orthogonalize(g.half()).float(), orthogonalize(g), rtol=0, atol=0.02)

@@ -129,7 +129,11 @@ def _checking(call: Callable[..., Any], owner: str, numbers: tuple[Hyperparamete
 
     @functools.wraps(call)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as wrong:
+            takes = ", ".join(name for name in signature.parameters if name != "self")
+            raise TypeError(f"{owner} takes {takes}: {wrong}.") from None
         for number in numbers:
             value = given.get(number.name, number.default)
             if not isinstance(value, torch.Tensor):

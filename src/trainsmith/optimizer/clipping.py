@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
 from trainsmith.optimizer.matrix import norm
+from trainsmith.optimizer.stored import SPARSE
 
 
 class Clipping:
@@ -178,8 +180,14 @@ def global_norm(gradients: list[Tensor], axes: list[int]) -> Tensor:
 
 
 def with_gradients(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
-    """Those with a gradient; a single tensor counts as one parameter, as for torch's functions, and not as its rows."""
-    return [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+    """Those with a gradient; a single tensor counts as one parameter, as for torch's functions, and not as its rows.
+
+    Raises InvalidInput where a gradient is sparse.
+    """
+    trained = [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+    if any(p.grad.is_sparse for p in trained if p.grad is not None):
+        raise InvalidInput(SPARSE)
+    return trained
 
 
 def clip_by_value(parameters: Iterable[Tensor] | Tensor, threshold: float) -> None:
@@ -204,4 +212,7 @@ def clip_adaptively(parameters: Iterable[Tensor] | Tensor, **numbers: float) -> 
 
 def _for_tensor(number: Any, g: Tensor, own: int) -> Any:
     """A number, or one for each member (*members), so that it multiplies g (*members, *shape)."""
-    return number.to(g).reshape((*number.shape, *(1,) * own)) if isinstance(number, Tensor) else number
+    if not isinstance(number, Tensor):
+        return number
+    kind = torch.promote_types(g.dtype, torch.float32)  # a factor may be smaller than half precision tells apart
+    return number.to(g.device, kind).reshape((*number.shape, *(1,) * own))

@@ -5,9 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainsmith.catalogue.half import single
+
 
 def norm(x: Tensor, axes: int) -> Tensor:
-    """The norm of x over its last `axes` axes, which stay with length 1: one number a member."""
+    """The norm of x over its last `axes` axes, which stay with length 1: one number a member; of half precision, which
+    it may exceed, in single.
+    """
+    x = single(x)
     return torch.linalg.vector_norm(x, dim=tuple(range(-axes, 0)), keepdim=True) if axes else x.abs()
 
 

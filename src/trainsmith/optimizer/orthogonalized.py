@@ -114,7 +114,7 @@ class Muon(Optimizer):
         X = orthogonalize(as_matrix(g.lerp(m, old), axes))
         rows, columns = matrix_shape(theta.shape[theta.ndim - axes :])
         step = X.reshape(theta.shape) * rate
-        theta.mul_(left).sub_(step.mul_(max(1, rows / columns) ** 0.5))
+        theta.mul_(left).sub_(step.mul_(max(1, rows / max(1, columns)) ** 0.5))
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     a, b, c = QUINTIC
     turned = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if turned else matrices
-    X = X / norm(X, 2).clamp_min(LEAST_NORM)
+    X = (X / norm(X, 2).clamp_min(LEAST_NORM)).to(X.dtype)
     for _ in range(STEPS):
         A = X @ X.mT
         X = a * X + (b * A + c * (A @ A)) @ X

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from trainsmith.errors import InvalidInput
+from trainsmith.optimizer.stored import BETAS, SPARSE, check_state, names_kept, paired
 
 JOINED = 2**13
 """Parameters of up to this many numbers are moved together: for them a call costs more than its arithmetic."""
@@ -25,9 +26,6 @@ JOINED = 2**13
 BLOCK = 2**16
 """So many numbers of a larger parameter pass through all operations of a rule before the next ones, on a CPU: what they
 need stays in its caches. A thread has so many at a time."""
-
-
-BETAS = ("beta1", "beta2")
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -86,7 +84,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], **hyperparameters: float) -> None:
         self._flat: dict[tuple[int, ...], tuple[list[Tensor], list[tuple[Tensor, ...]]]] = {}
-        super().__init__(params, _paired(hyperparameters))
+        super().__init__(params, paired(hyperparameters))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch's, which has its compiler leave this alone and would import it, if nobody has, only for that.
@@ -94,15 +92,16 @@ class Optimizer(torch.optim.Optimizer):
         A group may give beta1 or beta2 of its own, or torch's betas.
         """
         if isinstance(param_group, dict):
-            _paired(param_group, self.defaults)
+            paired(param_group, self.defaults)
         add = torch.optim.Optimizer.add_param_group
         (add if "torch._dynamo" in sys.modules else inspect.unwrap(add))(self, param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._flat = {}
+        check_state(state, type(self).__name__, self._numbers, self._kept)
         super().__setstate__(state)
         for group in self.param_groups:
-            _paired(group)
+            paired(group)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -152,7 +151,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _check(self, theta: Tensor, g: Tensor) -> None:
         if g.is_sparse:
-            raise InvalidInput("gradients must be dense; got a sparse one: build the layer with sparse=False.")
+            raise InvalidInput(SPARSE)
         if theta.is_complex() and not self.linear:
             raise InvalidInput(
                 f"{type(self).__name__} needs real parameters; got {theta.dtype}. Train torch.view_as_real of it, or "
@@ -161,7 +160,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _values(self, group: dict[str, Any]) -> dict[str, Any]:
         """The rule's numbers, by their own names, as a param group has them now."""
-        betas = dict(zip(BETAS, _paired(group).get("betas", ()), strict=False))
+        betas = dict(zip(BETAS, paired(group).get("betas", ()), strict=False))
         values = {key: betas[key] if key in betas else group[key] for key in self._numbers}
         return {key: v.view(()) if isinstance(v, Tensor) and v.numel() == 1 else v for key, v in values.items()}
 
@@ -170,7 +169,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _tensors(self, theta: Tensor) -> list[Tensor]:
         """What is kept for a parameter, in the order of the rule's names."""
-        return [kept for name, kept in self.state[theta].items() if name not in ("step", "trained")]
+        return [self.state[theta][name] for name in names_kept(self.state[theta])]
 
     def _move(self, parameters: list[Tensor], coefficients: dict[str, Any]) -> None:
         theta, g = parameters[0], parameters[0].grad
@@ -209,7 +208,7 @@ class Optimizer(torch.optim.Optimizer):
             self._flat = {ids: kept for ids, kept in self._flat.items() if not set(ids).intersection(key)}
             self._flat[key] = flat, views  # in the place of all that its parameters had before
             for i, theta in enumerate(parameters):
-                names = [name for name in self.state[theta] if name not in ("step", "trained")]
+                names = names_kept(self.state[theta])
                 self.state[theta].update((name, view[i]) for name, view in zip(names, views, strict=True))
         return flat
 
@@ -244,14 +243,6 @@ class Optimizer(torch.optim.Optimizer):
             yield
         finally:
             self.train()
-
-
-def _paired(numbers: dict[str, Any], defaults: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Numbers in which beta1 and beta2, if there are any, are `betas`, in place; one that is missing is the default."""
-    if any(name in numbers for name in BETAS):
-        before = numbers.get("betas") or (defaults or {}).get("betas") or (None, None)
-        numbers["betas"] = tuple(numbers.pop(name, old) for name, old in zip(BETAS, before, strict=True))
-    return numbers
 
 
 def _small_and_large(parameters: list[Tensor]) -> list[list[Tensor]]:
