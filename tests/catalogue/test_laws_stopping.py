@@ -4,6 +4,7 @@ import math
 import pickle
 
 import pytest
+import torch
 
 from each_technique import each, settings
 
@@ -33,8 +34,16 @@ def test_a_loss_that_is_not_finite_is_never_the_best(technique, loss):
 def test_it_goes_on_after_it_was_stored(technique):
     policy = technique.make()
     policy.update(1.0)
-    again = pickle.loads(pickle.dumps(policy))
+    again, other = pickle.loads(pickle.dumps(policy)), technique.make(9)
+    other.load_state_dict(policy.state_dict())
     for loss in (1.5, 0.5, math.nan, *[0.6] * 100):
-        assert again.update(loss) == policy.update(loss)
-        assert again.stop == policy.stop
-    assert again.best_check == policy.best_check
+        assert again.update(loss) == other.update(loss) == policy.update(loss)
+        assert again.stop == other.stop == policy.stop
+    assert again.best_check == other.best_check == policy.best_check
+
+
+@each("stopping")
+def test_a_loss_may_be_a_tensor_of_which_no_graph_is_kept(technique):
+    policy = technique.make()
+    assert policy.update(torch.ones((), requires_grad=True) * 2)
+    assert type(policy.best) is float

@@ -1,6 +1,7 @@
 """Learning-rate schedules against torch's own and their formulas."""
 
 import functools
+import io
 import pickle
 
 import pytest
@@ -145,3 +146,46 @@ def test_a_schedule_by_name_is_its_function_and_says_itself(name):
 def test_an_unknown_schedule_is_told_with_the_nearest_name():
     with pytest.raises(InvalidInput, match=r"cosin.*cosine"):
         Schedule("cosin", 10)
+
+
+def test_a_checkpoint_of_a_scheduler_is_loaded_as_torch_loads_one_by_default():
+    one = scheduler(optimizer(), rates.cosine, STEPS, warmup=0.25)
+    file = io.BytesIO()
+    torch.save({"scheduler": one.state_dict()}, file)
+    file.seek(0)
+    again = scheduler(optimizer(), rates.cosine, 7, warmup=0.5)
+    again.load_state_dict(torch.load(file, weights_only=True)["scheduler"])
+    assert [f(3) for f in again.lr_lambdas] == [f(3) for f in one.lr_lambdas]
+    assert pickle.loads(pickle.dumps(one.lr_lambdas[0]))(3) == one.lr_lambdas[0](3)
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_a_scheduler_takes_a_schedule_by_name():
+    named, made = (
+        scheduler(optimizer(), "cosine-annealing", STEPS, warmup=0.25),
+        scheduler(optimizer(), rates.cosine, STEPS, warmup=0.25),
+    )
+    assert [named.lr_lambdas[0](i) for i in range(STEPS)] == [made.lr_lambdas[0](i) for i in range(STEPS)]
+    with pytest.raises(InvalidInput, match="unknown schedule 'cosin': did you mean cosine"):
+        scheduler(optimizer(), "cosin", STEPS)
+    for plateau in ("plateau", Plateau, Plateau()):
+        with pytest.raises(InvalidInput, match="a plateau hangs on losses: multiply the learning rate by"):
+            scheduler(optimizer(), plateau, STEPS)
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+@pytest.mark.parametrize("steps", [0, -1, 2.5, "5", None])
+def test_a_length_that_is_none_is_refused(steps):
+    with pytest.raises(InvalidInput, match=r"steps must be a whole number of at least 1; got"):
+        scheduler(optimizer(), rates.cosine, steps)
+
+
+def test_a_plateau_takes_losses_as_tensors_without_keeping_their_graphs_and_goes_on_from_its_state():
+    one, loss = Plateau(gamma=0.5, patience=1), torch.ones((), requires_grad=True) * 2
+    assert one.update(loss) == 1.0
+    assert type(one.best) is float
+    again = Plateau()
+    again.load_state_dict(pickle.loads(pickle.dumps(one.state_dict())))
+    for value in (2.0, 2.0, 1.0, 3.0, 3.0):
+        assert one.update(value) == again.update(value)
+    assert one.state_dict() == again.state_dict()

@@ -2,6 +2,8 @@
 
 import math
 
+from torch import Tensor
+
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, Hyperparameter, technique
 from trainsmith.optimizer.steps import FALL
 
@@ -43,8 +45,9 @@ class Plateau:
         self.gamma, self.patience, self.threshold = gamma, patience, threshold
         self.best, self.waited, self.factor = math.inf, 0, 1.0
 
-    def update(self, loss: float) -> float:
+    def update(self, loss: float | Tensor) -> float:
         """The factor from now on, after a look at the loss. A loss that is not a number is no improvement."""
+        loss = loss.item() if isinstance(loss, Tensor) else loss  # a tensor would keep its graph
         if loss < self.best * (1 - self.threshold):
             self.best, self.waited = loss, 0
         else:
@@ -52,3 +55,11 @@ class Plateau:
         if self.waited > self.patience:
             self.factor, self.waited = self.factor * self.gamma, 0
         return self.factor
+
+    def state_dict(self) -> dict[str, float]:
+        """Its numbers and what it has seen, to be stored."""
+        return {**vars(self)}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from a state_dict."""
+        vars(self).update(state)

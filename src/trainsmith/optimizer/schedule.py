@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trainsmith.catalogue import Technique, techniques
-from trainsmith.errors import unknown_name
+from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.optimizer.plateau import Plateau
 from trainsmith.optimizer.schedules_falling import constant_rate, exponential, staircase
 from trainsmith.optimizer.schedules_rising import cosine, linear_decay, one_cycle, stable_decay, warm_up
@@ -95,7 +95,12 @@ def _short(name: str) -> str:
 
 
 class _Factor:
-    """A schedule as torch calls it: with the number of steps done. An object, so that it can be pickled."""
+    """A schedule as torch calls it: with the number of steps done. An object, so that it can be pickled.
+
+    Its state is its numbers alone, not the function, so that torch.load takes it with weights_only.
+    """
+
+    __slots__ = ("__dict__", "schedule")
 
     def __init__(self, schedule: Callable[..., float], steps: int, numbers: dict[str, Any]) -> None:
         self.schedule, self.steps, self.numbers = schedule, steps, numbers
@@ -105,9 +110,12 @@ class _Factor:
 
 
 def scheduler(
-    optimizer: torch.optim.Optimizer, schedule: Callable[..., float], steps: int, **numbers: float
+    optimizer: torch.optim.Optimizer, schedule: str | Callable[..., float], steps: int, **numbers: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """An ordinary LR scheduler; call its step() after each of the `steps` steps. Later steps keep the last factor.
+
+    schedule: one of the functions, or its name. Raises InvalidInput for any other name, for "plateau", which hangs on
+    losses, and for steps or numbers without meaning.
 
     >>> import torch
     >>> from trainsmith.optimizer import cosine, scheduler
@@ -120,5 +128,10 @@ def scheduler(
     >>> [round(rate, 4) for rate in rates]
     [0.5, 1.0, 0.75, 0.25]
     """
-    schedule(1, steps, **numbers)
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, _Factor(schedule, steps, numbers))
+    made: Any = {PLATEAU: Plateau, **SCHEDULES}[_short(schedule)] if isinstance(schedule, str) else schedule
+    if made is Plateau or isinstance(made, Plateau):
+        raise InvalidInput("a plateau hangs on losses: multiply the learning rate by what its update(loss) gives.")
+    if not hasattr(steps, "__index__") or steps < 1:
+        raise InvalidInput(f"steps must be a whole number of at least 1; got {steps!r}.")
+    made(1, steps, **numbers)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, _Factor(made, steps, numbers))

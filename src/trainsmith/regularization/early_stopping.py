@@ -3,6 +3,8 @@
 import math
 from typing import ClassVar
 
+from torch import Tensor
+
 from trainsmith.catalogue import Hyperparameter, Interval, technique
 
 
@@ -44,9 +46,10 @@ class EarlyStopping:
         self.best_check = 0
         self.checks = 0
 
-    def update(self, loss: float) -> bool:
+    def update(self, loss: float | Tensor) -> bool:
         """Note the loss of one more check; whether it is the best so far (nan never is)."""
         self.checks += 1
+        loss = loss.item() if isinstance(loss, Tensor) else loss  # a tensor would keep its graph
         if not loss < self.best:
             return False
         self.best, self.best_check = loss, self.checks
@@ -56,6 +59,14 @@ class EarlyStopping:
     def stop(self) -> bool:
         """Whether it is time to stop."""
         return self.checks - self.best_check >= self.patience
+
+    def state_dict(self) -> dict[str, float]:
+        """Its numbers and what it has seen, to be stored."""
+        return {**vars(self)}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from a state_dict."""
+        vars(self).update(state)
 
 
 @technique(
