@@ -242,3 +242,32 @@ def test_the_numbers_of_a_layer_are_read_from_brain_floats():
     assert [number_in(torch.tensor(v, dtype=torch.bfloat16)) for v in (0.1, 0.5, 3.0, 1e-5, 0.0)] == [
         0.1, 0.5, 3.0, 1e-5, 0.0,
     ]  # fmt: skip
+
+
+LAYERS = [BatchNorm, BatchRenorm, GhostBatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm]
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("make", LAYERS)
+def test_inputs_with_other_features_or_whole_numbers_are_refused(make, training):
+    """Also where torch would have broadcast the one feature of the layer."""
+    for features, x in [(4, torch.ones(6, 5, 4)), (4, torch.ones(4)), (1, torch.ones(6, 5, 4)), (1, torch.ones(3))]:
+        shape = str(tuple(x.shape)).replace("(", r"\(").replace(")", r"\)")
+        said = rf"of {features} features needs .*inputs \(n, {features}, \.\.\.\); got torch.float32 of shape {shape}"
+        with pytest.raises(InvalidInput, match=said):
+            make(features).train(training)(x)
+    with pytest.raises(InvalidInput, match=r"got torch\.int64"):
+        make(4).train(training)(torch.ones(6, 4, 5, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("make", LAYERS)
+def test_an_empty_batch_stays_one_in_evaluation_and_where_each_example_is_by_itself(make):
+    layer, x = make(4), torch.zeros(0, 4, 3, requires_grad=True)
+    alone = make in (GroupNorm, InstanceNorm, LayerNorm, RMSNorm)
+    y = layer.train(alone)(x)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == x.shape
+    if not alone:
+        with pytest.raises(InvalidInput, match="needs at least 2 values per feature"):
+            layer.train()(x)

@@ -10,6 +10,7 @@ from torch.nn import functional
 from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, kernel_numbers, number_in, technique
 from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
+from trainsmith.normalization.inputs import needs_features
 
 
 @technique(
@@ -61,6 +62,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per feature over all other axes; half precision in single."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("batch", x, len(self.weight)))
         if self.training and x.numel() // x.shape[1] < 2:
             raise InvalidInput(f"batch normalization needs at least 2 values per feature; got shape {tuple(x.shape)}.")
         if (numbers := kernel_numbers(x, self.momentum, self.eps, weight=self.weight)) is not None:

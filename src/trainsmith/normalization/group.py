@@ -10,6 +10,7 @@ from torch.nn import functional
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
+from trainsmith.normalization.inputs import needs_features
 
 FEWEST_IN_A_GROUP, MOST_GROUPS = 16, 32
 
@@ -59,6 +60,8 @@ class GroupNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per example and group over all other axes."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("group", x, len(self.weight)))
         if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
             return functional.group_norm(x, self.groups, self.weight, self.bias, *eps)
         kind, x = x.dtype, single(x)
@@ -118,12 +121,14 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, positions, ...), normalized per example and feature."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("instance", x, len(self.weight)))
         if x.shape[2:].numel() < 2:
             raise InvalidInput(
                 "instance normalization needs at least 2 positions a channel, (n, channels, positions, ...); got shape "
                 f"{tuple(x.shape)}. Use layer or batch normalization for layers without positions."
             )
-        if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+        if len(x) and (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
             return functional.instance_norm(x, None, None, self.weight, self.bias, True, 0.0, *eps)
         kind, x = x.dtype, single(x)
         axes = list(range(2, x.ndim))

@@ -7,7 +7,9 @@ from torch.nn import functional
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
 from trainsmith.catalogue.half import single
+from trainsmith.errors import InvalidInput
 from trainsmith.normalization import plain
+from trainsmith.normalization.inputs import needs_features
 
 
 @technique(
@@ -47,6 +49,8 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per example over all other axes."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("layer", x, len(self.weight)))
         if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
             if x.ndim == 2:
                 return functional.layer_norm(x, x.shape[1:], self.weight, self.bias, *eps)
@@ -105,6 +109,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), divided by its size per example over all other axes; half precision in single."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("rms", x, len(self.weight)))
         wide = single(x)
         size = torch.rsqrt(wide.square().mean(list(range(1, x.ndim)), keepdim=True) + self.eps)
         return (wide * size * self.weight.view(1, -1, *(1,) * (x.ndim - 2))).to(x.dtype)

@@ -10,6 +10,7 @@ from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, Interva
 from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization.batch import BatchNorm
+from trainsmith.normalization.inputs import needs_features
 
 AT_LEAST_1 = Interval(1, float("inf"), False, True)
 
@@ -85,6 +86,8 @@ class BatchRenorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per feature over all other axes; half precision in single."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("batch-renorm", x, len(self.weight)))
         kind, x = x.dtype, single(x)
         shape = (1, -1, *(1,) * (x.ndim - 2))
         if not self.training:
@@ -164,6 +167,8 @@ class GhostBatchNorm(BatchNorm):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per part and feature over all other axes."""
+        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
+            raise InvalidInput(needs_features("ghost-batch", x, len(self.weight)))
         parts = max(1, round(len(x) / self.size))
         if not self.training or parts == 1 or self.whole:
             return super().forward(x)
