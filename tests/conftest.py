@@ -9,6 +9,8 @@ import pytest
 import torch
 from jaxtyping import config, install_import_hook
 
+from fresh import Server
+
 FAMILY_ROOMS = ["initialization", "normalization", "activation", "optimizer", "regularization"]
 
 torch.set_num_threads(1)
@@ -28,3 +30,9 @@ def shapes_unchecked() -> Iterator[None]:
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def python() -> Server:
+    """Runs programs in processes of their own; see fresh.py."""
+    return Server()

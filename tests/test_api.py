@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import trainsmith
+from fresh import Program, Server
 from make_runs import blobs, line
 
 SMALL = {"trials": 2, "seeds": 3, "steps": 25, "batch_size": 16, "processes": 1}
@@ -74,18 +75,18 @@ def test_inspect_takes_any_module_and_draws(tmp_path):
     json.dumps(inspection.to_dict(), allow_nan=False)
 
 
-def test_what_is_exported_runs_without_trainsmith_and_prints_the_score_in_its_readme(comparison, tmp_path):
+def test_what_is_exported_runs_without_trainsmith_and_prints_the_score_in_its_readme(comparison, tmp_path, python):
     folder = comparison.export(tmp_path / "won")
     lines = (folder / "README.md").read_text()
-    done = _evaluate(folder)
+    done = _evaluate(python, folder)
     printed = done.stdout.split()[1]
     assert f"accuracy {printed}." in lines
     assert "trainsmith" not in "".join(p.read_text() for p in folder.glob("*.py"))
 
 
-def test_what_is_exported_trains_anew_to_the_reported_score(comparison, tmp_path):
+def test_what_is_exported_trains_anew_to_the_reported_score(comparison, tmp_path, python):
     folder = comparison.export(tmp_path / "won")
-    trained = _evaluate(folder, "train.py").stdout.splitlines()
+    trained = _evaluate(python, folder, "train.py").stdout.splitlines()
     score = float(next(line for line in trained if line.startswith("test")).split()[2])
     test, readme = comparison.study.test.score, " ".join((folder / "README.md").read_text().split())
     low, high = re.search(r"lies with 95 % between (-?\d\.\d+) and (-?\d\.\d+)", readme).groups()
@@ -96,28 +97,25 @@ def test_what_is_exported_trains_anew_to_the_reported_score(comparison, tmp_path
     assert re.search(r"agreed with the study's to \d\.\de-0[78] of their size", readme)
 
 
-def test_an_exported_regression_predicts_in_the_targets_own_units(tmp_path):
+def test_an_exported_regression_predicts_in_the_targets_own_units(tmp_path, python):
     data = line()
     compared = trainsmith.compare("mlp", data, techniques=["batch", "standardization"], **{**SMALL, "steps": 150})
     folder = compared.export(tmp_path / "won")
-    done = _evaluate(folder)
+    done = _evaluate(python, folder)
     assert done.stdout.startswith("R2 ")
     assert f"R2 {done.stdout.split()[1]}." in (folder / "README.md").read_text()
     with np.load(folder / "data.npz") as stored:
         assert abs(float(stored["y_test"].mean()) - 50) < 20
 
 
-def _evaluate(folder: Path, script: str = "evaluate.py") -> subprocess.CompletedProcess:
-    code = (
-        f"import sys; sys.modules['trainsmith'] = None; import runpy; runpy.run_path('{script}', run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, '.'); sys.argv = ['x']; {code}"],
-                          cwd=folder, capture_output=True, text=True, timeout=120)  # fmt: skip
+def _evaluate(python: Server, folder: Path, script: str = "evaluate.py") -> Program:
+    code = "import sys, runpy; sys.modules['trainsmith'] = None; sys.path[0] = '.'; sys.argv = ['x']; "
+    done = python.run(f"{code}runpy.run_path('{script}', run_name='__main__')", cwd=folder)
     assert done.returncode == 0, done.stderr
     return done
 
 
-def test_a_convolutional_network_is_exported_with_layers_for_images(tmp_path):
+def test_a_convolutional_network_is_exported_with_layers_for_images(tmp_path, python):
     def network(shape, outputs):
         return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, outputs))
 
@@ -125,7 +123,7 @@ def test_a_convolutional_network_is_exported_with_layers_for_images(tmp_path):
     folder = compared.export(tmp_path / "won")
     source = (folder / "model.py").read_text()
     assert re.search(r"nn.BatchNorm2d\(\s*3", source) or re.search(r"nn.GroupNorm\(\s*1, 3", source)
-    assert f"accuracy {_evaluate(folder).stdout.split()[1]}." in (folder / "README.md").read_text()
+    assert f"accuracy {_evaluate(python, folder).stdout.split()[1]}." in (folder / "README.md").read_text()
 
 
 def test_an_own_network_cannot_be_written_as_source_and_the_study_says_so(tmp_path):

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,8 +17,8 @@ BLOCKS = [(p.name, i, lang, text) for p in PAGES
 
 
 @pytest.mark.parametrize(("page", "number", "text"), [(p, i, t) for p, i, lang, t in BLOCKS if lang == "python"])
-def test_python_blocks_run(page, number, text, tmp_path):
-    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+def test_python_blocks_run(page, number, text, tmp_path, python):
+    done = python.run(text, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -28,9 +26,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
-def test_examples_run(example, tmp_path):
-    command = [sys.executable, "-c", f"import runpy; runpy.run_path({str(example)!r})['main'](steps=60)"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+def test_examples_run(example, tmp_path, python):
+    done = python.run(f"import runpy; runpy.run_path({str(example)!r})['main'](steps=60)", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {"watch_training": "layers, in the order"}.get(example.stem, "thread") in done.stdout
 

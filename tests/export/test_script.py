@@ -1,9 +1,6 @@
 """The exported script as a whole: run to its end it scores as the study's own loop does."""
 
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -52,20 +49,18 @@ SLOW = {"schedule-free-sgd": {"schedule-free-sgd.lr": 0.1}}
 """Where the default learning rate makes rounding grow too fast to compare."""
 
 
-def by_itself(files, folder):
+def by_itself(python, files, folder):
     """What train.py prints in a process of its own that has no trainsmith."""
     for name, text in files.items():
         (folder / name).write_text(text)
     alone = "import sys, runpy; sys.modules['trainsmith'] = None; sys.path[0] = '.'; "
-    command = [sys.executable, "-c", f"{alone}runpy.run_path('train.py', run_name='__main__')"]
-    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=folder, env=without, capture_output=True, text=True)
+    done = python.run(f"{alone}runpy.run_path('train.py', run_name='__main__')", cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_run_to_its_end_it_scores_as_the_study_does(case, tmp_path, capsys):
+def test_run_to_its_end_it_scores_as_the_study_does(case, tmp_path, capsys, python):
     given, recipe, steps = CASES[case]
     data = load(given) if isinstance(given, str) else given
     training, run = (
@@ -88,7 +83,7 @@ def test_run_to_its_end_it_scores_as_the_study_does(case, tmp_path, capsys):
     first = [float(n) for n in printed.splitlines()[0].removeprefix("first losses ").split()]
     assert first == pytest.approx(result.first_losses, rel=1e-5)
     if data.kind == "text":
-        assert by_itself({**export.files, "data.py": files["data.py"]}, tmp_path) == printed
+        assert by_itself(python, {**export.files, "data.py": files["data.py"]}, tmp_path) == printed
     found = dict(re.findall(r"^(validation|test) .* (-?\d+\.\d{6})$", printed, re.MULTILINE))
     assert float(found["validation"]) == pytest.approx(result.score, abs=2e-3)
     network = make_member(run, chosen, data).objective.network

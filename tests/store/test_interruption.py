@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,12 +25,14 @@ print(json.dumps(numbers(comparison), sort_keys=True))
 """
 
 
-def start(folder, processes=1):
+@pytest.fixture(scope="module")
+def start(python):
     program = PROGRAM.format(tests=str(Path(__file__).parents[1]))
-    return subprocess.Popen(
-        [sys.executable, "-c", program, str(folder), str(processes)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+
+    def started(folder, processes=1):
+        return python.start(program, str(folder), str(processes), cwd=folder.parent)
+
+    return started
 
 
 def finished(folder):
@@ -47,12 +48,12 @@ def until(condition, process, seconds=120):
         assert time.monotonic() < limit
         if process.poll() is not None:
             return False
-        time.sleep(0.002)
+        time.sleep(0.005)
     return True
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, start):
     """What an uninterrupted study says, by the number of processes."""
 
     def of(processes):
@@ -68,7 +69,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kill_at", [0, 7])
-def test_killed_when_so_many_runs_are_done_it_goes_on_to_the_same_numbers(tmp_path, whole, kill_at):
+def test_killed_when_so_many_runs_are_done_it_goes_on_to_the_same_numbers(tmp_path, start, whole, kill_at):
     folder = tmp_path / "s"
     process = start(folder)
     until(lambda: (folder / "study.sqlite").exists() and finished(folder) >= kill_at, process)
@@ -93,7 +94,7 @@ def rows(folder):
         return database.execute("SELECT job, finished, seconds FROM records ORDER BY rowid").fetchall()
 
 
-def test_a_worker_that_is_killed_loses_nothing(tmp_path, whole):
+def test_a_worker_that_is_killed_loses_nothing(tmp_path, start, whole):
     """With two processes: the whole group is killed somewhere."""
     folder = tmp_path / "s"
     process = start(folder, 2)
@@ -107,7 +108,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, whole):
     assert json.loads(out) == whole(2)
 
 
-def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path, python):
     table_file = tmp_path / "tiny.csv"
     data = table()
     lines = [f"{','.join(map(str, row.tolist()))},{int(label)}" for row, label in zip(data.x, data.y, strict=True)]
@@ -115,10 +116,7 @@ def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
     options = ["--techniques", "sgd", "--trials", "2", "--seeds", "2", "--steps", "20", "--processes", "1"]
     listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
     program = f"{listens}; from trainsmith.cli import main; main()"
-    command = [sys.executable, "-c", program, "compare", "tiny.csv", *options]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = python.start(program, "compare", "tiny.csv", *options, cwd=tmp_path)
     folder = tmp_path / "trainsmith-studies" / "tiny-1"
     assert until(lambda: finished(folder) >= 2, process)
     os.killpg(process.pid, signal.SIGINT)
@@ -130,7 +128,8 @@ def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
     assert 'data = "' in (folder / "study.toml").read_text(), "the question is there from the beginning"
     assert "This study is unfinished" in page
     assert f"of {RUNS} runs are done" in page
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    again = python.run(program, "compare", "tiny.csv", *options, cwd=tmp_path)
+    assert again.returncode == 0
     assert "going on with trainsmith-studies/tiny-1" in again.stderr.replace("\n", " ")
     page, plan = (folder / "report.html").read_text(), json.loads((folder / "study.json").read_text())["plan"]
     assert "unfinished" not in page
@@ -138,14 +137,13 @@ def test_ctrl_c_leaves_a_partial_report_and_says_how_to_go_on(tmp_path):
     assert plan["goes"] == 2
     assert re.search(r"on 1 process: \d+ s in 2 goes", page)
     assert sorted(p.name for p in (tmp_path / "trainsmith-studies").iterdir()) == ["tiny-1"]
-    listed = subprocess.run(
-        [sys.executable, "-m", "trainsmith", "studies", "--json"], cwd=tmp_path, capture_output=True, check=True
-    )
+    listed = python.run(program, "studies", "--json", cwd=tmp_path)
+    assert listed.returncode == 0
     (entry,) = json.loads(listed.stdout)
     assert (entry["state"], entry["done"]) == ("finished", RUNS)
 
 
-def test_a_full_disk_is_said_and_the_study_goes_on_when_there_is_room(tmp_path, whole, monkeypatch):
+def test_a_full_disk_is_said_and_the_study_goes_on_when_there_is_room(tmp_path, start, whole):
     """A small file system of its own where one can be mounted; else the limit on a file's size serves."""
     place = tmp_path / "small"
     place.mkdir()

@@ -276,16 +276,17 @@ def test_a_failed_write_is_a_full_disk_where_nothing_is_free(store, monkeypatch,
         raise sqlite3.OperationalError("disk I/O error")
 
 
-def test_a_worker_needs_nothing_but_the_store(store):
+def test_a_worker_needs_nothing_but_the_store(store, python):
     ids = store.ask("tuning", [JOB])
-    command = [sys.executable, "-m", "trainsmith.store.worker", str(store.folder), ids[0]]
-    subprocess.run(command, check=True, cwd=store.folder.parent)
+    code = "import runpy; runpy.run_module('trainsmith.store.worker', run_name='__main__')"
+    done = python.run(code, str(store.folder), ids[0], cwd=store.folder.parent)
+    assert done.returncode == 0, done.stderr
     here, there = work(JOB, table()), store.record(ids[0])
     for a, b in zip(here.results, there.results, strict=True):
         assert (a.score, a.loss, a.curve, a.first_losses) == (b.score, b.loss, b.curve, b.first_losses)
         assert all(np.array_equal(a.state[n], b.state[n]) for n in a.state)
     assert here.deviations == there.deviations
-    wrong = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True, check=False)
+    wrong = python.run(code, str(store.folder), "nonsense", cwd=store.folder.parent)
     assert wrong.returncode == 2
     assert "there is no job 'nonsense'" in wrong.stderr
 
