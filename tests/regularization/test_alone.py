@@ -10,8 +10,13 @@ from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization import (
+    ConfidencePenalty,
+    DropBlock,
     Ensemble,
+    GradientNoise,
+    InputNoise,
     SharedTrunk,
+    StochasticPool2d,
     Teacher,
     TiedAutoencoder,
     UncertaintyWeights,
@@ -220,3 +225,47 @@ def test_the_snapshot_rate_restarts_every_cycle():
     rates = [snapshot_rate(t, 12, 3) for t in range(1, 13)]
     cycle = [(math.cos(math.pi * i / 4) + 1) / 2 for i in range(4)]
     assert rates == pytest.approx(cycle * 3)
+
+
+def test_a_class_that_is_ruled_out_adds_nothing_to_an_entropy():
+    logits = draws(6, 4)
+    with_one_more = torch.cat([logits, torch.full((6, 1), -torch.inf)], 1).requires_grad_()
+    loss = entropy_minimization(with_one_more)
+    torch.testing.assert_close(loss, entropy_minimization(logits))
+    (gradient,) = torch.autograd.grad(loss, with_one_more)
+    assert gradient.isfinite().all()
+    target = torch.tensor([0, 1, 2, 3, 0, 1])
+    penalty = ConfidencePenalty(0.5)
+    torch.testing.assert_close(penalty(with_one_more, target), penalty(logits, target))
+
+
+def test_losses_to_be_weighted_may_come_as_a_list():
+    weights = UncertaintyWeights((True, False))
+    losses = torch.tensor([0.7, 2.5])
+    assert torch.equal(weights([losses[0], losses[1]]), weights(losses))
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: rotated(torch.ones(2, 1, 3, 4)), r"square images .* can be turned by quarters; got \(2, 1, 3, 4\)"),
+        (lambda: snapshot_rate(1, 10, 0), r"cycles must be a whole number of at least 1; got 0"),
+        (lambda: DropBlock(0.1, size=0), r"size must be a whole number of at least 1; got 0"),
+        (lambda: DropBlock(0.1, size=2.5), r"size must be a whole number of at least 1; got 2.5"),
+        (lambda: StochasticPool2d(0), r"kernel and stride must be whole numbers of at least 1; got 0 and None"),
+        (lambda: StochasticPool2d(4)(torch.ones(2, 1, 3, 5)), r"images must be at least 4 pixels high and wide; got"),
+        (
+            lambda: InputNoise().fit(torch.ones(3, 2).byte()),
+            r"input-noise .* needs floating-point numbers; got torch",
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_refused(call, said):
+    with pytest.raises(InvalidInput, match=said):
+        call()
+
+
+def test_a_ramp_of_no_length_is_up_at_once_and_noise_on_no_gradients_is_0():
+    assert ramp_up(0, 0) == ramp_up(3, 0) == 1
+    assert GradientNoise()([]) == 0

@@ -5,12 +5,13 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
+from trainsmith.catalogue.fitted import Fitted, refuse_none
 from trainsmith.normalization import plain
 from trainsmith.rows import Summary, float_type
 
 
 @technique("normalization", "input", aliases=("input-standardization", "standardize"))
-class Standardization(nn.Module):
+class Standardization(Fitted):
     """Input standardization: every feature with mean 0 and spread 1 on the training data.
 
         y = (x - mean_train) / std_train
@@ -46,6 +47,7 @@ class Standardization(nn.Module):
         per_feature: one mean and spread for each feature, or one for all; None: each for tables, one for images.
         A feature is constant if it varies by no more than the rounding of its numbers.
         """
+        refuse_none(x)
         each = x.ndim == 2 if per_feature is None else per_feature
         axes = (0,) if each else tuple(range(x.ndim))
         wide, dtype = x.double(), float_type(x)

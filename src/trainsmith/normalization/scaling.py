@@ -5,12 +5,13 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainsmith.catalogue import technique
+from trainsmith.catalogue.fitted import Fitted, refuse_none
 from trainsmith.normalization import plain
 from trainsmith.rows import Summary, float_type
 
 
 @technique("normalization", "input", name="min-max", aliases=("minmax", "input-min-max"))
-class MinMax(nn.Module):
+class MinMax(Fitted):
     """Min-max scaling: every feature runs from 0 to 1 on the training data.
 
         y = (x - min_train) / (max_train - min_train)
@@ -68,7 +69,7 @@ class MinMax(nn.Module):
 
 
 @technique("normalization", "input", aliases=("robust-scaling", "input-robust"))
-class Robust(nn.Module):
+class Robust(Fitted):
     """Robust scaling: every feature in units of its middle half, which outliers do not move.
 
         y = (x - median_train) / (q75_train - q25_train)
@@ -122,6 +123,7 @@ class Robust(nn.Module):
 
 def _rows(x: Tensor, per_feature: bool | None) -> tuple[Tensor, torch.Size]:
     """x in float64 with one column for each number that is fitted, and the shape these numbers have."""
+    refuse_none(x)
     if x.ndim == 2 if per_feature is None else per_feature:
         return x.double().flatten(1), x.shape[1:]
     return x.double().reshape(-1, 1), torch.Size()

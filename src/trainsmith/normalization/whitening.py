@@ -5,6 +5,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, number_in, technique
+from trainsmith.catalogue.fitted import Fitted, refuse_none
 from trainsmith.normalization import plain
 from trainsmith.rows import float_type
 
@@ -17,7 +18,7 @@ RIDGE = Hyperparameter(
 )
 
 
-class _Whitening(nn.Module):
+class _Whitening(Fitted):
     """y = (x - mean) matrix over flattened inputs; the two whitenings differ by a rotation of y."""
 
     ridge: Tensor
@@ -31,6 +32,7 @@ class _Whitening(nn.Module):
         self.register_buffer("matrix", torch.ones(()))
 
     def _fit(self, x: Tensor, per_feature: bool | None, rotate_back: bool) -> None:
+        refuse_none(x)
         rows, dtype = x.double().flatten(1), float_type(x)
         mean = rows.mean(0)
         scale = torch.ones_like(mean)
@@ -56,7 +58,8 @@ class _Whitening(nn.Module):
         """x with the training data's correlations taken out."""
         if self.matrix.ndim == 0:
             return x
-        return ((x.flatten(1) - self.mean) @ self.matrix).reshape(x.shape)
+        centred = x.flatten(1) - self.mean
+        return (centred @ self.matrix.to(centred.dtype)).reshape(x.shape)
 
     def plain(self) -> nn.Module:
         """The same without trainsmith, with the numbers of the training data."""

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, technique
+from trainsmith.catalogue.fitted import Fitted
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.adversarial import Norm, fgsm, pgd
 from trainsmith.regularization.passes import Loss, Run, still
@@ -17,7 +18,7 @@ from trainsmith.rows import Summary
 SIZE = "how far an example is moved, as a share of the inputs' range"
 
 
-class InRange(nn.Module):
+class InRange(Fitted):
     """What the three have in common: eps counts in the range of the training inputs, and no example leaves it.
 
     norm: "inf", each input number moves by at most eps of its range; "2", the Euclidean length in those units does.

@@ -5,6 +5,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.catalogue.fitted import Fitted
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import uniform_like
 from trainsmith.regularization.inputs import needs_floats
@@ -58,7 +59,7 @@ class SwapNoise(nn.Module):
     name="feature-dropout",
     rate=Hyperparameter("probability that a value is hidden", (0.02, 0.3), "linear", FRACTION, tuned=True),
 )
-class FeatureDropout(nn.Module):
+class FeatureDropout(Fitted):
     """Feature dropout: in training some values of a row are hidden: they become their column's mean.
 
         x'_ic = mean of column c with probability rate;   in evaluation x' = x

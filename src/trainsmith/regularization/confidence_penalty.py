@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
-from trainsmith.regularization.label_smoothing import log_probabilities, mean_of
+from trainsmith.regularization.label_smoothing import entropy, log_probabilities, mean_of
 
 
 @technique(
@@ -46,5 +46,4 @@ class ConfidencePenalty(nn.Module):
     def forward(self, logits: Float[Tensor, "... classes"], target: Int[Tensor, "..."]) -> Float[Tensor, ""]:
         """The mean loss of class indices `target`, nan if none is left: see log_probabilities."""
         log_p, right, kept = log_probabilities(logits, target, self.ignore_index)
-        entropy = -(log_p.exp() * log_p).sum(-1)
-        return mean_of(-(right + self.beta * entropy), kept)
+        return mean_of(-(right + self.beta * entropy(log_p)), kept)

@@ -196,5 +196,7 @@ def snapshot_rate(step: int, steps: int, cycles: int) -> float:
     Huang, Li, Pleiss, Liu, Hopcroft & Weinberger 2017, Snapshot ensembles, equation 2. Take a copy of the network at
     the end of each cycle, every ceil(steps / cycles) steps.
     """
+    if cycles < 1:
+        raise InvalidInput(f"cycles must be a whole number of at least 1; got {cycles!r}.")
     length = math.ceil(steps / cycles)
     return (math.cos(math.pi * ((step - 1) % length) / length) + 1) / 2

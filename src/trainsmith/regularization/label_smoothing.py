@@ -66,6 +66,12 @@ def log_probabilities(logits: Tensor, target: Tensor, ignore_index: int) -> tupl
     return log_p, log_p.gather(-1, torch.where(kept, target, 0).unsqueeze(-1)).squeeze(-1), kept
 
 
+def entropy(log_p: Float[Tensor, "... classes"]) -> Float[Tensor, "..."]:
+    """-sum_k p_k log p_k, to which a class that is ruled out, log p_k = -inf, adds nothing."""
+    least = torch.finfo(log_p.dtype).min
+    return -(log_p.exp() * log_p.clamp(min=least)).sum(-1)
+
+
 def mean_of(losses: Float[Tensor, "..."], kept: Bool[Tensor, "..."]) -> Float[Tensor, ""]:
     """The mean of those that are kept, nan if there are none."""
     return torch.where(kept, losses, 0).sum() / kept.sum()

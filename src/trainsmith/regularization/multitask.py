@@ -1,6 +1,6 @@
 """Several tasks with one trunk (Caruana 1997, Multitask learning). To be used alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -42,8 +42,9 @@ class UncertaintyWeights(nn.Module):
         self.register_buffer("squared", torch.tensor(squared))
         self.log_variance = nn.Parameter(torch.zeros(len(squared)))
 
-    def forward(self, losses: Float[Tensor, " tasks"]) -> Float[Tensor, ""]:
-        """The weighted sum of the tasks' losses. Raises InvalidInput for another number of them."""
+    def forward(self, losses: Float[Tensor, " tasks"] | Sequence[Tensor]) -> Float[Tensor, ""]:
+        """The weighted sum of the tasks' losses, (tasks,) or a list. Raises InvalidInput for another number of them."""
+        losses = losses if isinstance(losses, Tensor) else torch.stack(list(losses))
         if len(losses) != len(self.log_variance):
             raise InvalidInput(f"expected {len(self.log_variance)} losses, one a task; got {len(losses)}.")
         factors = 1 - 0.5 * self.squared.to(losses.dtype)
@@ -57,5 +58,7 @@ def rotated(
 
     Gidaris, Singh & Komodakis 2018, Unsupervised representation learning by predicting image rotations, section 2.2.
     """
+    if x.ndim != 4 or x.shape[2] != x.shape[3]:
+        raise InvalidInput(f"square images (n, channels, side, side) can be turned by quarters; got {tuple(x.shape)}.")
     turned = torch.cat([torch.rot90(x, k, (2, 3)) for k in range(4)])
     return turned, torch.arange(4, device=x.device).repeat_interleave(len(x))

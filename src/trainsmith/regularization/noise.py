@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.catalogue.fitted import Fitted
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import normal_like
 from trainsmith.regularization.inputs import needs_floats
@@ -19,7 +20,7 @@ from trainsmith.rows import Summary
     name="input-noise",
     std=Hyperparameter("noise over the inputs' own spread", (0.01, 0.5), "log", NON_NEGATIVE, tuned=True),
 )
-class InputNoise(nn.Module):
+class InputNoise(Fitted):
     """Input noise: in training every number of an example gets a normal one added, anew at each step.
 
         x' = x + std * s * n,   n ~ N(0, 1);   in evaluation x' = x
@@ -53,6 +54,8 @@ class InputNoise(nn.Module):
 
     def fit(self, x: Float[Tensor, "n ..."]) -> "InputNoise":
         """Take s from the training examples: of each column of a table, of all numbers of anything else."""
+        if not x.is_floating_point():
+            raise InvalidInput(needs_floats("input-noise", x))
         self.spread = x.std(0, correction=0) if x.ndim == 2 else x.std(correction=0)
         return self
 
@@ -157,5 +160,6 @@ class GradientNoise(nn.Module):
         sigma = (self.eta / (1 + self.t) ** self.gamma).sqrt()
         if self.training:
             self.t.add_(1)
-        value = torch.stack([(sigma * normal_like(p.detach()) * p).sum() for p in parameters]).sum()
+        parts = [(sigma * normal_like(p.detach()) * p).sum() for p in parameters]
+        value = torch.stack(parts).sum() if parts else torch.zeros(())
         return value - value.detach()

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.catalogue.fitted import Fitted
 from trainsmith.regularization.auxiliary import SecondTask, Uncertain
 from trainsmith.regularization.draws import one_each
 from trainsmith.regularization.passes import Loss, still
@@ -15,7 +16,7 @@ from trainsmith.rows import Summary
 LEARNED = Hyperparameter("of the second task's whole term; 1 is the paper's", (0.1, 10.0), "log", NON_NEGATIVE)
 
 
-class Reconstructing(SecondTask):
+class Reconstructing(Fitted, SecondTask):
     """What reconstruction is, whatever weighs it."""
 
     kinds = ("image", "table")

@@ -16,14 +16,14 @@ from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import normal_like
+from trainsmith.regularization.label_smoothing import entropy
 
 Logits = Float[Tensor, "n classes"]
 
 
 def entropy_minimization(logits: Logits) -> Float[Tensor, ""]:
     """mean of H(p) = -sum_k p_k log p_k. Grandvalet & Bengio 2005, Semi-supervised learning by entropy minimization."""
-    log_p = functional.log_softmax(logits, -1)
-    return -(log_p.exp() * log_p).sum(-1).mean()
+    return entropy(functional.log_softmax(logits, -1)).mean()
 
 
 def pseudo_label(logits: Logits, threshold: float | Tensor = 0.0) -> Float[Tensor, ""]:
@@ -54,8 +54,11 @@ def consistency(logits: Logits, target: Logits) -> Float[Tensor, ""]:
 
 
 def ramp_up(step: float, length: float) -> float:
-    """exp(-5 (1 - t)^2), t = step / length up to 1: how the weight of consistency grows (Laine & Aila 2017)."""
-    return math.exp(-5 * (1 - min(max(step / length, 0.0), 1.0)) ** 2)
+    """exp(-5 (1 - t)^2), t = step / length up to 1: how the weight of consistency grows (Laine & Aila 2017).
+
+    Of a length of 0 it is 1 at once.
+    """
+    return math.exp(-5 * (1 - min(max(step / length, 0.0), 1.0)) ** 2) if length > 0 else 1.0
 
 
 class Teacher(nn.Module):

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import one_each, uniform_like
 
 
@@ -34,10 +35,14 @@ class StochasticPool2d(nn.Module):
 
     def __init__(self, kernel: int = 2, stride: int | None = None) -> None:
         super().__init__()
+        if kernel < 1 or (stride is not None and stride < 1):
+            raise InvalidInput(f"kernel and stride must be whole numbers of at least 1; got {kernel} and {stride}.")
         self.kernel, self.stride = kernel, stride or kernel
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c a b"]:
         """One activation drawn from each region in training, their probability-weighted mean in evaluation."""
+        if min(x.shape[-2:]) < self.kernel:
+            raise InvalidInput(f"images must be at least {self.kernel} pixels high and wide; got {tuple(x.shape)}.")
         parts = self._regions(x)
         total = sum(parts[1:], parts[0])
         if not self.training:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
 from trainsmith.catalogue.half import single
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import uniform_like
 from trainsmith.regularization.plain import DropBlocks, DroppedChannels
 
@@ -145,6 +146,8 @@ class DropBlock(nn.Module):
 
     def __init__(self, rate: float = 0.1, size: int = 7) -> None:
         super().__init__()
+        if not isinstance(size, int) or size < 1:
+            raise InvalidInput(f"drop-block: size must be a whole number of at least 1; got {size!r}.")
         self.size = size
         self.register_buffer("rate", torch.tensor(float(rate)))
 

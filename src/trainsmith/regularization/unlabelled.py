@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trainsmith.catalogue.fitted import Fitted
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import normal_like
 from trainsmith.regularization.images import Shift
@@ -13,7 +14,7 @@ from trainsmith.regularization.passes import Loss
 from trainsmith.rows import Summary
 
 
-class Unlabelled(nn.Module):
+class Unlabelled(Fitted):
     """The labelled loss and a weighted term for examples whose labels are not looked at.
 
     A step's batch carries the unlabelled examples behind the labelled ones: x (n + m, ...), y (n,). Where it carries
