@@ -133,6 +133,13 @@ def test_a_transposed_convolution_has_its_outputs_elsewhere_and_is_refused(make,
 
 
 @each_technique
+@pytest.mark.parametrize("layer", [nn.LSTM(3, 3), nn.LayerNorm(3), nn.ReLU()], ids=lambda m: type(m).__name__)
+def test_a_layer_without_a_weight_of_rows_is_refused(make, layer):
+    with pytest.raises(InvalidInput, match=rf"needs a layer with a weight .*; {type(layer).__name__} has none"):
+        make(layer)
+
+
+@each_technique
 def test_a_layer_of_zeros_gives_0_not_nan(make):
     layer = nn.Linear(3, 2)
     nn.init.zeros_(layer.weight)

@@ -15,6 +15,8 @@ from trainsmith.regularization import (
     Ensemble,
     GradientNoise,
     InputNoise,
+    MonteCarlo,
+    MonteCarloDropout,
     SharedTrunk,
     StochasticPool2d,
     Teacher,
@@ -25,7 +27,10 @@ from trainsmith.regularization import (
     bootstrap,
     consistency,
     entropy_minimization,
+    fgsm,
     fixmatch,
+    monte_carlo_dropout,
+    pgd,
     pseudo_label,
     ramp_up,
     rotated,
@@ -245,6 +250,9 @@ def test_losses_to_be_weighted_may_come_as_a_list():
     assert torch.equal(weights([losses[0], losses[1]]), weights(losses))
 
 
+LINE, ROWS, CLASSES = nn.Linear(2, 2), torch.ones(3, 2), torch.zeros(3).long()
+
+
 @pytest.mark.usefixtures("shapes_unchecked")
 @pytest.mark.parametrize(
     ("call", "said"),
@@ -255,6 +263,16 @@ def test_losses_to_be_weighted_may_come_as_a_list():
         (lambda: DropBlock(0.1, size=2.5), r"size must be a whole number of at least 1; got 2.5"),
         (lambda: StochasticPool2d(0), r"kernel and stride must be whole numbers of at least 1; got 0 and None"),
         (lambda: StochasticPool2d(4)(torch.ones(2, 1, 3, 5)), r"images must be at least 4 pixels high and wide; got"),
+        (
+            lambda: fgsm(LINE, ROWS, CLASSES, 0.1, norm="1"),
+            r'must be "inf" or "2"',
+        ),
+        (lambda: pgd(LINE, ROWS.byte(), CLASSES, 0.1), r"needs floating-point"),
+        (lambda: pgd(LINE, ROWS, CLASSES, -0.1), r"eps must be .* 0; got -0\.1"),
+        (lambda: pgd(LINE, ROWS, CLASSES, 0.1, steps=-1), r"steps must .* got -1"),
+        (lambda: Ensemble([nn.Linear(2, 2)], kind="means")(torch.ones(3, 2)), r"kind must be .*; got 'means'"),
+        (lambda: MonteCarlo(MonteCarloDropout(0.5)).eval()(torch.ones(3, 2)), r"the masks are not drawn yet: give"),
+        (lambda: monte_carlo_dropout(nn.Dropout(), torch.ones(3, 2), 0), r"samples must be a whole .* got 0"),
         (
             lambda: InputNoise().fit(torch.ones(3, 2).byte()),
             r"input-noise .* needs floating-point numbers; got torch",

@@ -18,7 +18,7 @@ class Parametrization(nn.Module):
     """A linear or convolution layer whose weight, at each call, is made from the one it holds.
 
     layer: the layer, which it then owns; its weight has the outputs on axis 0. Subclasses define effective().
-    Raises InvalidInput for a transposed convolution, whose weight has the inputs there.
+    Raises InvalidInput for a layer without such a weight, and for a transposed convolution, which has the inputs there.
     """
 
     trains_as_plain: ClassVar[bool] = False
@@ -26,6 +26,12 @@ class Parametrization(nn.Module):
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
+        weight = getattr(layer, "weight", None)
+        if not isinstance(weight, Tensor) or weight.ndim < 2:
+            raise InvalidInput(
+                f"{type(self).__name__} needs a layer with a weight (out, in, ...), such as a linear layer or a "
+                f"convolution; {type(layer).__name__} has none."
+            )
         if isinstance(layer, TRANSPOSED):
             raise InvalidInput(
                 f"{type(self).__name__} needs a layer whose weight has its outputs on axis 0, and that of "

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.inputs import needs_floats
 from trainsmith.regularization.passes import Run, input_gradient
 from trainsmith.regularization.semi_supervised import unit
 
@@ -23,8 +25,10 @@ def fgsm(
 
     norm "2": x + eps * g / |g|, for each example. within: (least, most) of an input number. Paper: Goodfellow, Shlens
     & Szegedy 2015, Explaining and harnessing adversarial examples, section 4. The network's
-    parameters get no gradient, and its running statistics stay.
+    parameters get no gradient, and its running statistics stay. Raises InvalidInput for a norm that is none of these,
+    whole numbers and an eps below 0.
     """
+    _check(x, eps, norm)
     step = _direction(_gradient(network, x, y, loss), norm)
     return (x + eps * step).clamp(*within).detach()
 
@@ -40,9 +44,10 @@ def pgd(
 
     step defaults to 2.5 eps / steps. random_start: uniform in the ball of the maximum norm; in that of the Euclidean
     norm a uniform direction and radius. Paper: Madry, Makelov, Schmidt, Tsipras & Vladu 2018, Towards deep learning
-    models resistant to adversarial attacks, section 2.
+    models resistant to adversarial attacks, section 2. Raises InvalidInput as fgsm does, and for steps below 0.
     """
-    size = 2.5 * eps / steps if step is None else step
+    _check(x, eps, norm, steps)
+    size = 2.5 * eps / max(1, steps) if step is None else step
     moved = x + _inside(x, eps, norm) if random_start else x
     moved = moved.clamp(*within)
     for _ in range(steps):
@@ -91,6 +96,17 @@ def robust_accuracy(network: nn.Module, x: Float[Tensor, "n ..."], y: Tensor, at
     finally:
         for module, mode in modes:  # not network.train(): what its owner froze stays frozen
             module.training = mode
+
+
+def _check(x: Tensor, eps: float | Tensor, norm: str, steps: int = 1) -> None:
+    if norm not in ("inf", "2"):
+        raise InvalidInput(f'norm must be "inf" or "2"; got {norm!r}.')
+    if not x.is_floating_point():
+        raise InvalidInput(needs_floats("an attack", x))
+    if not isinstance(eps, Tensor) and not eps >= 0:
+        raise InvalidInput(f"eps must be a number of at least 0; got {eps!r}.")
+    if steps < 0:
+        raise InvalidInput(f"steps must be a whole number of at least 0; got {steps!r}.")
 
 
 def _gradient(network: Run | nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:

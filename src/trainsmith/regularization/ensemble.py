@@ -40,6 +40,8 @@ def averaged(
     """
     shares = outputs.new_full((len(outputs),), 1 / len(outputs)) if weights is None else weights
     shares = shares.view(-1, *(1,) * (outputs.ndim - 1))
+    if kind not in ("classes", "labels", "numbers"):
+        raise InvalidInput(f'kind must be "classes", "labels" or "numbers"; got {kind!r}.')
     if kind == "numbers":
         return (outputs * shares).sum(0)
     if kind == "classes":

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import uniform_like
 from trainsmith.regularization.ensemble import averaged
 
@@ -83,6 +84,8 @@ class MonteCarloDropout(nn.Module):
             return x * (uniform_like(x) >= self.rate) / (1 - self.rate)
         if not self.repeated:
             return x
+        if self.uniform is None:
+            raise InvalidInput("the masks are not drawn yet: give the units' shape=, or call initialize(x) before.")
         kept = (self.uniform >= self.rate).to(x.dtype) / (1 - self.rate)
         return (x.unflatten(0, (SAMPLES, -1)) * kept).flatten(0, 1)
 

@@ -135,6 +135,8 @@ def monte_carlo_dropout(
     Only modules whose name has "Dropout" in it are in training mode meanwhile; the network is put back afterwards.
     Paper: Gal & Ghahramani 2016, Dropout as a Bayesian approximation; Houlsby et al. 2011 for the information.
     """
+    if samples < 1:
+        raise InvalidInput(f"samples must be a whole number of at least 1; got {samples!r}.")
     modes = {module: module.training for module in network.modules()}
     network.eval()
     for module in network.modules():
