@@ -1,5 +1,6 @@
 """One thread a process: the tests themselves run in parallel. The shapes that the rooms state are checked."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -15,6 +16,15 @@ FAMILY_ROOMS = ["initialization", "normalization", "activation", "optimizer", "r
 
 torch.set_num_threads(1)
 install_import_hook([f"trainsmith.{room}" for room in FAMILY_ROOMS], "shape_check.check")
+
+
+gc.disable()  # while tests are collected, which leaves nothing behind to be freed
+
+
+def pytest_collection_finish() -> None:
+    """What was collected and imported need not be searched for garbage again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=["kernel", "formula"])
