@@ -62,7 +62,12 @@ def _drawn(name: str, raw: bool, draw: int) -> Examples:
     return Examples(name, x[first], y[first], (x[rest], y[rest]), set_.outputs)
 
 
-_loaded = functools.cache(functools.partial(load, data_dir=DATA))
+FROM_FILES = ("mnist", "cifar10", "text")
+
+
+@functools.cache
+def _loaded(name: str):
+    return load(name, data_dir=DATA) if name in FROM_FILES else load(name)
 
 
 @functools.cache
@@ -80,4 +85,4 @@ def _text(draw: int) -> Examples:
 def available(name: str) -> bool:
     """Whether the set's files are here; those of scikit-learn always are."""
     folder = {"text": "tinyshakespeare"}.get(name, name)
-    return name not in ("mnist", "cifar10", "text") or (DATA / folder).is_dir()
+    return name not in FROM_FILES or (DATA / folder).is_dir()
