@@ -26,8 +26,7 @@ class Parametrization(nn.Module):
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        weight = getattr(layer, "weight", None)
-        if not isinstance(weight, Tensor) or weight.ndim < 2:
+        if getattr(getattr(layer, "weight", None), "ndim", 0) < 2:
             raise InvalidInput(
                 f"{type(self).__name__} needs a layer with a weight (out, in, ...), such as a linear layer or a "
                 f"convolution; {type(layer).__name__} has none."
