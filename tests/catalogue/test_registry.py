@@ -287,3 +287,12 @@ def test_an_argument_that_a_technique_does_not_have_is_answered_by_those_it_has(
     first = ([torch.ones(1)],) if name == "adam" else ()
     with pytest.raises(TypeError, match=said):
         find(name).make(*first, **given)
+
+
+def test_a_name_goes_before_an_alias_of_another_family_unless_its_company_says_otherwise():
+    assert find("constant").family == "initialization"
+    assert find("constant", "optimizer").name == "constant-rate"
+    assert [t.name for t in find_all(["constant", "cosine"])] == ["constant-rate", "cosine"]
+    assert [t.name for t in find_all(["zeros", "constant"])] == ["zeros", "constant"]
+    with pytest.raises(InvalidInput, match="'linear' is in several families"):
+        find("linear")

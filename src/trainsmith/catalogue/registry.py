@@ -160,7 +160,8 @@ def techniques(family: Family | None = None) -> tuple[Technique, ...]:
 def find(name: str, family: str | None = None) -> Technique:
     """The technique called `name` (case, hyphens and underscores alike); `family/name` names one of a family.
 
-    Raises InvalidInput with the nearest names where there is none, or where two families have it.
+    A name goes before another's alias. Raises InvalidInput with the nearest names where there is none, or where two
+    families have it.
     """
     if "/" in name and family is None:
         family, _, name = name.partition("/")
@@ -172,6 +173,8 @@ def find(name: str, family: str | None = None) -> Technique:
         return _techniques[family, wanted]
     named = _called(name)
     found = [t for t in named if family in (None, t.family)]
+    if len(exact := [t for t in found if t.name == wanted]) == 1:
+        return exact[0]
     if len(found) > 1:
         raise InvalidInput(
             f"'{name}' is in several families: say {' or '.join(f'{t.family}/{t.name}' for t in found)}."
