@@ -12,6 +12,7 @@ from jaxtyping import config, install_import_hook
 
 from fresh import Server
 
+TRAINING_LAWS = ("test_laws_regularization", "test_laws_passes", "test_laws_ensembles", "test_laws_schedules")
 FAMILY_ROOMS = ["initialization", "normalization", "activation", "optimizer", "regularization"]
 
 torch.set_num_threads(1)
@@ -25,6 +26,13 @@ def pytest_collection_finish() -> None:
     """What was collected and imported need not be searched for garbage again and again."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The shapes that the rooms state are checked where techniques are tested by themselves; a tenth of all time goes
+    into it where networks train."""
+    alone = {*FAMILY_ROOMS, "catalogue"} & {item.path.parent.name} and item.path.stem not in TRAINING_LAWS
+    config.update("jaxtyping_disable", not alone)
 
 
 @pytest.fixture(params=["kernel", "formula"])
