@@ -170,3 +170,11 @@ def test_a_recipe_takes_it_beside_its_optimizer_alone(technique):
         InvalidInput, match="clip-by-norm is no schedule, which sets learning rates: give it as clipping"
     ):
         Recipe(schedule="clip-by-norm")
+
+
+def test_a_schedule_says_what_it_is():
+    assert str(Schedule("linear", 10, warmup=0.25)) == "25% linear warm-up, then linear to 0"
+    assert (
+        str(Schedule.of(find("one-cycle"), find("one-cycle").defaults, 10))
+        == "one-cycle rise 0.3 start 0.04 final 4e-06"
+    )

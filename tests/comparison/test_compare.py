@@ -239,6 +239,14 @@ def test_the_schedule_of_the_baseline_is_not_compared_with_itself():
     assert not notes
 
 
+def test_a_study_does_not_compare_the_schedule_of_its_trainings():
+    budget = Budget(trials=1, finalists=1, final_seeds=0, fresh_seeds=2, extension=0)
+    chosen, training = [find(n) for n in ("one-cycle", "wsd")], Training(steps=5, schedule="one-cycle")
+    study = compare("mlp", blobs(), techniques=chosen, budget=budget, training=training, processes=1)
+    assert {row.technique for row in study.rows} == {"adam", "stable-decay"}
+    assert "one-cycle was left out: the baseline has this schedule (--schedule one-cycle)." in study.notes
+
+
 def test_the_plan_says_the_schedule_that_the_baseline_has():
     budget, training = Budget(trials=1, finalists=1, final_seeds=0, fresh_seeds=2, extension=0), Training(steps=5)
     for baseline, said in ((None, "5% linear warm-up, then cosine to 0"), (Recipe(schedule="wsd"), "stable-decay, of")):

@@ -109,3 +109,10 @@ def test_ours_comes_without_entry_checks_types_and_examples():
 def test_what_is_no_python_is_refused_in_one_line():
     with pytest.raises(InvalidInput, match="the exported source is not valid Python"):
         readable("def f(:")
+
+
+def test_a_check_of_another_file_is_left_out():
+    harvest = Harvest()
+    harvest.add(SCHEDULES["one-cycle"])
+    assert "check" not in harvest.text
+    assert run(harvest)["one_cycle"](3, 10) == SCHEDULES["one-cycle"](3, 10)

@@ -23,6 +23,7 @@ from trainsmith.catalogue.registry import (
     find,
     find_all,
     own_techniques,
+    spelt,
     technique,
     techniques,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "kernel_numbers",
     "number_in",
     "own_techniques",
+    "spelt",
     "technique",
     "techniques",
 ]

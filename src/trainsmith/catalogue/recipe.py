@@ -38,8 +38,7 @@ class Recipe:
             if (given := getattr(self, role)) != "none":
                 beside = find(given, "optimizer")
                 if beside.role != role:
-                    right = beside.role
-                    raise InvalidInput(f"{beside.name} is no {role}, which {does}: give it as {right}.")
+                    raise InvalidInput(f"{beside.name} is no {role}, which {does}: give it as {beside.role}.")
                 object.__setattr__(self, role, beside.name)
 
     def techniques(self) -> Iterator[Technique]:
@@ -49,7 +48,7 @@ class Recipe:
             for name in given if family == "regularization" else (given,):
                 yield find(name, family)
             if family == "optimizer":
-                yield from (find(name, family) for name in (self.clipping, self.schedule) if name != "none")
+                yield from (find(name, family) for role in BESIDE if (name := getattr(self, role)) != "none")
 
     def one(self, family: Family) -> Technique:
         """The technique of a family that has exactly one."""

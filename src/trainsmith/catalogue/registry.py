@@ -167,7 +167,7 @@ def find(name: str, family: str | None = None) -> Technique:
         family, _, name = name.partition("/")
     if family is not None and family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
-    wanted = _spelt(name)
+    wanted = spelt(name)
     _import_rooms()
     if family is not None and (family, wanted) in _techniques:
         return _techniques[family, wanted]
@@ -208,11 +208,11 @@ def find_all(names: Sequence[str], families: Sequence[str] = ()) -> list[Techniq
 
 def _called(name: str) -> list[Technique]:
     """Every technique of that name or alias, in any family."""
-    wanted = _spelt(name)
+    wanted = spelt(name)
     return [t for t in techniques() if wanted in (t.name, *t.aliases)]
 
 
-def _spelt(name: str) -> str:
+def spelt(name: str) -> str:
     """The name as the catalogue spells it."""
     return name.strip().lower().replace("_", "-").replace(" ", "-")
 

@@ -15,11 +15,11 @@ from trainsmith.cli.options import json_option
 @json_option
 def techniques(name: str | None, as_json: bool) -> None:
     """List the catalogue, or the family NAME, or show the page of the technique NAME."""
-    from trainsmith.catalogue import FAMILIES, find, techniques
+    from trainsmith.catalogue import FAMILIES, find, spelt, techniques
     from trainsmith.report.catalogue_pages import as_dict, listing, page
     from trainsmith.report.terminal import show
 
-    family = next((f for f in FAMILIES if name and f == name.strip().lower()), None)
+    family = next((f for f in FAMILIES if name and f == spelt(name)), None)
     if family:
         name = None
     chosen = (find(name),) if name else techniques(family)

@@ -159,7 +159,7 @@ def _is_text(node: ast.stmt) -> bool:
 def _is_check(node: ast.stmt) -> bool:
     """Whether a statement only refuses what cannot be: its numbers are fixed in what is exported."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return getattr(node.value.func, "id", "").startswith("_check")
+        return getattr(node.value.func, "id", "").startswith(("_check", "check_"))
     if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse:
         (only,) = node.body
         raised = only.exc if isinstance(only, ast.Raise) else None

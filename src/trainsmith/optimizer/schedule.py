@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trainsmith.catalogue import Technique, techniques
+from trainsmith.catalogue import Technique, spelt, techniques
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.optimizer.plateau import Plateau
 from trainsmith.optimizer.schedules_falling import constant_rate, exponential, staircase
@@ -51,24 +51,37 @@ class Schedule:
     """
 
     def __init__(self, name: str, steps: int, warmup: float = 0.05) -> None:
-        self.name = _short(str(name))
-        make = SCHEDULES.get(self.name, warm_up)
+        name = _short(str(name))
+        make = SCHEDULES.get(name, warm_up)
         takes = "warmup" in inspect.signature(make).parameters
-        self._set(make, steps, {"warmup": warmup} if takes else {})
-        self.watches, self._falling = self.name == PLATEAU, dict[str, float]()
+        rise = f"{warmup:.0%} linear warm-up, then " if takes else ""
+        falling: dict[str, float] | None = {} if name == PLATEAU else None
+        self._set(name, make, steps, {"warmup": warmup} if takes else {}, falling, rise + WORDS[name])
 
     @classmethod
     def of(cls, technique: Technique, numbers: dict[str, float], steps: int) -> "Schedule":
         """That of the catalogue's entry with these numbers. A plateau has no warm-up here."""
         self = cls.__new__(cls)
-        self.name, self.watches = technique.name, inspect.isclass(technique.make)
-        self._falling = numbers if self.watches else {}
-        self._set(constant_rate if self.watches else technique.make, steps, {} if self.watches else numbers)
+        words = " ".join([technique.name, *(f"{name} {value:g}" for name, value in numbers.items())])
+        if inspect.isclass(technique.make):
+            self._set(technique.name, constant_rate, steps, {}, numbers, words)
+        else:
+            self._set(technique.name, technique.make, steps, numbers, None, words)
         return self
 
-    def _set(self, make: Callable[..., float], steps: int, numbers: dict[str, float]) -> None:
+    def _set(
+        self,
+        name: str,
+        make: Callable[..., float],
+        steps: int,
+        numbers: dict[str, float],
+        falling: dict[str, float] | None,
+        words: str,
+    ) -> None:
+        """falling: the numbers of the plateau that watches the losses, if one does."""
         make(1, steps, **numbers)  # which refuses numbers that have no meaning
-        self._factor, self.steps, self._numbers = inspect.unwrap(make), steps, numbers
+        self.name, self.steps, self.watches = name, steps, falling is not None
+        self._factor, self._numbers, self._falling, self._words = inspect.unwrap(make), numbers, falling or {}, words
 
     def __call__(self, step: int) -> float:
         return self._factor(step, self.steps, **self._numbers)
@@ -78,19 +91,15 @@ class Schedule:
         return Plateau(**self._falling)
 
     def __str__(self) -> str:
-        rise = f"{self._numbers['warmup']:.0%} linear warm-up, then " if self._numbers else ""
-        return rise + WORDS[self.name]
+        return self._words
 
 
 def _short(name: str) -> str:
     """The name in SCHEDULES, or "plateau", of what the catalogue calls `name`."""
     short = {make: key for key, make in SCHEDULES.items()} | {Plateau: PLATEAU}
-    if name in short.values():
-        return name
     entries = {n: t for t in techniques("optimizer") if t.role == "schedule" for n in (t.name, *t.aliases)}
-    wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
-    if wanted not in entries:
-        raise unknown_name("schedule", name, {*short.values(), *entries})
+    if (wanted := spelt(name)) not in entries:
+        raise unknown_name("schedule", name, entries)
     return short[entries[wanted].make]
 
 

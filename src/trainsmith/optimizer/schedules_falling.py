@@ -5,8 +5,7 @@ rate is multiplied by at that step.
 """
 
 from trainsmith.catalogue import POSITIVE, Hyperparameter, Interval, technique
-from trainsmith.optimizer.steps import FALL
-from trainsmith.optimizer.steps import check_step as _check
+from trainsmith.optimizer.steps import FALL, check_step
 
 
 @technique("optimizer", "schedule", name="constant-rate", aliases=("constant", "constant-learning-rate"))
@@ -29,7 +28,7 @@ def constant_rate(step: int, steps: int) -> float:
     >>> [constant_rate(step, 4) for step in (1, 2, 3, 4)]
     [1.0, 1.0, 1.0, 1.0]
     """
-    _check(step, steps)
+    check_step(step, steps)
     return 1.0
 
 
@@ -60,7 +59,7 @@ def staircase(step: int, steps: int, stairs: float = 3, gamma: float = 0.1) -> f
     >>> [round(staircase(step, 6), 4) for step in (1, 2, 3, 4, 5, 6)]
     [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
-    _check(step, steps)
+    check_step(step, steps)
     return gamma ** (stairs * (step - 1) // steps)
 
 
@@ -93,5 +92,5 @@ def exponential(step: int, steps: int, final: float = 0.01) -> float:
     >>> [round(exponential(step, 2, final=0.25), 4) for step in (1, 2)]
     [1.0, 0.5]
     """
-    _check(step, steps)
+    check_step(step, steps)
     return final ** ((step - 1) / steps)

@@ -5,8 +5,7 @@ rate is multiplied by at that step.
 """
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, Interval, technique
-from trainsmith.optimizer.steps import FINAL, SHARE, WARMUP, half_cosine, rise_of
-from trainsmith.optimizer.steps import check_step as _check
+from trainsmith.optimizer.steps import SHARE, WARMUP, check_step, half_cosine, rise_of
 
 
 @technique("optimizer", "schedule", aliases=("cosine-annealing", "cosine-decay"), warmup=WARMUP)
@@ -128,7 +127,7 @@ def stable_decay(step: int, steps: int, warmup: float = 0.05, decay: float = 0.2
     aliases=("onecycle", "1cycle", "super-convergence"),
     rise=Hyperparameter("share of the steps in which it rises", (0.1, 0.5), "linear", SHARE, tuned=True),
     start=Hyperparameter("its first value, as a share of the highest", (0.01, 0.2), "log", Interval(0, 1, True, False)),
-    final=Hyperparameter(FINAL.meaning.replace("first", "highest"), (1e-6, 0.01), "log", FRACTION),
+    final=Hyperparameter("its last value, as a share of the highest", (1e-6, 0.01), "log", FRACTION),
 )
 def one_cycle(step: int, steps: int, rise: float = 0.3, start: float = 0.04, final: float = 4e-6) -> float:
     """One cycle: from a small learning rate up to the highest and down to nearly 0, both by half a cosine.
@@ -152,7 +151,7 @@ def one_cycle(step: int, steps: int, rise: float = 0.3, start: float = 0.04, fin
     >>> [round(one_cycle(step, 5, rise=0.6, start=0.1, final=0.0), 2) for step in (1, 2, 3, 4, 5)]
     [0.1, 0.55, 1.0, 0.5, 0.0]
     """
-    _check(step, steps)
+    check_step(step, steps)
     top = rise * steps - 1
     if step - 1 <= top:
         return half_cosine(start, 1.0, (step - 1) / top if top > 0 else 1.0)

@@ -2,13 +2,12 @@
 
 import math
 
-from trainsmith.catalogue import FRACTION, Hyperparameter, Interval
+from trainsmith.catalogue import Hyperparameter, Interval
 from trainsmith.errors import InvalidInput
 
 SHARE = Interval(0, 1)
 WARMUP = Hyperparameter("share of the steps in which it rises", (0.0, 0.3), "linear", SHARE, tuned=True)
 FALL = Hyperparameter("what each fall multiplies it by", (0.03, 0.7), "log", Interval(0, 1, True, True), tuned=True)
-FINAL = Hyperparameter("its last value, as a share of the first", (1e-4, 0.3), "log", FRACTION)
 
 
 def check_step(step: int, steps: int) -> None:
@@ -17,12 +16,9 @@ def check_step(step: int, steps: int) -> None:
         raise InvalidInput(f"a step must be from 1 to the number of steps, {steps}; got {step}.")
 
 
-_check = check_step  # an export leaves checks out by this name
-
-
 def rise_of(step: int, steps: int, warmup: float) -> int:
     """How many steps a warm-up over the share `warmup` of the steps takes: 1 at least. Raises InvalidInput as above."""
-    _check(step, steps)
+    check_step(step, steps)
     return max(1, round(warmup * steps))
 
 

@@ -23,8 +23,8 @@ class Learner:
     anything, its hyper-parameters, and the names of parameters that it leaves out. outside: of those that are no hidden
     layers'. pace: pace(step, steps, factor) is the factor on the learning rate at a step of a training of so many, in
     place of the schedule's. schedule: its own, by the catalogue's entry and its numbers, in place of the training's.
-    average: what averages the weights, if anything. length: the number of steps, where that
-    is known. bucket: see bucket_key.
+    average: what averages the weights, if anything. length: the number of steps, where that is known. bucket: see
+    bucket_key.
     """
 
     seed: int

@@ -66,12 +66,14 @@ def rates_of(
 
     looks: the steps after which a plateau looks at the losses.
     """
-    if isinstance(schedule, (list, tuple)) and len(schedule) != len(members):
+    if not isinstance(schedule, (list, tuple)):
+        found = [_course(schedule, first, steps)] * len(members)  # type: ignore[arg-type]  # no other sequence is given
+    elif len(schedule) == len(members):
+        found = [_course(s, first, steps) for s in schedule]
+    else:
         raise InvalidInput(
             f"a list of schedules must have one for each of {len(members)} members; got {len(schedule)}."
         )
-    each = [_course(s, first, steps) for s in schedule] if isinstance(schedule, (list, tuple)) else None
-    found = each or [_course(schedule, first, steps)] * len(members)  # type: ignore[arg-type]
     plateaus = [plateau for _, plateau in found]
     return Rates([course for course, _ in found], steps, members, plateaus, looks if any(plateaus) else (), first)
 
