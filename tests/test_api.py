@@ -31,7 +31,7 @@ def test_a_comparison_has_a_table_a_best_recipe_and_a_report(comparison, tmp_pat
     assert "sgd" in text
     assert comparison.best().recipe in {row.recipe for row in comparison.study.rows}
     assert comparison.report(tmp_path / "report.html").read_text().startswith("<!doctype html>")
-    assert "<!doctype html>" in comparison._repr_html_()
+    assert "&lt;!doctype html&gt;" in comparison._repr_html_()
     json.dumps(comparison.to_dict(), allow_nan=False)
 
 

@@ -13,6 +13,7 @@ from trainsmith import examine
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.cli import main
 from trainsmith.data import load
+from trainsmith.inspection import costs
 from trainsmith.population import make_member
 from trainsmith.rows import Rows
 
@@ -110,6 +111,28 @@ def test_a_network_of_ones_own_is_inspected_as_it_is_and_the_page_is_written(run
     numbers = json.loads(again.stdout)
     assert "remedies" not in numbers
     assert {f["short"] for f in numbers["findings"]} >= {"unscaled inputs", "gradient vanishes"}
+
+
+def test_a_network_that_a_file_holds_is_inspected_with_the_weights_that_it_has(run, tmp_path):
+    trained = "from torch import nn\nnetwork = nn.Linear(13, 3)\nnn.init.constant_(network.weight, 0.25)\n"
+    (tmp_path / "trained.py").write_text(trained)
+    done = run("inspect", "trained.py:network", "--data", "wine", "--no-remedies", "--json")
+    assert done.exit_code == 0, done.output
+    assert {f["short"] for f in json.loads(done.stdout)["findings"]} >= {"unscaled inputs"}
+    assert json.loads(done.stdout)["layers"][0]["similarity"] == pytest.approx(1)
+
+
+def test_lazy_layers_are_made_by_the_first_example(run, tmp_path):
+    (tmp_path / "lazy.py").write_text(NET)
+    done = run("inspect", "lazy.py:build", "--data", "wine", "--no-remedies", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["layers"][1]["shape"] == [12]
+
+
+def test_large_networks_are_inspected_on_fewer_examples(run, monkeypatch):
+    monkeypatch.setattr(costs, "MOST_NUMBERS", 40 * 64)
+    done = run("inspect", "digits", "--no-remedies", "--json")
+    assert json.loads(done.stdout)["examples"] == 32
 
 
 def test_a_followed_training_reads_each_batch_when_it_comes(monkeypatch):

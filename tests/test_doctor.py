@@ -1,7 +1,9 @@
 """inspect from Python: what it takes, and how what it found is looked at."""
 
 import dataclasses
+import html
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -86,13 +88,13 @@ def test_the_page_opens_offline_and_escapes_what_the_user_named(inspection, tmp_
     text = network.report(tmp_path / "new" / "page.html").read_text()
     assert "<script" not in text
     assert "&lt;script&gt;" in text
-    for page in (text, inspection._repr_html_()):
+    for page in (text, inspection.html()):
         tags = Tags()
         tags.feed(page)
         assert not tags.links
         assert "script" not in tags.seen
         assert "svg" in tags.seen
-    assert "initialization he" in inspection._repr_html_()
+    assert "initialization he" in inspection.html()
     assert "unscaled inputs" in text
 
 
@@ -155,7 +157,21 @@ def test_the_best_remedy_and_its_effect_stand_in_a_sentence(inspection):
 def test_the_page_of_a_hundred_layers_folds_its_table():
     torch.manual_seed(0)
     deep = nn.Sequential(*[m for _ in range(50) for m in (nn.Linear(10, 10), nn.ReLU())], nn.Linear(10, 3))
-    page = trainsmith.inspect(deep, examples())._repr_html_()
+    page = trainsmith.inspect(deep, examples()).html()
     assert "<details><summary>all 101 layers" in page
     assert " more" in page.split("</section>")[0]
-    assert "<details open><summary>all 9 layers" in trainsmith.inspect(sick(), examples())._repr_html_()
+    assert "<details open><summary>all 9 layers" in trainsmith.inspect(sick(), examples()).html()
+
+
+def test_in_a_notebook_the_page_keeps_its_styles_to_itself(inspection):
+    tags = Tags()
+    shown = inspection._repr_html_()
+    tags.feed(shown)
+    assert tags.seen == ["iframe"]
+    assert html.unescape(re.search('srcdoc="([^"]*)"', shown)[1]) == inspection.html()
+
+
+def test_an_inspection_says_what_it_is(inspection):
+    healthy = trainsmith.inspect(nn.Sequential(nn.Linear(10, 3)), examples())
+    assert repr(healthy) == "<Inspection of Sequential on 100 examples: no finding>"
+    assert repr(inspection).startswith("<Inspection of Sequential on 100 examples: signal vanishes, gradient")

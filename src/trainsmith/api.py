@@ -24,6 +24,7 @@ from trainsmith.question import Question
 from trainsmith.report import family_tables, report_html, summary, write_report
 from trainsmith.report.frames import curve_frame, technique_frame
 from trainsmith.report.html import STUDY_FILE
+from trainsmith.report.notebook import framed
 from trainsmith.report.terminal import Printable
 from trainsmith.store import Store, data_of, opened
 
@@ -86,7 +87,7 @@ class Comparison:
         return f"<Comparison of {len(self.study.rows)} rows on {self.study.data}: best {best.recipe}>"
 
     def _repr_html_(self) -> str:
-        return report_html(self.study)
+        return framed(report_html(self.study))
 
 
 def compare(

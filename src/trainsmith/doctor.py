@@ -18,6 +18,7 @@ from trainsmith.report.course_table import course_table
 from trainsmith.report.inspection_figure import layer_figure
 from trainsmith.report.inspection_page import page, remedies_html
 from trainsmith.report.inspection_table import layer_table, remedies_table
+from trainsmith.report.notebook import framed
 from trainsmith.report.terminal import Printable
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Inspection:
         """Write everything as one HTML file that opens offline; returns its path. Raises InvalidInput for another."""
         path = named(path, "a report is a page", *PAGE)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._repr_html_(), encoding="utf-8")
+        path.write_text(self.html(), encoding="utf-8")
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,8 +143,16 @@ class Inspection:
         tried = {"remedies": self._remedies.to_dict()} if self._remedies is not None else {}
         return {**self.measured.to_dict(), **tried}
 
-    def _repr_html_(self) -> str:
+    def html(self) -> str:
+        """The page as text."""
         return page(self.measured, self._remedies.treatment if self._remedies is not None else None, self.network)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f.short for f, _ in inspection.ranked(self.findings)) or "no finding"
+        return f"<Inspection of {self.network} on {self.measured.examples} examples: {kinds}>"
+
+    def _repr_html_(self) -> str:
+        return framed(self.html())
 
 
 def inspect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from trainsmith.catalogue import Run, Trial
 from trainsmith.data import Dataset, load
 from trainsmith.doctor import Inspection, inspect
 from trainsmith.errors import PAGE, PICTURE, InvalidInput, named
+from trainsmith.initialization import outputs_of
 from trainsmith.inspection import depth_experiment
-from trainsmith.network import build, default_network
+from trainsmith.inspection.costs import looked_at
+from trainsmith.network import build, default_network, named_factory
 from trainsmith.population import Member, Training, make_member
 from trainsmith.population.luck import drawn
 from trainsmith.question import make_baseline
@@ -25,8 +28,8 @@ from trainsmith.report.inspection_figure import depth_figure
 from trainsmith.report.inspection_table import depth_table
 from trainsmith.rows import Rows
 
-EXAMPLES = 1000
-"""Training examples that a network is inspected on, at most, and held-back ones beside them."""
+EXAMPLES, LEAST = 1000, 32
+"""Training examples that a network is inspected on, and held-back ones beside them: as many as fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,17 @@ def own(
     factory: str, data: str, seed: int, rate: float | None = None, remedies: bool = True, steps: int | None = None,
     every: int | None = None, **reading: Any,
 ) -> Shown:  # fmt: skip
-    """The network that `factory` makes, untouched, on `data`."""
+    """The network that `factory` makes, or a network of that name, untouched, on `data`."""
     if ":" not in factory:
         raise InvalidInput(
             f"with --data the first argument is a network, such as package.net:build or net.py:build; got '{factory}'."
         )
     dataset = load(data, **reading)
     with drawn(seed, "construction"):
-        module = build(factory, dataset.input_shape, dataset.outputs)
+        named = named_factory(factory)
+        module = named if isinstance(named, nn.Module) else build(factory, dataset.input_shape, dataset.outputs)
+        with contextlib.suppress(Exception):  # which is said where it is inspected
+            outputs_of(module, dataset.x[:2])  # lazy layers are made by their first example
     usual = default_network(dataset.kind)  # only its split, targets and loss are used
     member = make_member(Run(Trial(make_baseline(None, dataset, usual)), seed), usual, dataset)
     return _shown(module, member, dataset, _optimizer(module, member, rate), factory, remedies, steps, every)
@@ -102,8 +108,10 @@ def _shown(
     module: nn.Module, member: Member, dataset: Dataset, optimizer: Any, name: str, remedies: bool,
     steps: int | None, every: int | None,
 ) -> Shown:  # fmt: skip
+    examples = looked_at(module, dataset.x[:2], EXAMPLES, LEAST)
+
     def part(which: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
-        chosen = which[:EXAMPLES]
+        chosen = which[:examples]
         return dataset.x[chosen], member.targets(dataset.y[chosen])
 
     measured = inspect(

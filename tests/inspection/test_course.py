@@ -157,7 +157,7 @@ def test_a_first_loss_that_is_not_finite_is_told_and_no_crash():
     assert (stop.short, stop.step) == ("not finite", 0)
     assert "loss is nan at step 0" in stop.words
     assert "5 steps" not in str(found.table())
-    assert found._repr_html_()
+    assert found.html()
     assert found.findings_frame().step.isna().tolist() == [f.step is None for f in found.findings]
 
 
@@ -192,7 +192,7 @@ def test_table_page_and_frame_show_the_course():
     text = str(found.table())
     assert "Trained: 12 steps of Adam, learning rate 0.001" in text
     assert "update / weight" in text
-    html = found._repr_html_()
+    html = found.html()
     assert "the training" in html.lower()
     assert "update / weight, a step" in html
     frame = found.course_frame()

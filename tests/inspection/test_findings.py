@@ -9,6 +9,8 @@ from torch import nn
 
 from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import FAULTS, fault, inspect, ranked
+from trainsmith.inspection.layers import twins
+from trainsmith.inspection.record import Call
 
 HE, XAVIER = 0.02**0.5, 0.1
 
@@ -276,3 +278,21 @@ def test_sparse_gradients_are_inspected():
     inspection = inspect(network, (x, x.sum(1) % 4), optimizer=optimizer, validation=held, batch_size=32)
     assert inspection.noise is not None
     assert network[0].sparse
+
+
+@pytest.mark.parametrize("columns", [1, 7, 300])
+def test_equal_units_are_found_whatever_they_stand_between(columns):
+    """Against every pair looked at: equal ones, nearly equal ones, ones of the same sum, ones of zeros."""
+    rows = draws(60, columns).double()
+    rows[5], rows[50], rows[20] = rows[40], rows[40] * (1 + 1e-13), rows[10].flip(0)
+    rows[30], rows[31], rows[7] = 0, 0, rows[8] * (1 + 1e-6)
+    layer = nn.Linear(columns, 60).double()
+    layer.weight.data = rows
+    call = Call("0", layer, draws(4, columns), draws(4, 60))
+    apart = (rows[:, None] - rows[None]).norm(dim=2) <= 1e-9 * rows.norm(dim=1).max()
+    expected = (apart.sum(1) > 1).double().mean()
+    assert twins(call) == pytest.approx(float(expected))
+    call.weight_gradient = torch.arange(60.0)[:, None].expand(60, columns)
+    assert twins(call) == 0
+    call.weight_gradient = torch.ones(60, columns)
+    assert twins(call) == pytest.approx(float(expected))

@@ -1,12 +1,16 @@
 """Every number of a layer's row, against a pass written out by hand."""
 
+import copy
 import json
+import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import inspect
@@ -215,3 +219,53 @@ def test_the_histogram_of_a_large_layer_is_of_evenly_spaced_values_of_every_chan
     whole = np.histogram(x.numpy(), len(drawn), (row.histogram.low, row.histogram.high))[0]
     assert 60_000 < drawn.sum() <= 2**17 < x.numel()
     np.testing.assert_allclose(drawn / drawn.sum(), whole / whole.sum(), atol=0.004)
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, again):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.c, self.again = nn.Linear(6, 8), nn.Linear(8, 3), again
+        self.b = nn.Sequential(nn.ReLU(), nn.Linear(8, 8), nn.Tanh())
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.c(checkpoint(self.b, x, use_reentrant=False) if self.again else self.b(x))
+
+
+def test_what_gradient_checkpointing_runs_again_is_no_call():
+    x, y = draws(50, 6), torch.arange(50) % 3
+    plain, again = (inspect(Checkpointed(a), (x, y)) for a in (False, True))
+    assert [m.name for m in again.layers] == ["a", "b.0", "b.1", "b.2", "c"]
+    assert again == plain
+
+
+def test_ratios_are_to_the_layer_before_the_input_and_the_last_layers_gradient():
+    torch.manual_seed(0)
+    network, x, y = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)), draws(50, 6) * 2, torch.arange(50) % 3
+    values, grads = [x.double()], []
+    for layer in copy.deepcopy(network).double():
+        values.append(layer(values[-1]))
+        values[-1].register_hook(grads.append)
+    nn.functional.cross_entropy(values[-1], y).backward()
+    variance = [float(v.detach().var(correction=0)) for v in values]
+    spread = [float(g.std(correction=0)) for g in reversed(grads)]
+    found = inspect(network, (x, y)).layers
+    assert math.isnan(found[0].variance_ratio)
+    for i, m in enumerate(found):
+        assert i == 0 or m.variance_ratio == pytest.approx(variance[i + 1] / variance[i], rel=1e-4)
+        assert m.input_ratio == pytest.approx(variance[i + 1] / variance[0], rel=1e-4)
+        assert m.gradient_ratio == pytest.approx(spread[i] / spread[-1], rel=1e-4)
+    words = nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 3))
+    assert all(math.isnan(m.input_ratio) for m in inspect(words, torch.arange(9)).layers)
+
+
+def test_arrays_backwards_or_read_only_will_do():
+    network, x = nn.Linear(4, 3), draws(20, 4)
+    still = x.numpy().copy()
+    still.setflags(write=False)
+    expected = inspect(network, x).layers
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert inspect(network, still).layers == expected
+        assert inspect(network, x.numpy()[::-1]).loss == pytest.approx(inspect(network, x).loss)

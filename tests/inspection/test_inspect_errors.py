@@ -1,9 +1,11 @@
 """What cannot be inspected is refused in one sentence that says what came."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from torch.utils.data import DataLoader, TensorDataset
 
 from inspection.make_network import draws
 from trainsmith import watch
@@ -18,7 +20,19 @@ class Words(nn.Module):
 
 
 X, FC = draws(20, 4), nn.Linear(4, 3)
+LOADER = DataLoader(TensorDataset(X, X), 5)
+
+
+class Bare(nn.Module):
+    def forward(self, x):
+        raise ValueError
+
+
 MISTAKES = {
+    "a loader": (FC, LOADER, None, r"got DataLoader: give one batch, such as next\(iter\(loader\)\)"),
+    "lazy layers": (nn.Sequential(nn.LazyLinear(3)), X, None, r"0 \(LazyLinear\) is not made before"),
+    "words": (FC, np.array(["a", "b"]), None, "must hold numbers; got an array of <U1"),
+    "an error without words": (Bare(), X, None, "cannot take this batch .*: ValueError"),
     "wrong width": (FC, draws(20, 5), None, r"cannot take this batch \(inputs \(20, 5\)\).*20x5"),
     "no examples": (FC, X[:0], None, r"the batch is empty \(inputs \(0, 4\)\)"),
     "a number": (FC, torch.tensor(1.0), None, r"the batch is empty \(inputs \(\)\)"),
@@ -75,3 +89,28 @@ def test_a_gradient_that_cannot_be_taken_is_said():
 
     with pytest.raises(InvalidInput, match="gradient cannot be taken: When use_reentrant=True"):
         inspect(Recomputed(), (X, torch.arange(20) % 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"optimizer": "adam"}, "optimizer must be one that was made .*; got str"),
+     ({"optimizer": torch.optim.Adam}, "got the class Adam"), ({"batch_size": 2.5}, "batch_size must be .*; got 2.5"),
+     ({"batch_size": "64"}, "batch_size must be .*; got '64'"), ({"steps": 0}, "steps must be .*; got 0"),
+     ({"steps": 5, "every": True}, "every must be .*; got True")],
+)  # fmt: skip
+def test_arguments_of_the_wrong_kind_are_one_sentence(given, words):
+    with pytest.raises(InvalidInput, match=words):
+        inspect(FC, (X, torch.arange(20) % 3), **given)
+
+
+def test_a_step_on_some_of_the_examples_that_fails_is_said():
+    normed = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+    optimizer = torch.optim.Adam(normed.parameters())
+    with pytest.raises(InvalidInput, match="a training step on 1 of the examples fails: Expected more than 1 value"):
+        inspect(normed, (X, torch.arange(20) % 3), optimizer=optimizer, batch_size=1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_scripted_network_hides_its_layers():
+    with pytest.raises(InvalidInput, match=r"the network is scripted: give the nn\.Module that it was made of"):
+        inspect(torch.jit.script(nn.Sequential(FC)), X)

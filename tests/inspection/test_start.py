@@ -170,3 +170,19 @@ def test_a_loss_that_is_a_sum_is_judged_as_the_mean_is(reduction, scale, faulty)
 
     found = {f.short for f in inspect(module, (x, y), loss=loss).findings}
     assert ("wrong initial loss" in found) == faulty
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_single_logit_may_begin_as_sure_as_two_classes(flat):
+    """Two nats above chance, however many examples there are."""
+    y = torch.arange(400) % 2
+
+    def loss(outputs, targets):
+        return nn.functional.binary_cross_entropy_with_logits(outputs.reshape(-1), targets.float())
+
+    for bias, faulty in ((5.0, False), (5.8, True)):  # half of the examples lose so many nats
+        last = nn.Linear(20, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, bias)
+        network = nn.Sequential(*first(30)[:2], last, *([nn.Flatten(0)] if flat else []))
+        assert ("wrong initial loss" in found(network, (draws(400, 30), y), loss)) == faulty

@@ -7,7 +7,8 @@ from torch import nn
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.trials import _agreement, rows_of, train, trees
+from trainsmith.inspection.held_back import _agreement, rows_of, trees
+from trainsmith.inspection.trials import train
 
 CLASSES = 4
 
@@ -141,7 +142,7 @@ def test_data_that_repeat_themselves_anyway_are_no_leak():
 
 
 def test_a_batch_size_below_one_is_refused():
-    with pytest.raises(InvalidInput, match="batch_size must be at least 1; got 0"):
+    with pytest.raises(InvalidInput, match="batch_size must be a whole number of at least 1; got 0"):
         inspect(network(), examples(), batch_size=0)
 
 
@@ -199,3 +200,129 @@ def test_held_back_data_of_another_form_are_said(held, said):
     module = network()
     with pytest.raises(InvalidInput, match=said):
         inspect(module, examples(), optimizer=torch.optim.Adam(module.parameters()), validation=held)
+
+
+def test_examples_that_have_no_class_are_left_out():
+    (x, y), (held, truth) = examples(), examples(200, seed=2)
+    y[::5], truth[::7] = -100, -100
+    module = network()
+    assert found(module, (x, y), validation=(held, truth)) == {}
+    shuffled = y[torch.randperm(300, generator=torch.Generator().manual_seed(0))]
+    assert "labels carry no signal" in found(module, (x, shuffled), validation=(held, truth))
+
+
+def binary(outputs, y):
+    return nn.functional.binary_cross_entropy_with_logits(outputs.reshape(-1), y.float())
+
+
+@pytest.mark.parametrize("last", [nn.Identity, lambda: nn.Flatten(0)])
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool])
+def test_a_single_logit_tells_two_classes_apart(last, kind):
+    (x, y), (held, truth) = examples(), examples(200, seed=2)
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1), last())
+    y, truth = (y < 2).to(kind), (truth < 2).to(kind)
+    assert found(module, (x, y), binary, validation=(held, truth)) == {}
+    shuffled = torch.rand(300, generator=torch.Generator().manual_seed(0)) < 0.5
+    other = torch.rand(200, generator=torch.Generator().manual_seed(1)) < 0.5
+    told = found(module, (x, shuffled.to(kind)), binary, validation=(held, other.to(kind)))
+    assert "labels carry no signal" in told
+
+
+def test_outputs_that_say_more_than_the_targets_are_not_compared_with_them():
+    """Mean and log variance of each number to predict."""
+    x = draws(100, 20)
+
+    def likelihood(outputs, y):
+        return (outputs[:, 1] + (y - outputs[:, 0]) ** 2 * (-outputs[:, 1]).exp()).mean() / 2
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(20, 32), nn.Tanh(), nn.Linear(32, 2))
+    told = found(module, (x, x[:, 0]), likelihood, validation=(draws(60, 20, seed=3), draws(60, seed=4)))
+    assert "labels carry no signal" not in told
+
+
+class Scaled(nn.Module):
+    """An input for every example, one for all, and a number for each."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.last = nn.Linear(20, 16), nn.Linear(16, CLASSES)
+
+    def forward(self, x, scale, lengths):
+        return self.last(torch.relu(self.inner(x * scale[0] * lengths[:, None])))
+
+
+def test_what_has_no_row_for_each_example_is_given_as_it_is():
+    (x, y), (held, truth) = examples(), examples(200, seed=2)
+    one = torch.ones(7, 20)
+    inputs, others = (x, one, torch.ones(300)), (held, one, torch.ones(200))
+    module = Scaled()
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    more = {"optimizer": optimizer, "batch_size": 32, "steps": 5}
+    several = inspect(module, (inputs, y), validation=(others, truth), **more)
+
+    class Alone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.all = module
+
+        def forward(self, x):
+            return self.all(x, one, torch.ones(len(x)))
+
+    single = inspect(Alone(), (x, y), validation=(held, truth), **more)
+    assert several.findings == single.findings == ()
+    assert several.course.losses == single.course.losses
+    assert several.noise == single.noise
+
+
+@pytest.mark.parametrize("rate", [None, "absent"])
+def test_an_optimizer_without_a_learning_rate_is_not_judged_by_one(rate):
+    class Halves(torch.optim.Optimizer):
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p.data -= 0.01 * p.grad
+
+    module = network()
+    optimizer = Halves(module.parameters(), {} if rate else {"lr": None})
+    whole = inspect(module, examples(), optimizer=optimizer, steps=5)
+    assert whole.findings == ()
+    assert whole.course.optimizer == "Halves"
+
+
+class Keeps(nn.Module):
+    """Its last outputs, in an attribute and in a list."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.last = nn.Linear(20, 16), nn.Linear(16, CLASSES)
+
+    def forward(self, x):
+        self.hidden = torch.relu(self.inner(x))
+        self.all = {"hidden": [self.hidden]}
+        return self.last(self.hidden)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+@pytest.mark.parametrize(
+    "make",
+    [Keeps, lambda: nn.Sequential(nn.utils.weight_norm(nn.Linear(20, 16)), nn.utils.weight_norm(nn.Linear(16, 4)))],
+)
+def test_networks_that_keep_what_a_graph_computed_are_tried_too(make):
+    module, (x, y) = make(), examples()
+    module(x)
+    kept = [t for m in module.modules() for t in vars(m).values() if isinstance(t, torch.Tensor)]
+    optimizer = torch.optim.Adam(module.parameters(), 10.0)
+    told = found(module, (x, y), optimizer=optimizer, validation=examples(200, seed=2), batch_size=32)
+    assert "learning rate too high" in told
+    assert [t for m in module.modules() for t in vars(m).values() if isinstance(t, torch.Tensor)] == kept != []
+    assert all(t.grad_fn is not None for t in kept)
+
+
+def test_trials_seed_no_generator_but_those_they_put_back(monkeypatch):
+    """torch.manual_seed would seed those of all devices, of which only the network's own are put back."""
+    module = network()
+    monkeypatch.setattr(torch, "manual_seed", None)
+    found(module, examples(), optimizer=torch.optim.Adam(module.parameters()), validation=examples(60, seed=2), steps=2)

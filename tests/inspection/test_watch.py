@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import json
 import warnings
 
@@ -115,6 +116,22 @@ def test_parameters_are_what_float64_says_of_the_same_step(forked):
         assert not p.stuck
 
 
+def test_a_signal_that_all_but_vanishes_does_not_stop_the_training(forked):
+    deep = [m for _ in range(50) for m in (nn.Linear(20, 20, bias=False), nn.Tanh())]
+    for layer in deep[::2]:
+        nn.init.normal_(layer.weight, std=0.03)
+    model = nn.Sequential(*deep, nn.Linear(20, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 2)
+    tiny = [m for m in w.layers if 0 < m.std < 1e-37]
+    assert tiny
+    for m in tiny:
+        assert sum(m.histogram.counts) == round((1 - m.zeros) * 64 * 20)
+        assert m.histogram.low < m.mean < m.histogram.high
+    assert "signal vanishes" in {f.short for f in w.findings}
+
+
 @pytest.mark.parametrize("every", [1, 3])
 def test_a_watched_training_is_the_unwatched_one_bit_for_bit(forked, every):
     ends = []
@@ -147,7 +164,8 @@ def test_no_hook_hangs_on_the_network_between_measured_steps_and_none_afterwards
     assert w.steps == 9
 
 
-def test_layers_that_come_later_are_seen_at_the_next_close_look(forked):
+@pytest.mark.parametrize(("every", "close"), [(1, 65), (8, 72)])  # after the close looks at 0 and `every`
+def test_layers_that_come_later_are_seen_at_the_next_close_look(forked, every, close):
     model = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 4))
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
 
@@ -155,9 +173,70 @@ def test_layers_that_come_later_are_seen_at_the_next_close_look(forked):
         if step == 10:
             model.insert(1, nn.BatchNorm1d(8))
 
-    with trainsmith.watch(model, optimizer, every=8, warn=False) as w:
+    with trainsmith.watch(model, optimizer, every, warn=False) as w:
         train(model, optimizer, 81, watched=change)
-    assert [len(m.layers) for m in w.measurements] == [3] * 9 + [4] * 2
+    assert {m.step: len(m.layers) for m in w.measurements} == {s: 3 + (s >= close) for s in range(0, 81, every)}
+
+
+def test_copies_and_files_of_a_watched_network_have_no_hook_of_the_watch(forked):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 2)
+        file = io.BytesIO()
+        torch.save(model, file)
+        file.seek(0)
+        copies = [copy.deepcopy(model), torch.load(file, weights_only=False)]
+        optimizer.zero_grad()
+        value = cross_entropy(model(draws(64, 20)), torch.arange(64) % 4)
+        for other in copies:
+            other(draws(64, 20) * 1e6)
+        value.backward()
+        optimizer.step()
+    assert max(m.std for m in w.layers) < 100
+    assert [m.name for m in w.layers] == ["0", "1", "2", "3", "4", "5"]
+    assert all(torch.equal(a, b) for a, b in zip(copies[0].state_dict().values(), copies[1].state_dict().values(),
+                                                 strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["before", "between"])
+def test_steps_that_a_grad_scaler_leaves_out_are_no_finding(forked, order):
+    """It begins with a factor too large, leaves steps out while gradients overflow, and halves it."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-5)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=1000)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        for step in range(40):
+            if order == "before":
+                optimizer.zero_grad()
+            loss = cross_entropy(model(draws(64, 20, seed=step)), torch.arange(64) % 4) * 1000
+            if order == "between":
+                optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    left_out = 40 - w.steps
+    assert 5 < left_out < 30
+    assert w.findings == ()
+    first = w.measurements[0]
+    if order == "before":  # the pass that the first step used
+        assert first.input[0] == pytest.approx(float(draws(64, 20, seed=left_out).mean()), abs=1e-6)
+        assert all(m.gradient_finite for m in first.layers)
+
+
+def test_a_watch_begun_again_has_no_hook_before_its_next_measured_step(forked):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    w = trainsmith.watch(model, optimizer, every=4, warn=False)
+    with w:
+        train(model, optimizer, 2)
+    hooks = []
+    with w:
+        hooks.append(len(model[0]._forward_hooks))
+        train(model, optimizer, 4, watched=lambda _: hooks.append(len(model[0]._forward_hooks)))
+    assert hooks == [0, 0, 1, 0, 0]
+    assert [m.step for m in w.measurements] == [0, 4]
+    assert w.measurements[1].input[0] == pytest.approx(float(draws(64, 20, seed=2).mean()), abs=1e-6)
 
 
 def test_memory_does_not_grow_and_the_whole_course_stays(forked, monkeypatch):
@@ -500,6 +579,7 @@ def test_table_frames_json_and_html(forked):
         (lambda m: (m, 0.1), "needs the training's torch optimizer"),
         (lambda m: (m, torch.optim.SGD(m.parameters()), 0), "every must be"),
         (lambda m: (m, torch.optim.SGD(nn.Linear(2, 2).parameters())), "none of the network's"),
+        (lambda m: (nn.Sequential(nn.LazyLinear(2)), torch.optim.SGD(m.parameters())), r"0 \(LazyLinear\) is not made"),
     ],
 )
 def test_what_cannot_be_watched_is_said(arguments, says):

@@ -12,7 +12,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.findings import of_layers
 from trainsmith.inspection.functions import functions_seen
-from trainsmith.inspection.given import count, over, read
+from trainsmith.inspection.given import check_choices, check_whole, count, read, some
 from trainsmith.inspection.layers import LayerStatistics, measure
 from trainsmith.inspection.record import Loss, record
 from trainsmith.inspection.threads import fitting_threads
@@ -65,7 +65,8 @@ def follow(
     64. every: by default a sixteenth of the steps. start: what was found before. The module stays as it was.
     Raises InvalidInput for a number of steps, or of steps between two measurements, below 1.
     """
-    check_steps(steps, every)
+    check_whole(steps=steps)
+    check_choices(every=every, batch_size=batch_size)
     x, y = read(batch)
     size = min(batch_size or 64, count(x))
     cadence = every or max(1, steps // MEASURED)
@@ -74,7 +75,7 @@ def follow(
     network, rule = copied(module, optimizer)
     watch = _Followed(network, rule, cadence, warn=False)
     with fitting_threads(network, x, size):
-        with own_luck(), watch:
+        with own_luck(network), watch:
             losses = train(network.train(), rule, x, y, loss, size, steps).losses
         after = _looked_at(network, x, y, loss)
     stopped = _stopped(losses)
@@ -89,16 +90,10 @@ def follow(
     whole = not stopped and all(m.finite for m in after)
     asked = ((f.short, f.layer) for f in start if whole and f.short in OF_LAYERS and f.layer in layers)
     gone = tuple(k for k in asked if k not in still)
-    told = f"{type(rule).__name__}, learning rate {rule.param_groups[0].get('lr', math.nan):g}"
+    rate = rule.param_groups[0].get("lr")
+    told = type(rule).__name__ + ("" if rate is None else f", learning rate {float(rate):g}")
     kept = tuple(watch.measurements)
     return Course(steps, cadence, size, told, tuple(losses), kept, after, tuple(new.values()), gone)
-
-
-def check_steps(steps: Any, every: Any) -> None:
-    """Raises InvalidInput for a number of steps, or of steps between two measurements, below 1."""
-    for name, value in (("steps", steps), ("every", 1 if every is None else every)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InvalidInput(f"{name} must be a whole number of at least 1; got {value!r}.")
 
 
 OF_LAYERS = ("signal vanishes", "signal explodes", "gradient vanishes", "gradient explodes", "dead units", "saturated",
@@ -128,6 +123,6 @@ def _stopped(losses: list[float]) -> list[Finding]:
 
 
 def _looked_at(network: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[LayerStatistics, ...]:
-    few = over(x, lambda t: t[:LOOKED_AT])
-    with own_luck():
+    few = some(x, slice(LOOKED_AT))
+    with own_luck(network):
         return tuple(measure(record(network, few, None if y is None else y[:LOOKED_AT], loss)))

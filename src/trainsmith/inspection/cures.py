@@ -1,6 +1,5 @@
 """One technique put into a copy of any network, the rest of it left as it is."""
 
-import copy
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from trainsmith.catalogue import Technique
 from trainsmith.errors import InvalidInput
 from trainsmith.initialization import NetworkInitialization, draw_layers, joined_layers, weight_layers
+from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding
 from trainsmith.network.functional import call_modules
 from trainsmith.network.rewriting import is_activation, rewrite
@@ -23,7 +23,7 @@ def cured(module: nn.Module, technique: Technique, x: Tensor, y: Tensor, seed: i
     x, y: training examples, for techniques that start from them. seed: draws the weights. finding: what it is against.
     Raises InvalidInput, with the reason, where the network has no place for it.
     """
-    network = copy.deepcopy(module)
+    network = copy_of(module, module)
     if technique.family == "initialization":
         return _initialized(network, technique, x, y, seed)
     if technique.family == "activation":

@@ -1,11 +1,14 @@
 """What a network is inspected on: one input, several, or arguments by name, and the targets."""
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils.data import DataLoader, Dataset
 
 from trainsmith.errors import InvalidInput
 from trainsmith.rows import Rows
@@ -22,7 +25,9 @@ def read(batch: Any) -> tuple[Any, Tensor | None]:
     known = (Tensor, Rows, np.ndarray, Mapping, tuple, list)
     if len(given) not in (1, 2) or not all(isinstance(v, known) for v in given):
         kinds = ", ".join(type(v).__name__ for v in given) or "nothing"
-        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {kinds}.")
+        loads = any(isinstance(v, (DataLoader, Dataset)) for v in given)
+        hint = ": give one batch, such as next(iter(loader))" if loads else ""
+        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {kinds}{hint}.")
     x, y = _tensors(given[0]), _tensors(given[1]) if len(given) == 2 else None
     if y is None and isinstance(x, Mapping) and isinstance(x.get("labels"), Tensor):
         y = x["labels"]
@@ -30,10 +35,34 @@ def read(batch: Any) -> tuple[Any, Tensor | None]:
     if not inside or (y is not None and not isinstance(y, Tensor)):
         kinds = ", ".join(type(v).__name__ for v in given)
         raise InvalidInput(f"inputs must hold tensors and targets be one tensor; got {kinds}.")
-    if any(t.ndim == 0 or t.shape.numel() == 0 for t in inside):
+    if inside[0].ndim == 0 or any(t.shape.numel() == 0 for t in inside):
         shapes = ", ".join(str(tuple(t.shape)) for t in inside)
         raise InvalidInput(f"the batch is empty (inputs {shapes}); give at least one example.")
     return x, y
+
+
+def check_whole(**numbers: Any) -> None:
+    """Raises InvalidInput, which names it, for what is no whole number of at least 1."""
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise InvalidInput(f"{name} must be a whole number of at least 1; got {value!r}.")
+
+
+def check_choices(**numbers: Any) -> None:
+    """`check_whole` of those that are not None."""
+    check_whole(**{name: value for name, value in numbers.items() if value is not None})
+
+
+def check_made(module: nn.Module) -> None:
+    """Raises InvalidInput for layers that wait for a first example to be made, and for those that torch.jit hides."""
+    for name, m in module.named_modules():
+        if isinstance(m, torch.jit.ScriptModule):
+            raise InvalidInput(f"{name or 'the network'} is scripted: give the nn.Module that it was made of.")
+        if any(is_lazy(t) for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))):
+            raise InvalidInput(
+                f"{name or 'the network'} ({type(m).__name__}) is not made before it sees an example: call the network "
+                "on one first."
+            )
 
 
 def _tensors(value: Any) -> Any:
@@ -41,7 +70,15 @@ def _tensors(value: Any) -> Any:
         return {str(name): _tensors(v) for name, v in value.items()}
     if isinstance(value, (tuple, list)):
         return tuple(_tensors(v) for v in value)
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+    return _tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """An array as a tensor, which is a copy where torch wants another one: of rows backwards, or not to be written."""
+    try:
+        return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
+    except TypeError as error:
+        raise InvalidInput(f"the batch must hold numbers; got an array of {array.dtype}.") from error
 
 
 def over(inputs: Any, change: Callable[[Any], Tensor]) -> Any:
@@ -51,6 +88,17 @@ def over(inputs: Any, change: Callable[[Any], Tensor]) -> Any:
     if isinstance(inputs, tuple):
         return tuple(over(value, change) for value in inputs)
     return change(inputs) if isinstance(inputs, (Tensor, Rows)) else inputs
+
+
+def some(inputs: Any, which: Any) -> Any:
+    """These examples. What has no row for each of them, such as one mask for all, stays as it is."""
+    n = count(inputs)
+    return over(inputs, lambda t: t[which] if has_rows(t, n) else t)
+
+
+def has_rows(t: Any, n: int) -> bool:
+    """Whether a tensor has a row for each of n examples."""
+    return t.ndim > 0 and len(t) == n
 
 
 def called(module: nn.Module, inputs: Any) -> Any:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 BINS = 30
+NARROW, WIDE = 1e-35, 1e38
+"""Ranges of which single precision cannot hold the reciprocal, or their own length."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ def side_by_side(values: np.ndarray, widths: Sequence[int]) -> list[Histogram]:
     empty = np.isnan(low)
     low[empty] = high[empty] = 0
     high = np.where(high > low, high, low + 1e-3 * np.maximum(1, np.abs(low))).astype(np.float32)
-    scale = (BINS / (high.astype(np.float64) - low)).astype(np.float32)
+    reach = high.astype(np.float64) - low
+    if reach.min() < NARROW or reach.max() > WIDE:
+        kept = kept.astype(np.float64)
+    scale = (BINS / reach).astype(kept.dtype)
     kept -= np.repeat(low, widths)
     kept *= np.repeat(scale, widths)
     np.minimum(kept, BINS - 1, out=kept)  # the largest value belongs into the last bin

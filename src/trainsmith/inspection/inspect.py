@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection import setup, start, trials
-from trainsmith.inspection.course import Course, check_steps, follow
+from trainsmith.inspection import held_back, setup, start, trials
+from trainsmith.inspection.course import Course, follow
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.findings import of_layers
-from trainsmith.inspection.given import count, read
+from trainsmith.inspection.given import check_choices, check_made, count, read
 from trainsmith.inspection.layers import LayerStatistics, measure
 from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise
 from trainsmith.inspection.one_batch import of_one_batch
@@ -67,15 +67,13 @@ def inspect(
     Raises InvalidInput for an empty batch, one the module cannot take, a module that returns no tensor, steps below 1,
     or an optimizer that wants a closure at each step.
     """
-    if steps is not None:
-        check_steps(steps, every)
+    check_choices(steps=steps, every=every, batch_size=batch_size)
+    check_made(module)
     if optimizer is not None:
         trials.check_closure(optimizer)
     x, y = read(batch)
     examples = count(x)
     size = examples if batch_size is None else min(batch_size, examples)
-    if size < 1:
-        raise InvalidInput(f"batch_size must be at least 1; got {batch_size}.")
     with fitting_threads(module, x, min(size, MOST_AT_ONCE)):
         whole = _start(module, x, y, loss, optimizer, validation, size)
     if steps is None:
@@ -160,9 +158,9 @@ def _tried(
         found += broken or trials.of_learning_rate(module, optimizer, x, y, loss, min(size, MOST_AT_ONCE))
     if validation is not None:
         held = read(validation)
-        found += trials.of_splits(x, held)
+        found += held_back.of_splits(x, held)
         if y is not None and held[1] is not None:
-            found += trials.of_labels(module, x, y, (held[0], held[1]), loss, size)
+            found += held_back.of_labels(module, x, y, (held[0], held[1]), loss, size)
     return found
 
 

@@ -1,6 +1,7 @@
 """What is measured of each layer."""
 
 import copy
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ FLAT_SLOPE = 0.05
 """A saturated output is one where the activation's slope is below this share of its largest."""
 MOST_UNITS = 4096
 """Layers with more units are not searched for twins: every pair is looked at."""
+EQUAL, EQUAL_GRADIENTS = 1e-9, 1e-3
+"""Equal units differ by no more than this share of the longest unit's length, and their gradients of the longest's."""
 MOST_DRAWN = 2**17
 """A histogram is of so many values, at most: it is a picture, and more would not change it."""
 
@@ -35,8 +38,10 @@ class LayerStatistics:
     equal another unit's, and their gradients too. gradient_finite: whether no number of the gradient is NaN or
     infinite. verdict: the findings on this layer in short, or "healthy". effective_rank: participation ratio of the
     outputs over examples. likeness: mean correlation of the outputs for two examples. similarity: largest |cosine|
-    between the incoming weights of two units. histogram, gradient_histogram: of outputs and gradient, of 131,072 evenly
-    spaced values at most, without what is exactly 0; None for a gradient that there was not.
+    between the incoming weights of two units. variance_ratio: variance of the outputs over that of the layer before,
+    NaN for the first; input_ratio: over that of the network's input, NaN where it holds whole numbers. gradient_ratio:
+    spread of the gradient over that of the last layer. histogram, gradient_histogram: of outputs and gradient, of
+    131,072 evenly spaced values at most, without what is exactly 0; None for a gradient that there was not.
     """
 
     name: str
@@ -61,13 +66,28 @@ class LayerStatistics:
     effective_rank: float = math.nan
     likeness: float = math.nan
     similarity: float = math.nan
+    variance_ratio: float = math.nan
+    input_ratio: float = math.nan
+    gradient_ratio: float = math.nan
     gradient_histogram: Histogram | None = None
 
 
 def measure(seen: Pass) -> list[LayerStatistics]:
     """The statistics of every call of the pass, in the order of the data's way."""
     predictions = predict(seen.calls)
-    return [_measure(call, p) for call, p in zip(seen.calls, predictions, strict=True)]
+    alone = [_measure(call, p) for call, p in zip(seen.calls, predictions, strict=True)]
+    last = next((m.gradient for m in reversed(alone) if not math.isnan(m.gradient)), math.nan)
+    before, found = math.nan, []
+    for m in alone:
+        ratios = ratio(m.std**2, before), ratio(m.std**2, seen.entered), ratio(m.gradient, last)
+        found.append(dataclasses.replace(m, variance_ratio=ratios[0], input_ratio=ratios[1], gradient_ratio=ratios[2]))
+        before = m.std**2
+    return found
+
+
+def ratio(value: float, reference: float) -> float:
+    """NaN where there is nothing to compare with."""
+    return value / reference if reference > 0 else math.nan
 
 
 def _measure(call: Call, predicted: float | None) -> LayerStatistics:
@@ -156,16 +176,27 @@ def twins(call: Call) -> float:
     weight = of_units(call.layer, getattr(call.layer, "weight", None), MOST_UNITS)
     if weight is None:
         return 0.0
-    equal = _equal_rows(weight, 1e-9)
-    if call.weight_gradient is not None:
-        equal &= _equal_rows(call.weight_gradient, 1e-3)
-    return float(equal.fill_diagonal_(False).any(1).double().mean())
-
-
-def _equal_rows(weight: Tensor, tolerance: float) -> Tensor:
-    """Which pairs of units have the same numbers, up to `tolerance` of the longest unit's length."""
     rows = weight.detach().double().flatten(1)
-    return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist") <= tolerance * rows.norm(dim=1).max()
+    apart = EQUAL * rows.norm(dim=1).max()
+    near = _near(rows, float(apart))
+    equal = _distances(rows[near]) <= apart
+    if call.weight_gradient is not None:
+        gradients = call.weight_gradient.double().flatten(1)
+        equal &= _distances(gradients[near]) <= EQUAL_GRADIENTS * gradients.norm(dim=1).max()
+    return float(equal.fill_diagonal_(False).any(1).sum()) / len(rows)
+
+
+def _near(rows: Tensor, apart: float) -> Tensor:
+    """The places of the rows that may lie as near as `apart` to another, as their sums do: most layers have none."""
+    sums, order = rows.sum(1).sort()
+    slack = 1e-12 * float(rows.abs().sum(1).max())  # of adding them up
+    close = sums.diff() <= apart * rows.shape[1] ** 0.5 + slack
+    end = close.new_zeros(1)
+    return order[torch.cat([close, end]) | torch.cat([end, close])].sort().values
+
+
+def _distances(rows: Tensor) -> Tensor:
+    return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def predict(calls: list[Call]) -> list[float | None]:

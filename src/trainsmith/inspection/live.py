@@ -36,9 +36,7 @@ class WatchedLayer(LayerStatistics):
     mean, std, second_moment, signal, zeros, saturated, gradient: of at most 4,096 values, see `sampling.sample`.
     histogram, gradient_histogram: of those of them that are not exactly 0. gradient_finite: whether those of the
     gradient are. dead, always_on: share of units that were 0, or above 0, on the last 1,000 measured examples or more;
-    0 before there were so many, NaN for layers with weights, whose units nothing switches off. variance_ratio: variance
-    of the outputs over that of the layer before, NaN for the first; input_ratio: over that of the network's input, NaN
-    where it holds whole numbers. gradient_ratio: spread of the gradient over that of the last layer. effective_rank:
+    0 before there were so many, NaN for layers with weights, whose units nothing switches off. effective_rank:
     participation ratio tr(C)^2 / tr(C^2) of the covariance C of the outputs over examples, of at most 32,768 values of
     128 of them. running_shift: for batch normalization in training, the root mean square distance between running mean
     and batch mean, in running standard deviations, before the step; else NaN. examples: how many measured examples the
@@ -46,10 +44,6 @@ class WatchedLayer(LayerStatistics):
     of, -1 before there was one.
     """
 
-    variance_ratio: float = math.nan
-    input_ratio: float = math.nan
-    gradient_ratio: float = math.nan
-    effective_rank: float = math.nan
     running_shift: float = math.nan
     examples: int = 0
     closely: int = -1

@@ -25,12 +25,18 @@ class Measurement:
     parameters: tuple[WatchedParameter, ...]
 
 
-def findings_of(measured: Measurement) -> list[Finding]:
-    """What one measured step says: of layers as `inspect` judges them, of parameters and the optimizer's state."""
+def findings_of(measured: Measurement, several: bool = False) -> list[Finding]:
+    """What one measured step says: of layers as `inspect` judges them, of parameters and the optimizer's state.
+
+    several: it had more than one pass, of which layers show the first. Where that one's gradients alone are not finite,
+    its step was left out, as by a GradScaler that looks for its factor.
+    """
     found: list[Finding] = []
     if measured.layers:
         examples = min(DEAD_AFTER, max(m.examples for m in measured.layers))
         found += of_layers(measured.layers, examples if examples >= DEAD_AFTER else 0)
+    if several and all(p.gradient_finite for p in measured.parameters):
+        found = [f for f in found if f.quantity != "finite gradients"]
     for p in measured.parameters:
         if not p.finite or not p.gradient_finite:
             what = "gradient" if p.finite else "parameter"

@@ -154,6 +154,10 @@ class Moved:
         self._states: list[list[Tensor]] = [[] for _ in named]
         self._held: list[object] = []
 
+    def graded(self) -> bool:
+        """Whether any of them has a gradient."""
+        return any(p.grad is not None for p in self._parameters)
+
     @torch.no_grad()
     def before(self, closely: bool) -> None:
         """Keep the parameters, or a sample of them, as they are."""

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.inspection.fault import Finding, finding
-from trainsmith.inspection.given import called, count, over
-from trainsmith.inspection.record import Loss, loss_value
+from trainsmith.inspection.given import called, count, over, some
+from trainsmith.inspection.record import Loss, cuda_devices, loss_value
 
 LEAST_PARTS, MOST_PARTS = 8, 16
 """Into how many equal parts the examples are cut: b1 is a part, b2 all of them."""
@@ -82,7 +82,7 @@ def noise_scale(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> NoiseSc
             rows = slice(i * part, (i + 1) * part)
             try:
                 with torch.enable_grad():
-                    value = loss_value(called(module, over(x, lambda t, r=rows: t[r].clone())), y[rows], loss)  # type: ignore[misc]
+                    value = loss_value(called(module, over(some(x, rows), Tensor.clone)), y[rows], loss)
             except (RuntimeError, ValueError, TypeError, IndexError) as reason:  # as batch normalization one example
                 raise _NoAnswer from reason
             if not value.requires_grad:
@@ -106,8 +106,7 @@ class _NoAnswer(Exception):
 def _again(module: nn.Module) -> Iterator[None]:
     """Afterwards torch's random numbers and the buffers are as before."""
     buffers = [(b, b.clone()) for b in module.buffers()]
-    devices = sorted({p.device.index for p in module.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=cuda_devices(module)):
         yield
     for b, before in buffers:
         b.copy_(before)

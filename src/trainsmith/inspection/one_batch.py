@@ -1,6 +1,5 @@
 """Whether a network can learn a few examples by heart, which every sound one can."""
 
-import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding, finding
-from trainsmith.inspection.given import count, over
+from trainsmith.inspection.given import count, over, some
+from trainsmith.inspection.held_back import rows_of
 from trainsmith.inspection.prepared import with_dense_gradients, without_dropout
 from trainsmith.inspection.record import Loss
-from trainsmith.inspection.trials import own_luck, rows_of, train
+from trainsmith.inspection.trials import own_luck, train
 
 FEW = 20
 """Examples to learn by heart (CS231n: "overfit a tiny subset of data ... with about 20 examples")."""
@@ -40,15 +41,15 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
     rows = _distinct(x)
     if len(rows) < FEW:
         return
-    few, targets = over(x, lambda t: _single(t[rows])), _single(y[rows])
+    few, targets = over(some(x, rows), _single), _single(y[rows])
     best, start = math.inf, math.nan
     for rate in RATES:
-        network = without_dropout(copy.deepcopy(module).train())
+        network = without_dropout(copy_of(module, module).train())
         network = with_dense_gradients(network)
         if any(p.dtype in HALF for p in network.parameters()):
             network = network.float()
         rule = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], rate)
-        with own_luck():
+        with own_luck(module):
             done = train(network, rule, few, targets, loss, FEW, STEPS, until=LEFT)
         if not math.isfinite(done.losses[0]) or done.losses[0] <= 0:
             return

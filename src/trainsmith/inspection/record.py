@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,13 +36,15 @@ class Call:
 class Pass:
     """All calls in the order of the data's way, the loss, and what the network gave.
 
-    unused: the names of trainable parameters that the loss's gradient does not reach.
+    unused: the names of trainable parameters that the loss's gradient does not reach. entered: the variance of the
+    first input, NaN where it holds whole numbers.
     """
 
     calls: list[Call]
     loss: float
     output: Any = None
     unused: tuple[str, ...] = ()
+    entered: float = math.nan
 
 
 def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
@@ -54,11 +57,15 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
     entering: list[Tensor | None] = []  # a stack: copied before the layer, which may write over its input
 
     def enter(layer: nn.Module, inputs: Any, named: Any) -> None:
+        if in_backward():
+            return
         given = first_tensor((inputs, named))
         entering.append(None if given is None else given.detach().clone())
 
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if in_backward():
+                return
             entered, left = entering.pop(), first_tensor(output)
             if entered is None or left is None or not left.is_floating_point():
                 return
@@ -84,11 +91,19 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
         try:
             gradients = _gradients(value, [*given_leaves, *module.parameters()])
         except RuntimeError as error:
-            raise InvalidInput(f"the loss's gradient cannot be taken: {str(error).strip().splitlines()[0]}") from error
+            raise InvalidInput(f"the loss's gradient cannot be taken: {reason_of(error)}.") from error
     for call in calls:
         call.weight_gradient = gradients.get(id(call.layer._parameters.get("weight")))
     unused = tuple(n for n, p in module.named_parameters() if p.requires_grad and id(p) not in gradients)
-    return Pass(calls, float(value.detach()), output, unused)
+    first = first_tensor((x,))
+    known = first is not None and first.is_floating_point()
+    variance = float(first.detach().double().var(correction=0)) if known and first is not None else math.nan
+    return Pass(calls, float(value.detach()), output, unused, variance)
+
+
+def in_backward() -> bool:
+    """Whether a backward pass runs, in which gradient checkpointing calls layers once more."""
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 def _leaf(tensor: Tensor, leaves: list[Tensor]) -> Tensor:
@@ -121,7 +136,7 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tens
         output = called(module, x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         shape = ", ".join(str(tuple(t.shape)) for t in tensors(x))
-        reason = str(error).strip().splitlines()[0]
+        reason = reason_of(error)
         raise InvalidInput(f"the network cannot take this batch (inputs {shape}): {reason}.") from error
     tensor = first_tensor(output)
     if tensor is None:
@@ -130,12 +145,17 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tens
         value = loss_value(output, y, loss)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         given = "no targets" if y is None else f"targets {tuple(y.shape)} of {y.dtype}"
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise InvalidInput(f"the loss cannot take outputs {tuple(tensor.shape)} and {given}: {reason}.") from error
+        told = f"outputs {tuple(tensor.shape)} and {given}: {reason_of(error)}."
+        raise InvalidInput(f"the loss cannot take {told}") from error
     if not isinstance(value, Tensor) or value.numel() != 1:
         got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise InvalidInput(f"the loss must be one number in a tensor; got {got}: take its mean.")
     return value.reshape(()), output
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what an error says, or its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def loss_value(output: Any, y: Any, loss: Loss | None) -> Tensor:
@@ -185,8 +205,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
     copies = {id(b): b.clone() for b in module.buffers()}
     attributes = [(m, {n: v for n, v in vars(m).items() if n not in (*STACKED, *HOOKS)}) for m in module.modules()]
     host = host_states()
-    devices = sorted({t.device.index for t in (*module.parameters(), *module.buffers()) if t.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=cuda_devices(module)):
         try:
             for m, held in buffers:
                 m._buffers.update({name: b if b is None else copies[id(b)] for name, b in held.items()})
@@ -203,6 +222,11 @@ def untouched(module: nn.Module) -> Iterator[None]:
                     del vars(m)[name]
                 vars(m).update(kept)
             put_back(host)
+
+
+def cuda_devices(module: nn.Module) -> list[int]:
+    """The numbers of the GPUs on which it lies, whose random numbers it may draw."""
+    return sorted({t.device.index for t in (*module.parameters(), *module.buffers()) if t.device.type == "cuda"})
 
 
 def ordinal(n: int) -> str:

@@ -13,7 +13,7 @@ from trainsmith.catalogue import find
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.cures import cured
 from trainsmith.inspection.fault import Finding
-from trainsmith.inspection.given import read
+from trainsmith.inspection.given import check_whole, read
 from trainsmith.inspection.inspect import Inspection, inspect_network
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, loss_value
@@ -114,6 +114,7 @@ def try_remedies(
     kind the catalogue has; else Adam with its default learning rate. The loss is that of the whole batch in evaluation
     mode. None if no finding has a remedy. Raises InvalidInput for a network without targets or with several inputs.
     """
+    check_whole(seeds=seeds, steps=steps, batch_size=batch_size)
     x, y = read(batch)
     if not isinstance(x, Tensor) or y is None:
         raise InvalidInput("remedies are tried on networks with one input tensor, and with targets.")

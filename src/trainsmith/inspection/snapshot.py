@@ -11,6 +11,7 @@ import numpy as np
 
 from trainsmith.inspection.findings import DEAD, SATURATED, TRAINABLE, TWINS
 from trainsmith.inspection.histogram import BINS, Histogram
+from trainsmith.inspection.layers import ratio
 from trainsmith.inspection.live import LiveLayer, Look, WatchedLayer
 from trainsmith.inspection.measurement import FAST, Measurement
 from trainsmith.inspection.moved import Norms
@@ -158,9 +159,9 @@ class Snapshot:
             parameters=layer.parameters,
             finite=finite == 1,
             gradient_finite=math.isfinite(gradient[0]),
-            variance_ratio=_ratio(variance, reference[0]),
-            input_ratio=_ratio(variance, reference[1]),
-            gradient_ratio=_ratio(gradient[1], reference[2]),
+            variance_ratio=ratio(variance, reference[0]),
+            input_ratio=ratio(variance, reference[1]),
+            gradient_ratio=ratio(gradient[1], reference[2]),
             examples=self.seen[i],
             **(_UNSEEN if look is None else look.of(member)),
         )
@@ -181,7 +182,3 @@ class Later:
     def made(self) -> Measurement:
         """The measurement."""
         return self.snapshot.measurement(self.member)
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference > 0 else math.nan

@@ -1,6 +1,5 @@
 """What shows before the first step: the scale of the inputs, the first loss, a missing non-linearity."""
 
-import copy
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import tensors
 from trainsmith.inspection.layers import same_numbers
@@ -146,7 +146,10 @@ def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[F
 
 
 def _nat(output: Tensor, y: Tensor, chance: float) -> float:
-    """What a nat of every example is in this loss: 1 in a mean, n in a sum. The chance is the log of the classes."""
+    """What a nat of every example is in this loss: 1 in a mean, n in a sum. The chance is the log of the classes, of
+    which a single number an example tells two."""
+    if output.numel() == y.numel():
+        return chance / math.log(2)
     classes = output.shape[-1] if output.shape[:-1] == y.shape else output.shape[min(1, output.ndim - 1)]
     return chance / math.log(classes) if classes > 1 else 1.0
 
@@ -243,7 +246,7 @@ def _only_there(first: Call, second: Call) -> bool:
     else:
         x = second.entered.clone().requires_grad_()
         with torch.enable_grad():
-            (came,) = torch.autograd.grad(copy.deepcopy(second.layer)(x.clone()), x, second.gradient)
+            (came,) = torch.autograd.grad(copy_of(second.layer, second.layer)(x.clone()), x, second.gradient)
     there = first.gradient.flatten()
     return bool(there.isfinite().all()) and torch.allclose(
         came.flatten(), there, rtol=1e-3, atol=1e-4 * float(there.abs().max())

@@ -3,14 +3,9 @@
 import contextlib
 from typing import Any
 
-import torch
 from torch import nn
-from torch.utils.flop_counter import flop_registry
 
-from trainsmith.inspection.given import called, count, over
-from trainsmith.inspection.record import untouched
-from trainsmith.network.dispatch import Watch
-from trainsmith.population.rewritten import WrittenOut
+from trainsmith.inspection.costs import costs_of
 from trainsmith.population.threads import one_thread
 
 SMALL = 5e7
@@ -31,24 +26,4 @@ def step_operations(module: nn.Module, x: Any, size: int) -> float:
 
     Infinite for a network that cannot take the inputs. The network stays as it was.
     """
-    operations, two = _Operations(), over(x, lambda t: t[:2].clone())
-    try:
-        with untouched(module), torch.no_grad(), operations, WrittenOut():  # or fused layers would hide their products
-            called(module.eval(), two)
-    except Exception:  # what is wrong with it is said where it is looked at
-        return float("inf")
-    return 3 * operations.total * size / count(two)
-
-
-class _Operations(Watch):
-    """Counts them by torch's own formulas. torch's FlopCounterMode does too, and imports torch's compiler for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if (formula := flop_registry.get(func._overloadpacket)) is not None:
-            self.total += formula(*args, **(kwargs or {}), out_val=out)
-        return out
+    return 3 * costs_of(module, x)[0] * size

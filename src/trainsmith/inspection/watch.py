@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.collect import Room, Step, collect
 from trainsmith.inspection.fault import Finding
+from trainsmith.inspection.given import check_made, check_whole
 from trainsmith.inspection.hung import Hung
 from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
 from trainsmith.inspection.log import Log
 from trainsmith.inspection.measurement import Measurement, findings_of
 from trainsmith.inspection.moved import Move, Moved, WatchedParameter
-from trainsmith.inspection.record import first_tensor, leaves, ordinal
+from trainsmith.inspection.record import first_tensor, in_backward, leaves, ordinal
 from trainsmith.inspection.sampling import Sampled
 from trainsmith.inspection.snapshot import Later
 from trainsmith.inspection.waiting import Shelf
@@ -46,8 +47,8 @@ class Watch:
             raise InvalidInput(f"watch needs a network (torch.nn.Module) first; got {type(model).__name__}.")
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInput(f"watch needs the training's torch optimizer second; got {type(optimizer).__name__}.")
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise InvalidInput(f"every must be a whole number of steps, at least 1; got {every!r}.")
+        check_whole(every=every)
+        check_made(model)
         self._moved = Moved(model, optimizer, together)
         if not self._moved.trained.named:
             raise InvalidInput(
@@ -56,7 +57,7 @@ class Watch:
         self.model, self.optimizer, self.every, self.warn = model, optimizer, every, warn
         self.steps = 0
         self._log = Log[Later]()
-        self._waiting: list[tuple[Step, Move]] = []
+        self._waiting: list[tuple[Step, Move, bool]] = []
         self.listeners: list[Callable[[Measurement, tuple[Finding, ...]], None]] = []  # told of steps and new findings
         self._closely = True
         self._live: dict[str, LiveLayer] = {}
@@ -73,11 +74,12 @@ class Watch:
         self._steps = contextlib.ExitStack()
 
     def start(self) -> Self:
-        """Begin; the next step is measured."""
+        """Begin; the next step whose number is a multiple of `every` is measured, at first the very next."""
         self._expect()
         self._steps.callback(self.optimizer.register_step_pre_hook(self._before_step).remove)
         self._steps.callback(self.optimizer.register_step_post_hook(self._after_step).remove)
-        self._attach()
+        if self.steps % self.every == 0:
+            self._attach()
         return self
 
     def stop(self) -> None:
@@ -126,6 +128,7 @@ class Watch:
 
     def _attach(self) -> None:
         """Hang the hooks up; where the network may have got other layers since, it is searched for them."""
+        self._hooks.close()
         layers = [*leaves(self.model)] if self._closely else self._layers
         if layers == self._layers and layers:
             self._hooks.callback(self._hung.off)
@@ -141,8 +144,16 @@ class Watch:
 
     def _expect(self) -> None:
         """The next step is to be measured."""
-        self._called, self._times, self._passes, self._given = [], {}, 0, False
+        self._forget()
         self._closely = self._log.closely(self.steps)
+
+    def _forget(self) -> None:
+        """No pass is the next step's yet."""
+        self._called, self._times, self._passes, self._given = [], {}, 0, False
+
+    def _dropped(self) -> bool:
+        """Whether nothing is left of the gradients of the passes so far, as where a GradScaler left out the step."""
+        return any(live.graded for live in self._called) and not self._moved.graded()
 
     def _known(self, name: str, layer: nn.Module, times: int = 1) -> LiveLayer:
         """What is remembered of the layer's call of this number within a pass."""
@@ -156,12 +167,13 @@ class Watch:
 
     def _measuring(self) -> bool:
         """Whether this is the step's first pass in training, and no backward pass that runs a layer once more."""
-        backward = torch._C._current_graph_task_id() != -1
-        return self._passes <= 1 and self.model.training and torch.is_grad_enabled() and not backward
+        return self._passes <= 1 and self.model.training and torch.is_grad_enabled() and not in_backward()
 
     def _begin(self, model: nn.Module, inputs: Any, named: Any) -> None:
-        if not (model.training and torch.is_grad_enabled()) or torch._C._current_graph_task_id() != -1:
+        if not (model.training and torch.is_grad_enabled()) or in_backward():
             return
+        if self._passes and self._dropped():
+            self._forget()
         self._passes += 1
         given = _first(inputs, named)
         if self._passes == 1 and given is not None and given.is_floating_point() and given.ndim and given.numel():
@@ -209,7 +221,7 @@ class Watch:
         self.steps += 1
         if self.steps % self.every == 0:
             self._expect()
-            if self.every > 1:
+            if self.every > 1 or self._closely:
                 self._attach()
 
     def _collect(self) -> None:
@@ -218,7 +230,7 @@ class Watch:
         move = self._moved.after(self._closely)
         if self._waiting and not (step.as_before(self._waiting[0][0]) and move.as_before(self._waiting[0][1])):
             self._tell()
-        self._waiting.append((step, move))
+        self._waiting.append((step, move, self._passes > 1))
         if step.closely or step.new or len(self._waiting) >= self._shelf.together or not move.sound():
             self._tell()
 
@@ -227,12 +239,12 @@ class Watch:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        steps, moves = zip(*waiting, strict=True)
+        steps, moves, several = zip(*waiting, strict=True)
         snapshots, calm = collect(steps, moves, self._moved, self._room)
-        for step, snapshot, nothing in zip(steps, snapshots, calm.tolist(), strict=True):
+        for step, snapshot, nothing, passes in zip(steps, snapshots, calm.tolist(), several, strict=True):
             later = Later(snapshot, 0)
             self._log.keep(later, step.closely)
-            new = self._log.tell(step.number, [] if nothing else findings_of(later.made()), step.closely)
+            new = self._log.tell(step.number, [] if nothing else findings_of(later.made(), passes), step.closely)
             for f in new if self.warn else ():
                 warnings.warn(f"step {step.number}: {f.words}", FindingWarning, stacklevel=_depth())
             for listener in self.listeners:

@@ -22,6 +22,7 @@ def page(inspection: Inspection, treatment: Treatment | None, network: str) -> s
     drawn = Markup(layer_svg(inspection)) if len(inspection.layers) <= MOST_DRAWN else ""
     return _template("inspection.html").render(
         network=network,
+        number=number,
         inspection=inspection,
         findings=[(f, shortened([g.layer for g in group[1:]])) for f, group in ranked(inspection.findings)],
         rows=[(layer, (*layer_cells(layer), *more_cells(layer))) for layer in inspection.layers],
