@@ -272,8 +272,8 @@ def test_the_order_is_that_of_the_files_whichever_was_imported_first(first):
     [
         (
             "adam",
-            {"betas": (0.9, 0.99)},
-            r"adam takes params, lr, beta1, beta2, eps: got an unexpected keyword argument",
+            {"beta": 0.9},
+            r"adam takes params, lr, beta1, beta2, eps: got an unexpected keyword argument 'beta'",
         ),
         ("dropout", {"p": 0.5}, r"dropout takes rate: got an unexpected keyword argument 'p'"),
         (

@@ -224,3 +224,38 @@ def test_the_gradient_passes_through_sigma_with_its_vectors_held():
     ours(x).square().sum().backward()
     theirs(x).square().sum().backward()
     torch.testing.assert_close(ours.layer.weight.grad, theirs.parametrizations.weight.original.grad)
+
+
+@each_technique
+def test_a_bilinear_layer_has_both_its_inputs(make):
+    torch.manual_seed(0)
+    layer = make(nn.Bilinear(3, 4, 2)).double().eval()
+    x, z = inputs((6, 3)), inputs((6, 4), 2)
+    expected = torch.einsum("oij,ni,nj->no", layer.effective(), x, z) + layer.layer.bias
+    torch.testing.assert_close(layer(x, z), expected)
+    torch.testing.assert_close(layer.plain()(x, z), expected)
+    if make is WeightNorm:
+        x, z = x.unflatten(0, (2, 3)), z.unflatten(0, (2, 3))
+        y = layer.initialize(x, z)(x, z).flatten(0, 1)
+        torch.testing.assert_close(y.mean(0), torch.zeros(2).double(), atol=1e-12, rtol=0)
+        torch.testing.assert_close(y.std(0, correction=0), torch.ones(2).double())
+
+
+@each_technique
+def test_a_layer_made_on_the_meta_device_takes_a_stored_state(make):
+    stored = make(nn.Linear(5, 4))
+    with torch.device("meta"):
+        layer = make(nn.Linear(5, 4))
+    assert {t.device.type for t in layer.state_dict().values()} == {"meta"}
+    layer = layer.to_empty(device="cpu")
+    layer.load_state_dict(stored.state_dict())
+    x = torch.randn(3, 5)
+    torch.testing.assert_close(layer.eval()(x), stored.eval()(x))
+
+
+@each_technique
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0)], ids=str)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_without_weights_stays_one(make, sizes):
+    layer = make(nn.Linear(*sizes))
+    assert layer(torch.ones(2, sizes[0])).shape == (2, sizes[1])

@@ -2,11 +2,13 @@
 
 import copy
 import io
+import re
 
 import pytest
 import torch
 from torch import nn
 
+from trainsmith.catalogue import techniques
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, Adafactor, Adam, AdamW, Lion, Momentum, Muon, RMSprop
 from trainsmith.optimizer.rule import BLOCK, JOINED, root
@@ -324,3 +326,30 @@ def test_the_state_of_torchs_adam_is_one_of_adam():
         elif step > 1:
             ours.step()
             torch.testing.assert_close(theta, same)
+
+
+PAIRED = [t for t in techniques("optimizer") if {"beta1", "beta2"} <= {h.name for h in t.hyperparameters}]
+
+
+@pytest.mark.parametrize("technique", PAIRED, ids=lambda t: t.name)
+def test_betas_give_both_as_to_torchs_optimizers(technique):
+    theta = [nn.Parameter(torch.ones(2, 3))]
+    one, other = technique.make(theta, betas=(0.5, 0.75)), technique.make(theta, beta1=0.5, beta2=0.75)
+    assert one.param_groups == other.param_groups
+    assert one.param_groups[0]["betas"] == (0.5, 0.75)
+    for wrong, said in (
+        ((0.5, 1.5), r"beta2 must be a number in \[0, 1\); got 1.5"),
+        ((1.0, 0.5), r"beta1 must be a number in \[0, 1\); got 1.0"),
+        ((0.5,), r"betas must be \(beta1, beta2\); got \(0.5,\)"),
+        (0.5, r"betas must be \(beta1, beta2\); got 0.5"),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{re.escape(technique.name)}: {said}"):
+            technique.make(theta, betas=wrong)
+    with pytest.raises(InvalidInput, match="beta2 is given twice, by itself and in betas; leave one of them out"):
+        technique.make(theta, betas=(0.5, 0.75), beta2=0.75)
+
+
+def test_betas_are_no_argument_of_a_rule_that_has_none():
+    assert len(PAIRED) > 8
+    with pytest.raises(TypeError, match=r"momentum takes params, lr, momentum: .*betas"):
+        Momentum([nn.Parameter(torch.ones(2))], betas=(0.5, 0.75))

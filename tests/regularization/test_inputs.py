@@ -1,26 +1,41 @@
 """Which examples augmentations take: images in uint8, in half precision, one alone, none."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from each_technique import each
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization import (
+    SAM,
+    ActivityKL,
+    ActivityL1,
     AlphaDropout,
+    AuxiliaryReconstruction,
     CutMix,
     Cutout,
     DropBlock,
+    DropBranch,
+    DropConnectLinear,
     Dropout,
     FeatureDropout,
     Flip,
+    GaussianDropConnect,
     GradientNoise,
     InputNoise,
+    KWinners,
+    ManifoldMixup,
+    MeanTeacher,
     Mixup,
     RandAugment,
     Rotation,
     Shift,
     SpatialDropout,
     SwapNoise,
+    UncertainReconstruction,
     WeightNoise,
     Zoom,
 )
@@ -130,3 +145,77 @@ def test_units_in_half_precision_are_dropped_as_often_as_in_single(make, dtype):
     for layer in module, module.plain():
         kept = layer(torch.ones(64, 256, 16, 16, dtype=dtype)) > 0
         assert (~kept).double().mean().item() == pytest.approx(0.0005, rel=0.5)
+
+
+@each("pass")
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_an_empty_batch_costs_what_an_empty_mean_is_and_is_no_error(technique):
+    shape = (4,) if "table" in getattr(technique.make, "kinds", ("table",)) else (1, 4, 4)
+    x, y = torch.rand(0, *shape), torch.zeros(0).long()
+    network = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 3))
+    loss = technique.make()(network, functional.cross_entropy, x, y)
+    assert loss.shape == ()
+    assert loss.isnan() == functional.cross_entropy(network(x), y).isnan()
+
+
+def function(x):
+    return x @ torch.ones(4, 3)
+
+
+@pytest.mark.parametrize("make", [SAM, ManifoldMixup, MeanTeacher, AuxiliaryReconstruction, UncertainReconstruction])
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_what_looks_into_a_network_says_that_a_function_is_none(make):
+    with pytest.raises(InvalidInput, match=f"{make.__name__} looks into the network .* itself; got function. Put what"):
+        make()(function, functional.cross_entropy, torch.rand(5, 4), torch.zeros(5).long())
+
+
+def test_sam_of_a_network_without_anything_to_train_says_so():
+    with pytest.raises(InvalidInput, match="SAM needs a network with parameters to train"):
+        SAM()(nn.Linear(4, 3).requires_grad_(False), functional.cross_entropy, torch.rand(5, 4), torch.zeros(5).long())
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_sam_goes_as_far_uphill_in_half_precision_as_in_single(dtype):
+    """The squares of these slopes, 300 each, are beyond 65504."""
+    moved = []
+    for kind in (dtype, torch.float32):
+        network = nn.Linear(2, 1, bias=False, dtype=kind)
+        nn.init.constant_(network.weight, 1.0)
+        x = torch.full((1, 2), 300.0, dtype=kind)
+        moved.append(SAM(0.5).to(kind)(network, lambda out, y: out.mean(), x, x).item())
+    assert moved[1] == pytest.approx(600 + 0.5 * 300 * 2**0.5, rel=1e-6)
+    assert moved[0] == pytest.approx(moved[1], rel=0.01)
+
+
+@pytest.mark.parametrize("layer", [KWinners(), ActivityL1(), ActivityKL(), DropBlock(), DropBranch()],
+                         ids=lambda m: type(m).__name__)  # fmt: skip
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_one_example_without_a_batch_is_refused_by_what_needs_one(layer):
+    with pytest.raises(InvalidInput, match=r"needs a batch \(n, units, ...\); got shape \(5,\). Of one .* x\[None\]"):
+        layer(torch.rand(5))
+    assert layer(torch.rand(5)[None]).shape == (1, 5)
+    layer.eval()
+    assert isinstance(layer, KWinners) or layer(torch.rand(5)).shape == (5,)
+
+
+def test_the_exported_drop_block_takes_an_empty_batch():
+    assert DropBlock().plain()(torch.zeros(0, 2, 8, 8)).shape == (0, 2, 8, 8)
+
+
+@pytest.mark.parametrize("axes", [(), (4,), (2, 3)], ids=str)
+def test_drop_connect_takes_any_axes_before_the_features_and_draws_a_mask_for_each_row(axes):
+    layer = DropConnectLinear(5, 3, 0.25).double()
+    x = torch.rand(*axes, 5).double()
+    torch.manual_seed(4)
+    got = layer(x)
+    torch.manual_seed(4)
+    masks = (torch.rand(*axes, 3, 5, dtype=torch.float64) >= 0.25).reshape(-1, 3, 5)
+    kept = (torch.rand(*axes, 3, dtype=torch.float64) >= 0.25).reshape(-1, 3)
+    weight, bias = layer.linear.weight, layer.linear.bias
+    rows = [(weight * m) @ r + bias * k for m, r, k in zip(masks, x.reshape(-1, 5), kept, strict=True)]
+    torch.testing.assert_close(got, torch.stack(rows).reshape(*axes, 3))
+    layer.eval()
+    for way in (layer, layer.gaussian_relu, lambda z: layer.gaussian(z, 2)):
+        assert way(x).shape == (*axes, 3)
+    gaussian = GaussianDropConnect(nn.Linear(5, 3), nn.ReLU(), 0.25).double().eval()
+    torch.testing.assert_close(gaussian(x).reshape(-1, 3), gaussian(x.reshape(-1, 5)))

@@ -4,7 +4,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -86,7 +86,8 @@ def technique(
     """Enter the decorated function or class in the catalogue, and refuse hyper-parameters out of their domain.
 
     The default of each hyper-parameter is that of the argument of the same name. The name is the
-    function's or class's, in lower case with hyphens, unless given.
+    function's or class's, in lower case with hyphens, unless given. A class may say by `together` which argument gives
+    several of its numbers at once: {"betas": ("beta1", "beta2")}.
     """
 
     def enter(make: Thing) -> Thing:
@@ -95,7 +96,7 @@ def technique(
         numbers = tuple(h.named(key, signature.parameters[key].default) for key, h in hyperparameters.items())
         checked: Any = make
         if inspect.isclass(make):
-            checked.__init__ = _checking(checked.__init__, entry_name, numbers)
+            checked.__init__ = _checking(checked.__init__, entry_name, numbers, getattr(make, "together", {}))
         else:
             checked = _checking(make, entry_name, numbers)
         _techniques[family, entry_name] = Technique(entry_name, family, role, checked, numbers, aliases)
@@ -123,12 +124,19 @@ def _own(entry: Technique) -> bool:
     return not getattr(entry.make, "__module__", "").startswith("trainsmith.")
 
 
-def _checking(call: Callable[..., Any], owner: str, numbers: tuple[Hyperparameter, ...]) -> Callable[..., Any]:
+def _checking(
+    call: Callable[..., Any],
+    owner: str,
+    numbers: tuple[Hyperparameter, ...],
+    together: Mapping[str, tuple[str, ...]] | None = None,
+) -> Callable[..., Any]:
     """`call`, refusing arguments that lie outside their hyper-parameter's domain (tensors pass unchecked)."""
     signature = inspect.signature(call)
+    whole = {name: parts for name, parts in (together or {}).items() if {*parts} <= {n.name for n in numbers}}
 
     @functools.wraps(call)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        kwargs = _apart(kwargs, whole, owner)
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as wrong:
@@ -141,6 +149,18 @@ def _checking(call: Callable[..., Any], owner: str, numbers: tuple[Hyperparamete
         return call(*args, **kwargs)
 
     return checked
+
+
+def _apart(given: dict[str, Any], whole: Mapping[str, tuple[str, ...]], owner: str) -> dict[str, Any]:
+    """Arguments in which what gives several numbers at once is taken apart into these."""
+    for name in [name for name in whole if name in given]:
+        parts, values = whole[name], given[name]
+        if not isinstance(values, (tuple, list)) or len(values) != len(parts):
+            raise InvalidInput(f"{owner}: {name} must be ({', '.join(parts)}); got {values!r}.")
+        if twice := [part for part in parts if part in given]:
+            raise InvalidInput(f"{owner}: {twice[0]} is given twice, by itself and in {name}; leave one of them out.")
+        given = {**{key: v for key, v in given.items() if key != name}, **dict(zip(parts, values, strict=True))}
+    return given
 
 
 def techniques(family: Family | None = None) -> tuple[Technique, ...]:

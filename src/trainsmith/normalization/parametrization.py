@@ -12,6 +12,7 @@ from trainsmith.catalogue import POSITIVE, Hyperparameter, technique
 from trainsmith.errors import InvalidInput
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+FEATURES_LAST = (nn.Linear, nn.Bilinear)
 
 
 class Parametrization(nn.Module):
@@ -42,9 +43,9 @@ class Parametrization(nn.Module):
         """The weight the layer is used with."""
         raise NotImplementedError
 
-    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-        """The layer's outputs with the weight that is made of its own."""
-        return functional_call(self.layer, {"weight": self.effective()}, (x,))
+    def forward(self, *x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """The layer's outputs for x, two of them for a bilinear layer, with the weight that is made of its own."""
+        return functional_call(self.layer, {"weight": self.effective()}, x)
 
     @torch.no_grad()
     def plain(self) -> nn.Module:
@@ -95,15 +96,15 @@ class WeightNorm(Parametrization):
         return v * (self.g.view(length.shape) / torch.where(length > 0, length, 1))
 
     @torch.no_grad()
-    def initialize(self, x: Float[Tensor, "n ..."]) -> "WeightNorm":
+    def initialize(self, *x: Float[Tensor, "n ..."]) -> "WeightNorm":
         """Choose g and the bias, if there is one, so that each output has mean 0 and variance 1 on the inputs x."""
         v = self.weight
         bias = self.layer.bias
         zero = {} if bias is None else {"bias": torch.zeros_like(bias)}  # type: ignore[arg-type]
         length = _length(v)
         direction = v / torch.where(length > 0, length, 1)
-        t = functional_call(self.layer, {"weight": direction, **zero}, (x,))
-        t = (t if isinstance(self.layer, nn.Linear) else t.movedim(1, -1)).flatten(0, -2)
+        t = functional_call(self.layer, {"weight": direction, **zero}, x)
+        t = (t if isinstance(self.layer, FEATURES_LAST) else t.movedim(1, -1)).flatten(0, -2)
         std, mean = t.std(0, correction=0), t.mean(0)
         varies = std > 0
         self.g.copy_(torch.where(varies, 1 / std, self.g))
@@ -180,7 +181,7 @@ class SpectralNorm(Parametrization):
 
     Differs: 1. p starts as the exact singular vector instead of at random, so that sigma is right from the first step.
     2. bound; the paper has 1. 3. A convolution's weight is flattened to (out, rest), as in the paper: that bounds the
-    weight, not quite the convolution.
+    weight, not quite the convolution. 4. Made on the meta device, p has no numbers until a stored state brings them.
 
     Pitfall: one step of the power iteration a call follows slowly changing weights only; at high learning rates sigma
     is underestimated and the bound is overstepped. With ReLU and bound 1 deep networks lose their signal.
@@ -199,7 +200,8 @@ class SpectralNorm(Parametrization):
     def __init__(self, layer: nn.Module, bound: float = 1.0) -> None:
         super().__init__(layer)
         v = self.weight.detach().flatten(1)
-        left = torch.linalg.svd(v.double().cpu(), full_matrices=False).U[:, 0]
+        known = bool(v.numel()) and not v.is_meta
+        left = torch.linalg.svd(v.double().cpu(), full_matrices=False).U[:, 0] if known else v.new_zeros(len(v))
         self.register_buffer("p", left.to(v))
         self.register_buffer("bound", torch.tensor(float(bound)))
 

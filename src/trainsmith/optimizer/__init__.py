@@ -1,4 +1,7 @@
-"""Optimizers: each is an ordinary torch.optim.Optimizer around one update rule."""
+"""Optimizers: each is an ordinary torch.optim.Optimizer around one update rule.
+
+Where a rule has beta1 and beta2, `betas=(beta1, beta2)` gives both at once, as to torch's own.
+"""
 
 from trainsmith.optimizer.accumulated import AdaDelta, AdaGrad
 from trainsmith.optimizer.adam_decayed import AdamW, AMSGrad

@@ -53,7 +53,7 @@ class Optimizer(torch.optim.Optimizer):
     CPU runs it too, so that both have the same bits; `fused = None` in a subclass brings `update` back.
 
     Numbers called beta1 and beta2 are kept in the param groups as torch keeps its own, as `betas`, which torch's
-    schedulers of momentum look for.
+    schedulers of momentum look for; and `betas=(beta1, beta2)` gives both, as to torch's optimizers.
     """
 
     moments: ClassVar[tuple[str, ...]] = ()
@@ -66,6 +66,7 @@ class Optimizer(torch.optim.Optimizer):
     of_hidden: ClassVar[bool] = False
     fused: ClassVar[Callable[..., None] | None] = None
 
+    together: ClassVar[dict[str, tuple[str, ...]]] = {"betas": BETAS}
     _numbers: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, Interval, number_in, technique
 from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
+from trainsmith.regularization.inputs import needs_batch
 from trainsmith.regularization.plain import TopUnits
 
 OPEN = Interval(0, 1, True, True)
@@ -33,6 +34,8 @@ class ActivityPenalty(nn.Module):
     def forward(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
         """x itself; in training its cost is noted."""
         if self.training:
+            if x.ndim < 2:
+                raise InvalidInput(needs_batch(type(self).__name__, x))
             self._costs = [*self._costs, self.cost(x)][-self.calls :]
         return x
 
@@ -182,6 +185,8 @@ class KWinners(nn.Module):
 
     def forward(self, x: Float[Tensor, "n *axes"]) -> Float[Tensor, "n *axes"]:
         """x with all but the largest units of each example at 0."""
+        if x.ndim < 2:
+            raise InvalidInput(needs_batch("k-winners", x))
         units = x.flatten(1)
         count = (self.share * units.shape[1] - 1e-4).ceil().clamp(min=1).long()
         ordered = units.detach().sort(1, descending=True).values

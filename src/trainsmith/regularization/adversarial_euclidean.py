@@ -1,5 +1,6 @@
 """Adversarial training in the Euclidean norm, by name: an example moves as a whole, not each number by as much."""
 
+import math
 from typing import ClassVar
 
 from torch import Tensor
@@ -18,7 +19,7 @@ class RootMeanSquare(InRange):
 
     def size(self, x: Tensor) -> Tensor:
         """The length by which examples like x (n, ...) move, in ranges."""
-        return super().size(x) * x[0].numel() ** 0.5
+        return super().size(x) * math.prod(x.shape[1:]) ** 0.5
 
 
 @technique(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.regularization.passes import Loss, still
+from trainsmith.regularization.passes import Loss, needs_module, still
 
 WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -42,6 +42,8 @@ class SecondTask(nn.Module):
         The first step does it where nobody did, but then no optimizer knows the head. generator: torch's own, if none
         is given. Raises InvalidInput for a network or inputs that it cannot act with.
         """
+        if not isinstance(network, nn.Module):
+            raise InvalidInput(needs_module(self, network))
         if reason := self.unmet(network, x):
             raise InvalidInput(f"{type(self).__name__} cannot be used: {reason}.")
         self.place, features = _last_layer(network, x)
@@ -53,6 +55,8 @@ class SecondTask(nn.Module):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of the batch x (n, ...), y (n, ...)."""
+        if not isinstance(network, nn.Module):
+            raise InvalidInput(needs_module(self, network))
         if self.head is None:
             self.with_head(network, x)
         return self.joined(*self.losses(network, loss, x, y))

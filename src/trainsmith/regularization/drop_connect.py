@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
-from trainsmith.regularization.draws import uniform_like
+from trainsmith.regularization.draws import drawn_type, uniform_like
 
 
 @technique(
@@ -60,6 +60,7 @@ class DropConnectLinear(nn.Module):
         evaluation:  y = (1 - rate) (W x + b), the mean
 
     Paper: Wan et al. 2013, section 3.1 (training) and 3.2 (inference). The masks of a batch take n * in * out numbers.
+    Inputs may have any axes before their features, or none, as torch's linear layer takes them: a mask for each row.
     """
 
     def __init__(self, inputs: int, outputs: int, rate: float = 0.5) -> None:
@@ -68,23 +69,24 @@ class DropConnectLinear(nn.Module):
             raise ValueError(f"rate must lie in [0, 1); got {rate}.")
         self.linear, self.rate = nn.Linear(inputs, outputs), rate
 
-    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
-        """Pre-activations (n, outputs)."""
+    def forward(self, x: Float[Tensor, "*n i"]) -> Float[Tensor, "*n o"]:
+        """Pre-activations (*n, outputs)."""
         weight, bias = self.linear.weight, self.linear.bias
         if not self.training:
             return (1 - self.rate) * functional.linear(x, weight, bias)
-        masks = torch.rand(len(x), *weight.shape, dtype=x.dtype, device=x.device) >= self.rate
-        kept = torch.rand(len(x), len(bias), dtype=x.dtype, device=x.device) >= self.rate
-        return torch.einsum("noi,ni->no", weight * masks, x) + bias * kept
+        kind = drawn_type(x)
+        masks = torch.rand(*x.shape[:-1], *weight.shape, dtype=kind, device=x.device) >= self.rate
+        kept = torch.rand(*x.shape[:-1], len(bias), dtype=kind, device=x.device) >= self.rate
+        return ((weight * masks) @ x[..., None]).squeeze(-1) + bias * kept
 
-    def moments(self, x: Float[Tensor, "n i"]) -> tuple[Float[Tensor, "n o"], Float[Tensor, "n o"]]:
+    def moments(self, x: Float[Tensor, "*n i"]) -> tuple[Float[Tensor, "*n o"], Float[Tensor, "*n o"]]:
         """Mean and standard deviation over masks:  p W x  and  p (1-p) (W*W) (x*x),  p = 1 - rate."""
         keep, weight, bias = 1 - self.rate, self.linear.weight, self.linear.bias
         mean = keep * functional.linear(x, weight, bias)
         variance = keep * self.rate * functional.linear(x.square(), weight.square(), bias.square())
         return mean, variance.sqrt()
 
-    def gaussian(self, x: Float[Tensor, "n i"], samples: int = 1000) -> Float[Tensor, "n o"]:
+    def gaussian(self, x: Float[Tensor, "*n i"], samples: int = 1000) -> Float[Tensor, "*n o"]:
         """Gaussian inference (algorithm 2): the mean of relu(z) over `samples` draws z ~ N(mean, variance)."""
         mean, std = self.moments(x)
         total = torch.zeros_like(mean)
@@ -92,7 +94,7 @@ class DropConnectLinear(nn.Module):
             total += functional.relu(mean + std * torch.randn_like(mean))
         return total / samples
 
-    def gaussian_relu(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+    def gaussian_relu(self, x: Float[Tensor, "*n i"]) -> Float[Tensor, "*n o"]:
         """The limit of `gaussian` for many samples:  mean Phi(z) + std phi(z),  z = mean / std."""
         mean, std = self.moments(x)
         z = mean / std.clamp_min(torch.finfo(std.dtype).tiny)

@@ -55,7 +55,7 @@ class GaussianDropConnect(nn.Module):
         self.register_buffer("rate", torch.tensor(float(rate)))
         self.register_buffer("nodes", torch.special.ndtri((torch.arange(DRAWS) + 0.5) / DRAWS))
 
-    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Activations, of dropped weights in training, their mean in evaluation."""
         weight: Tensor = self.layer.weight  # type: ignore[assignment]
         if self.training:
@@ -63,9 +63,9 @@ class GaussianDropConnect(nn.Module):
             return self.activation(functional_call(self.layer, {"weight": dropped}, (x,)))
         mean, std = self.moments(x)
         draws = mean + std * self.nodes.view(-1, *(1,) * mean.ndim)
-        return self.activation(draws.flatten(0, 1)).unflatten(0, (DRAWS, len(x))).mean(0)
+        return self.activation(draws.flatten(0, 1)).unflatten(0, (DRAWS, len(mean))).mean(0)
 
-    def moments(self, x: Float[Tensor, "n ..."]) -> tuple[Float[Tensor, "n ..."], Float[Tensor, "n ..."]]:
+    def moments(self, x: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
         """Mean and standard deviation of the pre-activations over masks."""
         own: dict[str, Tensor] = {"weight": self.layer.weight.square()}  # type: ignore[operator]
         if self.layer.bias is not None:

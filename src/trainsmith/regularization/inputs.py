@@ -3,6 +3,11 @@
 from torch import Tensor
 
 
+def needs_batch(what: str, x: Tensor) -> str:
+    """Of x without an axis of examples before that of units, such as one example by itself."""
+    return f"{what} needs a batch (n, units, ...); got shape {tuple(x.shape)}. Of one example take x[None]."
+
+
 def needs_images(what: str, x: Tensor) -> str:
     """Of x that is no batch of images, such as one image without the axis of the batch."""
     return f"{what} needs images (n, channels, height, width); got shape {tuple(x.shape)}. Of one image take x[None]."

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import one, pairing
 from trainsmith.regularization.mixing import mixed_loss
-from trainsmith.regularization.passes import Loss
+from trainsmith.regularization.passes import Loss, needs_module
 
 
 @technique(
@@ -57,6 +58,8 @@ class ManifoldMixup(nn.Module):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
         """The mixed loss of the batch x (n, ...), y (n, ...)."""
+        if not isinstance(network, nn.Module):
+            raise InvalidInput(needs_module(self, network))
         layers = [m for m in network.modules() if any(p.ndim >= 2 for p in m.parameters(recurse=False))]
         kind = next((p.dtype for p in network.parameters()), torch.float32)
         like = x if x.is_floating_point() else torch.zeros_like(x, dtype=kind)

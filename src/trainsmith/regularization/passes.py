@@ -25,6 +25,15 @@ def still(network: Run | nn.Module) -> Run:
     return run
 
 
+def needs_module(technique: object, network: object) -> str:
+    """Of a network that is none, such as a function, where a technique looks into it."""
+    name = getattr(network, "__name__", type(network).__name__)
+    return (
+        f"{type(technique).__name__} looks into the network and needs the nn.Module itself; got {name}. Put what the "
+        "function does into the module's forward."
+    )
+
+
 def trained(network: nn.Module) -> dict[str, Tensor]:
     """The parameters that are trained, by name: all but the `frozen`, where the network has such an attribute.
 

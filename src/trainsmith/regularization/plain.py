@@ -46,7 +46,7 @@ class DropBlocks(nn.Module):
             maps = nn.functional.pad(seeds.flatten(1, -3), [size - 1] * 4)
             mask = 1 - nn.functional.max_pool2d(maps, size, stride=1).reshape(x.shape)
         kept = mask.flatten(1).sum(1, dtype=kind).clamp(min=1)
-        return x * mask * (x[0].numel() / kept).to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
+        return x * mask * (math.prod(x.shape[1:]) / kept).to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
 
     def extra_repr(self):
         return f"rate={self.rate}, size={self.size}"

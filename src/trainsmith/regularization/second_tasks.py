@@ -1,5 +1,6 @@
 """Second tasks by name, made of the inputs alone: to reconstruct them, and to tell how they were turned."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -43,7 +44,7 @@ class Reconstructing(Fitted, SecondTask):
 
     def outputs(self, x: Float[Tensor, "n ..."]) -> int:
         """As many as an example has numbers."""
-        return x[0].numel()
+        return math.prod(x.shape[1:])
 
     def losses(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The network's own loss, and the mean squared error of the reconstruction in units of the inputs' spread."""

@@ -7,7 +7,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
-from trainsmith.regularization.passes import Loss, trained
+from trainsmith.catalogue.half import single
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.passes import Loss, needs_module, trained
+from trainsmith.regularization.penalty import square
 
 
 @technique(
@@ -52,7 +55,11 @@ class SAM(nn.Module):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
         """The loss of the batch x (n, ...), y (n, ...) at the weights uphill."""
+        if not isinstance(network, nn.Module):
+            raise InvalidInput(needs_module(self, network))
         weights = trained(network)
+        if not weights:
+            raise InvalidInput("SAM needs a network with parameters to train; this one has none, or all are frozen.")
 
         def value(moved: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             buffers = {name: b.clone() for name, b in network.named_buffers()}
@@ -61,7 +68,7 @@ class SAM(nn.Module):
         with torch.enable_grad():
             gradients, at_weights = grad(value, has_aux=True)(weights)
         slopes = {name: g.detach() for name, g in gradients.items()}
-        length = torch.stack([g.square().sum() for g in slopes.values()]).sum().sqrt()
+        length = torch.stack([square(single(g)).sum() for g in slopes.values()]).sum().sqrt()
         share = self.rho.to(length) / length.clamp_min(1e-12)
         uphill = {name: p + share * slopes[name] for name, p in weights.items()}
         there, _ = value(uphill)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import FRACTION, Hyperparameter, technique
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import one_each, uniform_like
+from trainsmith.regularization.inputs import needs_batch
 
 
 @technique("regularization", "pooling", name="stochastic-pooling", aliases=("stochasticpooling",))
@@ -102,6 +103,8 @@ class DropBranch(nn.Module):
         """A branch's outputs with those of some examples at 0 in training, the outputs themselves in evaluation."""
         if not self.training:
             return x
+        if x.ndim < 2:
+            raise InvalidInput(needs_batch("stochastic-depth", x))
         rate = self.rate * self.share
         kept = one_each(x) >= rate
         return x * kept.view(-1, *(1,) * (x.ndim - 1)) / (1 - rate)

@@ -11,6 +11,7 @@ from trainsmith.catalogue import FRACTION, Hyperparameter, number_in, technique
 from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import uniform_like
+from trainsmith.regularization.inputs import needs_batch
 from trainsmith.regularization.plain import DropBlocks, DroppedChannels
 
 SELU_LIMIT = -1.7580993408473766
@@ -155,6 +156,8 @@ class DropBlock(nn.Module):
         """x with blocks of the last two axes dropped in training, x itself in evaluation."""
         if not self.training:
             return x
+        if x.ndim < 2:
+            raise InvalidInput(needs_batch("drop-block", x))
         kept = uniform_like(x) >= self.rate if x.ndim < 4 else self._blocks(x)
         mask = kept.to(x.dtype)
         count = single(mask).flatten(1).sum(1).clamp(min=1)  # half precision counts to 65504

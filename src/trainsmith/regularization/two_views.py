@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, Hyperparameter, technique
-from trainsmith.regularization.passes import Loss, still, trained
+from trainsmith.errors import InvalidInput
+from trainsmith.regularization.passes import Loss, needs_module, still, trained
 from trainsmith.regularization.semi_supervised import consistency
 from trainsmith.regularization.unlabelled import Views
 
@@ -136,6 +137,8 @@ class MeanTeacher(Views):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of a batch, from logits (n, classes), after the teacher followed the step before."""
+        if not isinstance(network, nn.Module):
+            raise InvalidInput(needs_module(self, network))
         if not self.taught:
             self._take(network)
         for name, followed in self._followed(trained(network), dict(self.named_buffers())).items():

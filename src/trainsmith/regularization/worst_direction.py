@@ -67,5 +67,5 @@ class VAT(Unlabelled):
 
     def term(self, network: nn.Module, x: Tensor) -> Float[Tensor, ""]:
         """The divergence of the predictions of moved examples."""
-        run, reach = still(network), math.sqrt(x[0].numel()) * self.scale.to(x.dtype)
+        run, reach = still(network), math.sqrt(math.prod(x.shape[1:])) * self.scale.to(x.dtype)
         return virtual_adversarial(run, x, self.eps.to(x.dtype), self.xi, self.rounds, reach)
