@@ -9,7 +9,7 @@ import pytest
 from make_store import table
 from trainsmith.data import load, mapped
 from trainsmith.leftovers import LOCK, held_folder, passing_folder, sweep
-from trainsmith.store import Store
+from trainsmith.store import Store, hold
 
 BUSY = """
 import sys, time
@@ -96,3 +96,14 @@ def umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_a_study_beside_such_folders_stays_whatever_it_is_called(tmp_path, monkeypatch):
+    """A study's lock is free too when it is finished."""
+    study = Store.create(tmp_path / "trainsmith-digits", {}, table())
+    hold(study).release()
+    assert (study.folder / "lock").is_file()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    mapped.sweep_scratch.cache_clear()
+    load("wine")
+    assert study.about("created")

@@ -17,7 +17,7 @@ from trainsmith.comparison import compare as run_comparison
 from trainsmith.data import ClassWeights, Dataset
 from trainsmith.errors import PAGE, InvalidInput, named
 from trainsmith.export import export_winner
-from trainsmith.export.stored import NOT_EXPORTED, WINNER
+from trainsmith.export.stored import NOT_EXPORTED, WINNER, check_free
 from trainsmith.network import Factory
 from trainsmith.population import Training
 from trainsmith.question import Question
@@ -52,8 +52,15 @@ class Comparison:
         return write_report(self.study, named(path, "a report is a page", *PAGE))
 
     def export(self, folder: str | Path) -> Path:
-        """Write the winner as a training script, its network as source and its weights; returns the folder."""
-        return export_winner(self.study, self._network, self._dataset, Path(folder), self._training)
+        """Write the winner as a training script, its network as source and its weights; returns the folder.
+
+        Raises InvalidInput for a folder that holds anything.
+        """
+        check_free(Path(folder))
+        return self._exported(Path(folder))
+
+    def _exported(self, folder: Path) -> Path:
+        return export_winner(self.study, self._network, self._dataset, folder, self._training)
 
     def save(self, folder: str | Path) -> Path:
         """Write study.json, report.html and the exported winner into `folder`; returns the report's path.
@@ -63,7 +70,7 @@ class Comparison:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.export(folder / WINNER)
+            self._exported(folder / WINNER)
         except InvalidInput as reason:
             self.study = replace(self.study, notes=(*self.study.notes, f"{NOT_EXPORTED}{reason}"))
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)

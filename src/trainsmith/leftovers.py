@@ -9,8 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-LOCK = "lock"
-"""The file in such a folder that its process holds locked. It is free when the process is gone, however it ended."""
+LOCK = "held.lock"
+"""The file in such a folder that its process holds locked. It is free when the process is gone, however it ended.
+
+No folder of another kind has one: a study's lock has another name, wherever it lies and whatever it is called."""
 
 
 def held_folder(place: Path, prefix: str) -> tuple[Path, FileLock]:

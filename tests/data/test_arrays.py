@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from trainsmith.data import from_arrays
+from trainsmith.data.arrays import assemble
 from trainsmith.errors import InvalidInput
 
 RNG = np.random.default_rng(0)
@@ -159,6 +160,7 @@ REFUSED = {
     "complex x": (X + 1j, Y, "values of type complex128"),
     "text in x": (np.full((60, 2), "a"), Y, "x must be an array of numbers; got text"),
     "ragged x": ([[1, 2], [3]] * 30, Y, "mine: x must be a dense array with rows of one length"),
+    "masked x": (np.ma.masked_less(X, 0), Y, "mine: x has masked values, of which nothing is known"),
     "sparse x": (torch.tensor(X).to_sparse(), Y, "mine: x must be a dense array"),
 }  # fmt: skip
 
@@ -174,6 +176,8 @@ def test_what_cannot_be_trained_on_is_refused(case):
 @pytest.mark.parametrize(
     ("y", "task", "message"),
     [
+        (Y + 0.5, "language", "unknown task 'language'"),
+        (Y, 5, "unknown task '5'"),
         (Y, "clasification", "unknown task 'clasification': did you mean classification"),
         (Y + 0.5, "classification", "needs whole numbers or text as targets; got fractions"),
         (np.where(Y, "a", "b"), "regression", "a regression needs numbers as targets; got text"),
@@ -202,3 +206,17 @@ def test_the_users_arrays_stay_theirs():
     before = x.copy()
     from_arrays(x, Y).x.fill_(7)
     np.testing.assert_array_equal(x, before)
+
+
+def test_bytes_and_other_numbers_are_not_mixed():
+    """Bytes are divided by 255: beside them the same picture in floats is 255 times as bright."""
+    pictures = RNG.integers(0, 256, (60, 4, 4), dtype=np.uint8)
+    for x, test in ((pictures, pictures.astype(np.float32)), (pictures / 255, pictures)):
+        with pytest.raises(InvalidInput, match="x and the test part must both be of uint8, or neither"):
+            assemble(x, Y, "mine", test=(test, Y))
+        with pytest.raises(InvalidInput, match="x and the unlabelled examples must both be of uint8"):
+            assemble(x, Y, "mine", unlabelled=test)
+    both = assemble(pictures, Y, "mine", test=(torch.from_numpy(pictures), Y), unlabelled=pictures)
+    assert both.x.max() == both.test.open()[0].max() == both.unlabelled.max() <= 1
+    table = pictures.reshape(60, 16)
+    assert assemble(table, Y, "mine", test=(table.astype(float), Y)).test.open()[0].max() > 1, "a table is not scaled"

@@ -1,6 +1,7 @@
 """Data from .npz and .csv files: round trips, and every file that is not what it should be."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -311,3 +312,66 @@ def test_a_spreadsheets_semicolons_tabs_and_decimal_commas_are_read(tmp_path, se
     assert y.tolist() == [i % 2 for i in range(30)]
     assert features[0] == "size"
     assert len(features) == 2
+
+
+def test_a_name_that_two_columns_have_is_refused(here):
+    """pandas would call the second y.1 and make of a copy of the target an input."""
+    (here / "t.csv").write_text("a,y, y\n" + "\n".join(f"{i},{i % 2},{i % 2}" for i in range(60)))
+    with pytest.raises(InvalidInput, match=r"'t\.csv' has two columns named 'y'\. Rename one"):
+        load("./t.csv")
+
+
+def test_separators_in_quotes_separate_nothing(here):
+    (here / "t.csv").write_text('"Height, cm";"Weight, kg"\n' + "\n".join(f"{i},5;{i % 2}" for i in range(60)))
+    x, y, features, target = read_table(here / "t.csv")
+    assert (features, target) == (["Height, cm"], "Weight, kg")
+    assert x[:, 0].tolist() == [i + 0.5 for i in range(60)]
+    assert y.tolist() == [i % 2 for i in range(60)]
+
+
+def test_blank_lines_before_the_names_are_passed_over(here):
+    (here / "t.csv").write_text("\n\r\na;y\n" + "\n".join(f"{i};{i % 2}" for i in range(60)))
+    assert read_table(here / "t.csv")[2:] == (["a"], "y")
+
+
+@pytest.mark.parametrize(("first", "left_out"), [(0, True), (1, True), (2, False)])
+def test_the_column_in_which_r_counts_rows_is_left_out_too(here, first, left_out):
+    rows = [f'"{i + first}",{RNG.normal()},{"uvw"[i % 3]}' for i in range(60)]
+    (here / "t.csv").write_text("\n".join(['"","a","y"', *rows]))
+    assert load("t.csv").input_shape == (1 if left_out else 2,)
+
+
+@pytest.mark.parametrize("mark", ["?", "-", " * ", "--", "."])
+def test_a_mark_in_a_column_of_numbers_is_a_missing_value(here, mark):
+    rows = [f"{mark if i in (3, 7) else i % 5},{'?' if i % 4 else 'b'},{i % 2}" for i in range(60)]
+    (here / "t.csv").write_text("\n".join(["a,kind,y", *rows]))
+    with pytest.raises(InvalidInput, match=r"every value must be there; column 'a' has 2 missing of 60\. Fill them"):
+        load("t.csv")
+    (here / "t.csv").write_text(
+        "\n".join(["a,kind,y", *(r.replace(mark, "7", 1) if r.startswith(mark) else r for r in rows)])
+    )
+    assert load("t.csv").input_shape == (3,), "among text it is a value like others"
+
+
+def test_a_path_of_nobodys_home_and_one_that_is_no_utf_8_are_refused(here):
+    with pytest.raises(InvalidInput, match=r"there is no file '~nobody-of-that-name/x\.csv'"):
+        load("~nobody-of-that-name/x.csv")
+    with pytest.raises(InvalidInput, match="there is no file"):
+        load(f"./{'x' * 300}.csv")
+    name = os.fsdecode(b"gr\xf6\xdfe.csv")
+    (here / name).write_text("\n".join(["a,y", *(f"{i},{i % 2}" for i in range(60))]))
+    with pytest.raises(InvalidInput, match=r"a path must be text in UTF-8; '.*gr.*e\.csv' is not"):
+        load(name)
+
+
+@pytest.mark.parametrize("number", ["1,5", "1.234,5", "1'234,5", "1,234", "1,234.5", "-7,25"])
+def test_numbers_with_commas_are_no_categories(here, number):
+    """In a table that has points too they are text to pandas, and may be few enough to be levels."""
+    rows = [f'{i % 3}.0;"{number if i % 2 else 7}";{i % 2}' for i in range(60)]
+    (here / "t.csv").write_text("\n".join(["version;value;y", *rows]))
+    with pytest.raises(
+        InvalidInput, match="the column 'value' holds numbers written with commas, such as 7, which are"
+    ):
+        load("t.csv")
+    (here / "t.csv").write_text("\n".join(["version;value;y", *(r.replace(number, f"{number},") for r in rows)]))
+    assert load("t.csv").input_shape == (3,), "that is no number"

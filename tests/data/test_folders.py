@@ -215,6 +215,14 @@ def test_a_torch_dataset(tmp_path):
     assert (with_test.x[:, 0, 0, 0] * 255).round().int().tolist() == list(range(30))
 
 
+class Endless(torch.utils.data.IterableDataset):
+    def __len__(self):
+        return 30
+
+    def __iter__(self):
+        return iter([(np.zeros(2), 0)] * 30)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -223,6 +231,12 @@ def test_a_torch_dataset(tmp_path):
         (Items([(np.zeros(2), 0, 1)] * 30), r"pair \(input, target\); item 0 of the train part is a tuple of 3"),
         (Items([(np.zeros(2 + i // 29), i % 2) for i in range(30)]), r"must have one shape; got \(2,\), \(3,\)"),
         (Items([]), "the train part is empty"),
+        (pd.DataFrame({"a": range(30), "label": [0, 1] * 15}), r"\(frame\[inputs\], frame\[target\]\)"),
+        (Items([(np.zeros(2), [0] * (1 + i % 3)) for i in range(30)]), "the targets of the train part must be a dense"),
+        (Items([(np.zeros(2), None)] * 30), "the targets of the train part must be an array of numbers or text"),
+        (Items([({"a": 1}, 0)] * 30), "the input of item 0 of the train part must be an array of numbers"),
+        (Items([("text", 0)] * 30), "the input of item 0 of the train part must be an array of numbers; got text"),
+        (Endless(), "Endless, an IterableDataset, lacks"),
     ],
 )
 def test_what_is_no_data(data, message):
@@ -244,3 +258,40 @@ def test_a_hugging_face_dataset():
     data = as_dataset(parts)
     assert (data.input_shape, data.test.size) == ((1, 4, 4), 6)
     assert (data.x[:, 0, 0, 0] * 255).round().int().tolist() == list(range(40))
+
+
+def test_hidden_folders_inside_a_class_are_passed_over(tmp_path):
+    classes_in(tmp_path)
+    put(tmp_path / "cat" / ".ipynb_checkpoints" / "00-checkpoint.png", grey(0))
+    assert len(load(tmp_path).x) + load(tmp_path).test.size == 24
+
+
+def test_a_size_for_pictures_is_refused_of_a_parquet_table(tmp_path):
+    written(pd.DataFrame({"a": np.arange(30.0), "label": ["yes", "no"] * 15}), tmp_path / "t.parquet")
+    with pytest.raises(InvalidInput, match=r"an image size is for encoded pictures only; .* holds a table"):
+        load(tmp_path / "t.parquet", image_size=8)
+
+
+@pytest.mark.parametrize("several", [[[1.0, 2.0]] * 30, [{"a": 1}] * 30])
+def test_columns_of_several_values_in_a_row_are_refused_as_that(tmp_path, several):
+    written(pd.DataFrame({"embedding": several, "label": ["yes", "no"] * 15}), tmp_path / "t.parquet")
+    with pytest.raises(InvalidInput, match="the column 'embedding' holds several values in a row"):
+        load(tmp_path / "t.parquet")
+
+
+def test_a_picture_with_a_palette_has_its_colours():
+    colours = RNG.integers(0, 256, (30, 6, 6, 3), dtype=np.uint8) // 64 * 64
+    pictures = [Image.fromarray(c).quantize(64) for c in colours]
+    data = as_dataset(Items([(p, i % 2) for i, p in enumerate(pictures)]))
+    wanted = np.stack([np.asarray(p.convert("RGB")) for p in pictures]).transpose(0, 3, 1, 2) / np.float32(255)
+    found = torch.cat([data.x, data.test.open()[0]]).numpy()
+    assert data.input_shape == (3, 6, 6)
+    assert sorted(map(bytes, found)) == sorted(map(bytes, wanted.astype(np.float32)))
+
+
+def test_items_may_be_tensors_of_any_kind():
+    x = torch.randn(30, 3)
+    for items in (x.bfloat16().float(), x.clone().requires_grad_(), x.bfloat16()):
+        data = as_dataset(Items([(row, torch.tensor(i % 2)) for i, row in enumerate(items)]))
+        assert torch.equal(torch.cat([data.x, data.test.open()[0]]).sum(0).round(decimals=3),
+                           items.detach().float().sum(0).round(decimals=3))  # fmt: skip

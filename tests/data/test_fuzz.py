@@ -19,7 +19,7 @@ from trainsmith.errors import InvalidInput
 
 CASES = {"picture": 100, "parquet": 60, "npz": 200, "csv": 100, "study": 200, "idx": 200, "idx-gz": 200, "cifar": 60,
          "weights": 200, "store": 400, "store-on": 60, "store-log": 60, "stored-data": 100, "folder": 100,
-         "text": 100, "toml": 200, "npy": 60}  # fmt: skip
+         "stored-about": 200, "text": 100, "toml": 200, "npy": 60}  # fmt: skip
 READERS = readers()
 
 

@@ -94,3 +94,13 @@ def test_a_source_that_changed_meanwhile_is_not_read(tmp_path):
     assert write_data(dataset, tmp_path) == "the arrays in data.npz"
     assert agree(read(tmp_path), dataset)
     assert write_data(replace(dataset, origin={"given": str(tmp_path / "gone.csv")}), tmp_path).endswith("data.npz")
+
+
+@pytest.mark.parametrize("name", ["index.csv", "parts.npz"])
+@pytest.mark.parametrize("content", [b"", b"a\n", b"PK\x03\x04"])
+def test_a_source_that_was_damaged_meanwhile_is_not_read(name, content, tmp_path):
+    files(tmp_path)
+    dataset = load(tmp_path / name)
+    (tmp_path / name).write_bytes(content)
+    assert write_data(dataset, tmp_path) == "the arrays in data.npz"
+    assert agree(read(tmp_path), dataset)

@@ -116,3 +116,78 @@ def test_a_check_of_another_file_is_left_out():
     harvest.add(SCHEDULES["one-cycle"])
     assert "check" not in harvest.text
     assert run(harvest)["one_cycle"](3, 10) == SCHEDULES["one-cycle"](3, 10)
+
+
+ODD = """
+import abc, math
+from dataclasses import dataclass
+from typing import NamedTuple
+from two_for_harvest import scale as enlarge, FACTOR as TIMES
+try:
+    from math import tau as turn
+except ImportError:
+    turn = None
+BIG, LATER = True, []
+if BIG:
+    WIDTH = 64
+else:
+    WIDTH = 8
+LATER.append(WIDTH)
+DEPTH = 2
+DEPTH += 1
+def scale(x): return -x
+class Meta(abc.ABCMeta): ...
+class Shape(NamedTuple):
+    width: int = WIDTH
+    depth: int = 2
+class Held(metaclass=Meta):
+    @dataclass
+    class Inner:
+        turn: float = turn
+def sizes(network):
+    one = [scale for scale in range(3)]
+    return sum(map(lambda build: build, one)) + len(network), Shape(width=3), Held.Inner().turn, WIDTH, enlarge(1)
+def network(scale):
+    network = sizes([scale])
+    return network, TIMES
+def deep(): return DEPTH
+"""
+
+
+@pytest.fixture
+def odd(tmp_path, modules):
+    (tmp_path / "odd_for_harvest.py").write_text(ODD)
+    import odd_for_harvest
+
+    yield odd_for_harvest
+    del sys.modules["odd_for_harvest"]
+
+
+def test_names_mean_what_they_mean_where_they_stand(odd):
+    """Arguments and what a function binds are its own; of several branches the one that was taken is copied."""
+    harvest = Harvest()
+    made = harvest.add(odd.network)
+    assert made == "network_", "the text itself calls something network"
+    assert run(harvest)[made](2) == odd.network(2)
+    assert "WIDTH = 8" not in harvest.text
+    assert "turn = None" not in harvest.text
+
+
+def test_what_was_changed_after_its_definition_is_not_copied(odd):
+    with pytest.raises(InvalidInput, match="'DEPTH' of odd_for_harvest was changed after its definition"):
+        Harvest().add(odd.deep)
+
+
+@pytest.mark.parametrize("folder", ["lib/python3.11/site-packages", "usr/lib/python3/dist-packages"])
+def test_a_package_is_imported_wherever_it_is_installed(folder, tmp_path, monkeypatch):
+    """A user's own site-packages and a system's dist-packages are no place that this Python's paths name."""
+    place = tmp_path / folder
+    place.mkdir(parents=True)
+    (place / "installed_for_harvest.py").write_text("def thing(): return 3\n")
+    monkeypatch.syspath_prepend(str(place))
+    import installed_for_harvest
+
+    harvest = Harvest()
+    harvest.add(installed_for_harvest.thing)
+    assert "from installed_for_harvest import thing" in harvest.text
+    del sys.modules["installed_for_harvest"]

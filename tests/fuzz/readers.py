@@ -23,6 +23,7 @@ from trainsmith.data import load
 from trainsmith.data.cifar10 import RECORD, cifar10
 from trainsmith.data.mnist import read_idx
 from trainsmith.report import family_tables, report_html, summary
+from trainsmith.store.inputs import ABOUT
 from trainsmith.study_file import read_study_file
 
 Damage = Callable[[bytes, random.Random], bytes]
@@ -216,5 +217,6 @@ def readers() -> dict[str, Reader]:
         "store-on": Reader(stored.DATABASE, stored.databases(), stored.of_database, stored.go_on),
         "store-log": Reader(f"{stored.DATABASE}-wal", stored.logs(), stored.of_log, stored.read_log),
         "stored-data": Reader("x.npy", [stored.data()], mutate.of_bytes, stored.read_data),
+        "stored-about": Reader(ABOUT, stored.about(), mutate.of_json, stored.read_about),
     }
     return found

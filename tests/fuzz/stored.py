@@ -7,7 +7,7 @@ import json
 import random
 import sqlite3
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from make_study import make_study
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.comparison.taken import Taken
 from trainsmith.comparison.trainings import Trainings
+from trainsmith.data import from_arrays, with_class_weights
 from trainsmith.population import Job, Packing, Record, Result, Training
 from trainsmith.report import family_tables, summary
 from trainsmith.report.partial import write_partial
 from trainsmith.report.run_table import one_run, run_table
 from trainsmith.store import Store, opened
-from trainsmith.store.inputs import Weights, data_of
+from trainsmith.store.inputs import ABOUT, DATA, Weights, data_of, put_data
 from trainsmith.store.jobs import job_id, job_of, job_text
 from trainsmith.store.schema import DATABASE
 from trainsmith.studies import progress_of, study_in
@@ -199,6 +200,29 @@ def read_data(path: Path) -> Any:
         Store.create(folder, json.loads("{}"), table())
     (folder / "data" / "x.npy").write_bytes(path.read_bytes())
     return data_of(folder)
+
+
+def about() -> list[bytes]:
+    """What is said of a study's data: of classes with weights, and of numbers from a file."""
+    found = []
+    rows = from_arrays(table().x, table().x[:, 0], "numbers")
+    for made in (with_class_weights(table(), {"1": 3.0}), replace(rows, origin={"given": "a.csv", "target": "b"})):
+        with tempfile.TemporaryDirectory() as folder:
+            put_data(made, Path(folder))
+            found.append((Path(folder) / DATA / ABOUT).read_bytes())
+    return found
+
+
+def read_about(path: Path) -> Any:
+    """The study's data, said to be that."""
+    numbers = b"regression" in path.read_bytes()
+    folder = path.parent / ("numbers" if numbers else "classes")
+    if not folder.exists():
+        folder.mkdir()
+        put_data(from_arrays(table().x, table().x[:, 0], "numbers") if numbers else table(), folder)
+    (folder / DATA / ABOUT).write_bytes(path.read_bytes())
+    dataset = data_of(folder)
+    return dataset.describe(), dataset.outputs
 
 
 def data() -> bytes:

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from trainsmith import api
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.comparison.taken import Taken
 from trainsmith.comparison.trainings import Trainings
+from trainsmith.data import from_text
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Job, Record, Result, Training, work
 from trainsmith.store import DATABASE, Store, data_of, digest, hold, opened
@@ -31,6 +33,18 @@ JOB = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {
 @pytest.fixture
 def store(tmp_path):
     return Store.create(tmp_path / "study", {"asks": "ü"}, table())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, where one can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
 def weights():
@@ -401,3 +415,74 @@ def test_a_read_only_folder_is_said(tmp_path):
         pytest.skip("this user may write anywhere")
     finally:
         folder.chmod(stat.S_IRWXU)
+
+
+def test_a_study_in_a_folder_that_nobody_may_write_is_shown(store, small_disk):
+    (id,) = store.ask("tuning", [JOB])
+    store.keep(id, JOB, record(), 1.0)
+    shutil.copytree(store.folder, small_disk / "a study? 50%")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    there = Store(small_disk / "a study? 50%")
+    assert there.about("question") == {"asks": "ü"}
+    assert there.runs().equals(store.runs())
+    assert there.record(id).results[0].score == 0.1 + 0.2
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        there.note("result", {})
+    with pytest.raises(InvalidInput, match="cannot be written"), opened(there.folder, {"asks": "ü"}, table()):
+        pass
+
+
+def test_the_place_of_a_disk_holds_a_study(small_disk):
+    """It cannot be replaced by another folder, as a new one can."""
+    with opened(small_disk, {}, table()) as store:
+        store.keep(*store.ask("tuning", [JOB]), JOB, record(), 1.0)
+    assert Store(small_disk).finished_runs() == 2
+    assert {p.name for p in small_disk.iterdir()} == {"study.sqlite", "data", "test", "weights", "lock"}
+
+
+def test_an_empty_folder_one_stands_in_holds_a_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fails():
+        with opened(Path(), {}, table()):
+            (tmp_path / "notes.txt").write_text("mine")
+            raise KeyError("of the study")
+
+    with pytest.raises(KeyError):
+        fails()
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"], "of a study without a run its own files go alone"
+    (tmp_path / "notes.txt").unlink()
+    with opened(Path(), {"asks": 1}, table()):
+        Store(tmp_path).keep(*Store(tmp_path).ask("tuning", [JOB]), JOB, record(), 1.0)
+    with opened(tmp_path, {"asks": 1}, table()) as again:
+        assert again.finished_runs() == 2
+
+
+def test_data_are_on_the_disk_before_the_study_is(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("os.fsync", lambda place: flushed.append((os.fstat(place).st_ino, (tmp_path / "s").exists())))
+    store = Store.create(tmp_path / "s", {}, table())
+    data = [p.stat().st_ino for part in ("data", "test") for p in (store.folder / part).iterdir()]
+    assert len(data) == 5
+    assert all((inode, False) in flushed for inode in data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "sound"}, {"task": None}, {"classes": 3}, {"classes": [1, 2]}, {"classes": ["0"]}, {"labels": "x"},
+        {"origin": [1]}, {"origin": {"given": 3}}, {"class_weights": [[]]}, {"further": 1}, {"name": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_said_of_the_data_is_looked_at(store, change):
+    path = store.folder / "data" / "about.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InvalidInput, match="data' is damaged: ") as refused:
+        data_of(store.folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_text_with_half_characters_is_kept(tmp_path):
+    text = from_text("a\U0001f600b\udc00" * 300, context=3)
+    assert data_of(Store.create(tmp_path / "s", {}, text).folder).classes == text.classes

@@ -1,6 +1,6 @@
 """A Dataset from arrays, with every check that keeps a study from failing later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def assemble(
     inputs of further examples, without targets.
     """
     source = source or name
-    task = None if task is None else task.strip().lower()
+    task = None if task is None else str(task).strip().lower()
     if task == "autoencoding":
         given = assemble(x, y, name, source=source, test=test, features=features, unlabelled=unlabelled)
         return given.autoencoding()
@@ -67,6 +67,8 @@ def assemble(
         )
     chosen = choose_task(values, task, source)
     kind: Kind = "image" if inputs.ndim > 2 else "table"
+    if kind == "image":
+        _check_alike(x, {"test part": None if test is None else test[0], "unlabelled examples": unlabelled}, source)
     parts = 3 if test is None else 2
     if chosen in CLASSES:
         targets, labels = encode_classes(values, source, parts)
@@ -81,6 +83,20 @@ def assemble(
     held_out(targets, chosen, SHARE, source)  # a split that cannot be drawn is refused now, not in a worker
     further = None if unlabelled is None else _unlabelled(unlabelled, inputs, source, features)
     return Dataset(name, kind, chosen, inputs, targets, tuple(classes or labels), locked, unlabelled=further)
+
+
+def _check_alike(x: Any, parts: Mapping[str, Any], source: str) -> None:
+    """Refuse images of bytes, which are scaled, beside images of other numbers, which are not."""
+    for name, other in parts.items():
+        if other is not None and _of_bytes(other) != _of_bytes(x):
+            raise InvalidInput(
+                f"{source}: images of uint8 are divided by 255, others are taken as they are; x and the {name} must "
+                "both be of uint8, or neither."
+            )
+
+
+def _of_bytes(x: Any) -> bool:
+    return str(getattr(x, "dtype", "")).endswith("uint8")
 
 
 def _unlabelled(x: Any, inputs: Tensor, source: str, features: Sequence[str] | None) -> Tensor:

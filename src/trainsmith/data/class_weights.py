@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -70,5 +71,5 @@ def _named(text: str) -> dict[str, float]:
 
 
 def _check(name: str, number: object) -> None:
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not (number > 0 and math.isfinite(number)):
+    if isinstance(number, bool) or not isinstance(number, Real) or not 0 < float(number) < math.inf:
         raise InvalidInput(f"the weight of class '{shown(name)}' must be a number above 0; got {shown(number)}.")

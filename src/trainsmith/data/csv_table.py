@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 VALUE = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?|-\d+", re.IGNORECASE)
 """What a first line that holds values gives itself away by; a column may well be called 1999, not 5.1."""
+QUOTED = re.compile(r'"[^"]*"')
 
 
 def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray, list[str], str]:
@@ -24,14 +26,14 @@ def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.nd
 
     See arrays_of, and marks for what separates them.
 
-    A column without a name that only counts the rows, as pandas writes it, is left out. Raises InvalidInput
-    for anything that is no such table.
+    A column without a name that only counts the rows from 0 or 1, as pandas and R write it, is left out. Raises
+    InvalidInput for anything that is no such table.
     """
     return arrays_of(_parse(path), target, path)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """What pandas makes of the file, without guesses about lines that are longer than the header."""
+def _read(path: Path) -> tuple[list[str], pd.DataFrame]:
+    """The names in the first line, and what pandas makes of the file, without guesses about longer lines."""
     import pandas as pd
 
     with path.open("rb") as file:
@@ -42,7 +44,10 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
+            first = pd.read_csv(
+                path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
+            )
+            frame = pd.read_csv(
                 path, sep=separator, decimal=point, index_col=False, low_memory=False, skipinitialspace=True
             )
     except UnicodeDecodeError as error:
@@ -54,15 +59,17 @@ def _read(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = shown(str(error).strip().splitlines()[-1], 200)
         raise InvalidInput(f"'{path}' is not a table separated by commas: {reason}. Correct the file.") from error
+    frame.columns = [str(c).strip() for c in frame.columns]
+    return [str(name).strip() for name in first.to_numpy().flatten()], frame
 
 
 def marks(head: str) -> tuple[str, str]:
     """What separates the columns, and the decimal point, of the table that begins so.
 
-    It is a comma unless the first line holds more semicolons or tabs, as spreadsheets write them where 1,5 is a number:
-    then numbers may have a decimal comma, if none has a point.
+    It is a comma unless the first line holds more semicolons or tabs, those in quotes left out, as spreadsheets write
+    them where 1,5 is a number: then numbers may have a decimal comma, if none has a point.
     """
-    first = head.partition("\n")[0]
+    first = QUOTED.sub("", head.lstrip("\r\n").partition("\n")[0])
     separator = max(",;\t", key=first.count)
     comma = separator != "," and re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head)
     return separator, "," if comma else "."
@@ -70,24 +77,26 @@ def marks(head: str) -> tuple[str, str]:
 
 def _parse(path: Path) -> pd.DataFrame:
     """The table with names for its columns, no two alike, at least two of them."""
-    frame = _read(path)
-    frame.columns = [str(c).strip() for c in frame.columns]
-    if not frame.columns.is_unique:
-        name = frame.columns[frame.columns.duplicated()][0]
-        raise InvalidInput(f"'{path}' has two columns named '{shown(name)}'. Rename one.")
-    if all(c.isdigit() for c in frame.columns) or any(VALUE.fullmatch(c) for c in frame.columns):
+    names, frame = _read(path)
+    if all(c.isdigit() for c in names) or any(VALUE.fullmatch(c) for c in names):
         raise InvalidInput(
             f"'{path}' must begin with a line that names its columns; its first line holds values. Add one."
         )
-    counter = frame.columns[0]
-    if counter.startswith("Unnamed: ") and list(frame[counter]) == list(range(len(frame))):
-        frame = frame.drop(columns=counter)
+    if twice := [name for name, times in Counter(names).items() if name and times > 1]:
+        raise InvalidInput(f"'{path}' has two columns named '{shown(twice[0])}'. Rename one.")
+    if frame.columns[0].startswith("Unnamed: ") and _counts(frame[frame.columns[0]].tolist()):
+        frame = frame.drop(columns=frame.columns[0])
     if frame.shape[1] < 2:
         hint = " It seems to be separated by something else: use commas." if _separated(frame) else ""
         raise InvalidInput(
             f"'{path}' must have a column to predict and at least one more; it has {frame.shape[1]}.{hint}"
         )
     return frame
+
+
+def _counts(values: list[Any]) -> bool:
+    """Whether these are 0, 1, 2 ... or 1, 2, 3 ..."""
+    return any(values == list(range(start, start + len(values))) for start in (0, 1))
 
 
 def _separated(frame: pd.DataFrame) -> bool:

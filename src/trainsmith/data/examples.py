@@ -22,6 +22,8 @@ def as_array(values: Any, what: str, text: bool = False) -> np.ndarray:
     what: how the error calls it, such as "data: x". text: whether text is allowed. Raises InvalidInput for
     anything else than an array of numbers, booleans or allowed text.
     """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InvalidInput(f"{what} has masked values, of which nothing is known. Fill them or leave those rows out.")
     try:
         if isinstance(values, Tensor):
             values = values.detach().cpu()

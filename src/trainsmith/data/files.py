@@ -1,5 +1,6 @@
 """A Dataset from a user's file or folder: arrays, tables, pictures. Nothing is ever unpickled."""
 
+import os
 import warnings
 import zipfile
 from dataclasses import replace
@@ -35,7 +36,7 @@ def read_file(
     The data set is named after the file. Raises InvalidInput for a path that is no such file, and for contents that
     cannot be used.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # which a name that is too long is not, either
         raise InvalidInput(f"there is no file '{path}'; check the path (looked in {Path.cwd()}).")
     suffix = path.suffix.lower()
     if not path.is_dir() and suffix not in SUFFIXES:

@@ -55,6 +55,6 @@ def _labelled(path: Path) -> tuple[list[Path], list[str]]:
         (file, folder.name)
         for folder in _folders(path)
         for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        if file.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in file.relative_to(folder).parts)
     ]
     return [file for file, _ in found], [label for _, label in found]

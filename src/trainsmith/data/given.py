@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import IterableDataset
 
 from trainsmith.data.arrays import assemble, from_arrays
 from trainsmith.data.dataset import Dataset
+from trainsmith.data.examples import as_array
 from trainsmith.data.load import load
 from trainsmith.data.parquet import from_frames
 from trainsmith.errors import InvalidInput, unknown_name
@@ -64,7 +66,8 @@ def _inputs(data: Any) -> Any:
     if not isinstance(data, TorchDataset):
         return data
     items = [data[i] for i in range(_length(data))]
-    return _stacked([np.asarray(i[0] if isinstance(i, (tuple, list)) and i else i) for i in items], UNLABELLED)
+    inputs = [i[0] if isinstance(i, (tuple, list)) and i else i for i in items]
+    return _stacked([_input(x, "an unlabelled input") for x in inputs], UNLABELLED)
 
 
 def _is_hugging_face(data: Any) -> bool:
@@ -84,16 +87,24 @@ def _pair(data: Any, part: str) -> tuple[Any, Any]:
     """x and y of a part: a pair of arrays, or the items of a torch Dataset."""
     if isinstance(data, tuple) and len(data) == 2:
         return data
+    if hasattr(data, "columns") and hasattr(data, "iloc"):
+        raise InvalidInput(
+            "of a data frame say which columns are the inputs and which the targets: (frame[inputs], frame[target]); "
+            "or write it to a .csv or .parquet file, of which text is read too."
+        )
     if not (isinstance(data, TorchDataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))):
         raise InvalidInput(
             "the data must be a name, a path, a pair (x, y) of arrays, a torch Dataset with a length or a Hugging Face "
             f"dataset; got {type(data).__name__}."
         )
     items = [_item(data[i], i, part) for i in range(_length(data))]
-    return _stacked([x for x, _ in items], part), np.asarray([y for _, y in items])
+    y = as_array([y for _, y in items], f"the targets of the {part} part", text=True)
+    return _stacked([x for x, _ in items], part), y
 
 
 def _length(data: Any) -> int:
+    if isinstance(data, IterableDataset):
+        raise InvalidInput(f"examples are looked up by number, which {type(data).__name__}, an IterableDataset, lacks.")
     try:
         return len(data)
     except (TypeError, NotImplementedError) as error:
@@ -117,7 +128,12 @@ def _item(item: Any, number: int, part: str) -> tuple[np.ndarray, Any]:
             f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, (tuple, list)) else ''}."
         )
     x, y = item
-    return np.asarray(x), y.tolist() if hasattr(y, "tolist") else y
+    return _input(x, f"the input of item {number} of the {part} part"), y.tolist() if hasattr(y, "tolist") else y
+
+
+def _input(x: Any, what: str) -> np.ndarray:
+    """One input as an array; a picture with a palette in its colours."""
+    return as_array(x.convert("RGB") if getattr(x, "mode", "") == "P" else x, what)
 
 
 def _some(shapes: set[tuple[int, ...]]) -> str:

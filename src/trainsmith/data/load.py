@@ -40,8 +40,17 @@ def load(
     asked |= {"image_size": image_size, "context": context}
     given = os.fspath(name_or_path)
     dataset = _loaded(given, **asked)
-    place = known_name(given) or str(Path(given).expanduser().absolute())
+    place = known_name(given) or _encodable(Path(os.path.expanduser(given)).absolute())
     return replace(dataset, origin={"given": place, **{k: str(v) for k, v in asked.items() if v is not None}})
+
+
+def _encodable(path: Path) -> str:
+    """The path as text that can be stored. Raises InvalidInput for one whose bytes are no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"a path must be text in UTF-8; '{path}' is not. Rename what is not.") from error
+    return str(path)
 
 
 def _loaded(
@@ -61,7 +70,7 @@ def _loaded(
                 raise InvalidInput(f"{WHERE}; '{given}' is where these data are: leave it out.")
             if image_size is not None and image_size < 1:
                 raise InvalidInput(f"the image size must be a whole number of at least 1; got {image_size}.")
-            return read_file(Path(given).expanduser(), target, task, image_size, context)
+            return read_file(Path(os.path.expanduser(given)), target, task, image_size, context)
         raise _unknown(given)
     if target is not None:
         raise InvalidInput(f"a target is named for tables only; {known} has its own.")
@@ -102,4 +111,5 @@ def _is_path(given: str) -> bool:
     path = Path(given)
     if given.rpartition(":")[0].endswith(".py"):  # a network
         return path.exists()
-    return bool(given) and (path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.expanduser().exists())
+    there = path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or os.path.exists(os.path.expanduser(path))
+    return bool(given) and there

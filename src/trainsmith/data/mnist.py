@@ -44,8 +44,8 @@ def data_folder(data_dir: str | PathLike[str] | None = None) -> Path:
     """Where data files are looked for: data_dir, else $TRAINSMITH_DATA, else the user's cache."""
     given = data_dir or os.environ.get(VARIABLE)
     if given:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainsmith"
+        return Path(os.path.expanduser(given))
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "trainsmith"
 
 
 def _find(folders: list[Path]) -> dict[str, Path]:

@@ -53,7 +53,11 @@ def from_frames(
         raise InvalidInput(f"{source}: both parts must have the same columns; the test part's differ.")
     if not len(train) or len(train.columns) < 2:
         raise InvalidInput(f"{source} must have rows, a column to predict and at least one more.")
+    if not train.columns.is_unique:
+        raise InvalidInput(f"{source} has two columns named '{shown(train.columns[train.columns.duplicated()][0])}'.")
     images = _image_columns(train)
+    if image_size is not None and not images:
+        raise InvalidInput(f"an image size is for encoded pictures only; {source} holds a table. Leave it out.")
     if not images:
         import pandas as pd
 

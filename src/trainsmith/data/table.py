@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TARGETS = ("target", "label", "class", "y")
 MOST_CATEGORIES = 50
 TIMES = (date, time, timedelta)
+SEVERAL = (list, tuple, dict, set, np.ndarray)
+NUMERAL = re.compile(r"[-+]?(\d+|\d{1,3}([.' ]\d{3})+)(,\d+)?|[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
+"""A whole number, or one with a comma."""
 CLOCK = r"[0-2]\d:[0-5]\d(:[0-5]\d([.,]\d+)?)?([ ]?[ap]m)?([ ]?(z|utc|[+-]\d\d:?\d\d))?"
 MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 WRITTEN = rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}} | \d\d?[ -]{MONTH},?[ -][12]\d{{3}}
@@ -72,6 +75,8 @@ def target_of(names: list[str], target: str | None, path: Path) -> str:
 
 def _check_missing(frame: pd.DataFrame, path: Path) -> None:
     missing = frame.isna().sum()
+    for place, name in enumerate(frame.columns):
+        missing.iloc[place] += _marked(frame[name])
     columns = missing[missing > 0]
     if len(columns):
         others = len(columns) - 1
@@ -80,6 +85,21 @@ def _check_missing(frame: pd.DataFrame, path: Path) -> None:
             f"'{path}': every value must be there; column '{shown(columns.index[0])}' has {columns.iloc[0]} missing of "
             f"{len(frame)}{more}. Fill them or leave those rows out."
         )
+
+
+def _marked(column: pd.Series) -> int:
+    """How many values of a column of numbers are a mark, such as ? or -, that stands for none."""
+    array = column.to_numpy()
+    if array.dtype.kind != "O":
+        return 0
+    marks = np.array([isinstance(v, str) and not any(map(str.isalnum, v)) for v in array])
+    if not marks.any() or marks.all():
+        return 0
+    try:
+        array[~marks].astype(np.float64)
+    except (ValueError, TypeError):
+        return 0
+    return int(marks.sum())
 
 
 def values_of(column: pd.Series) -> np.ndarray:
@@ -93,9 +113,25 @@ def values_of(column: pd.Series) -> np.ndarray:
             f"the column '{shown(column.name)}' holds dates or times, which are no numbers: turn them into some, such "
             "as the days since the first, or leave the column out."
         )
+    if any(isinstance(v, SEVERAL) for v in array):
+        raise InvalidInput(
+            f"the column '{shown(column.name)}' holds several values in a row: give each a column of its own, or leave "
+            "the column out."
+        )
+    if _with_commas(array):
+        raise InvalidInput(
+            f"the column '{shown(column.name)}' holds numbers written with commas, such as {shown(array[0])}, which "
+            "are text here: write them as 1234.5."
+        )
     if len(array) and all(isinstance(v, Decimal) for v in array):
         return array.astype(np.float64)
     return np.array([str(v) for v in array])
+
+
+def _with_commas(array: np.ndarray) -> bool:
+    """Whether all are text that is a number, some with a comma: for the decimals, or between thousands."""
+    text = [v.strip() for v in array if isinstance(v, str)]
+    return len(text) == len(array) > 0 and any("," in v for v in text) and all(map(NUMERAL.fullmatch, text))
 
 
 def _written_times(array: np.ndarray) -> bool:

@@ -52,9 +52,10 @@ def choose_task(y: np.ndarray, task: str | None, name: str) -> Task:
     if task is None:
         few = y.dtype.kind == "U" or (whole and len(np.unique(y)) <= MOST_LEVELS)
         return "classification" if few else "regression"
-    chosen: Task | None = next((t for t in get_args(Task) if t == str(task).strip().lower()), None)
+    known = [t for t in get_args(Task) if t != "language"]  # which is of texts
+    chosen: Task | None = next((t for t in known if t == str(task).strip().lower()), None)
     if chosen is None:
-        raise unknown_name("task", str(task), get_args(Task))
+        raise unknown_name("task", str(task), known)
     if chosen == "regression" and y.dtype.kind == "U":
         raise InvalidInput(f"{name}: a regression needs numbers as targets; got text. Use task classification.")
     if chosen == "multilabel" and not is_binary(y):

@@ -1,5 +1,6 @@
 """A text cut into pieces, each character's successor to be predicted."""
 
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def from_text(text: str, name: str = "text", context: int | None = None) -> Data
     of fewer than 25 pieces, of a single character or of more than 1,000 different ones.
     """
     length = CONTEXT if context is None else context
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+    if not isinstance(length, Integral) or isinstance(length, bool) or length < 1:
         raise InvalidInput(f"the context must be a whole number of characters, at least 1; got {context!r}.")
     codes, indices = np.unique(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4"), return_inverse=True)
     pieces = max(0, len(indices) - 1) // length

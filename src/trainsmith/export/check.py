@@ -145,6 +145,6 @@ def imported(files: Mapping[str, str], folder: Path = Path()) -> Iterator[Any]:
         yield sys.modules["train"]
     finally:
         for name, module_before in before.items():
-            sys.modules.pop(name)
+            sys.modules.pop(name, None)
             if module_before is not None:
                 sys.modules[name] = module_before

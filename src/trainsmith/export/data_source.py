@@ -1,5 +1,6 @@
 """The data's part of an export: a module that reads them where they came from, or else from arrays beside it."""
 
+import contextlib
 import itertools
 import tempfile
 from collections.abc import Mapping
@@ -36,7 +37,10 @@ def write_data(dataset: Dataset, folder: Path) -> str:
     if dataset.unlabelled is not None:
         np.savez_compressed(folder / FURTHER, x=dataset.unlabelled.numpy())
     either = (True, False) if dataset.task == "autoencoding" else (dataset.classifies,)
-    for found, in_classes in itertools.product(_sources(dataset), either):
+    sources: list[dict[str, Any]] = []
+    with contextlib.suppress(Exception):  # of a source that was changed since it was read, in whatever way
+        sources = _sources(dataset)
+    for found, in_classes in itertools.product(sources, either):
         found["classes"] = in_classes
         text = _text(dataset, found)
         if _reads_the_same(text, dataset):
@@ -93,7 +97,7 @@ def _sources(dataset: Dataset) -> list[dict[str, Any]]:
 
 def _arrays(path: Path) -> dict[str, Any]:
     """The names in a file of arrays, and what makes its inputs (n, channels, height, width) from 0 to 1."""
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         x, text = None, False
         names = NAMES | {name.lower(): repr(name) for name in stored.files}
         for name in stored.files:

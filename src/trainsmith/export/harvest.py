@@ -18,15 +18,19 @@ from types import ModuleType
 from typing import Any
 
 from trainsmith.errors import InvalidInput
+from trainsmith.export.bindings import binding
+from trainsmith.export.bindings import origin as origin_of
 from trainsmith.export.trimmed import SourceText, Trimmed
 from trainsmith.optimizer import Optimizer
 from trainsmith.optimizer.plain import Optimizer as PlainOptimizer
 
 INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 """Where packages lie that are imported, not copied."""
+PACKAGES = {"site-packages", "dist-packages"}
+"""What folders of packages are called that lie elsewhere: a user's own, the system's."""
 
 
-OWN_NAMES = ("build",)
+OWN_NAMES = ("build", "network", "one")
 """What the text itself calls something: a name in the harvest gives way."""
 
 
@@ -61,9 +65,8 @@ class Harvest:
         if name in self._parts:
             return name
         module, parent = sys.modules[base.__module__], self.add(base)
-        statements = _read(module)[1]
         for used in ast.walk(ast.parse(method)):
-            if isinstance(used, ast.Name) and self._resolve(module, used.id, statements) != used.id:
+            if isinstance(used, ast.Name) and self._resolve(module, used.id) != used.id:
                 raise InvalidInput(f"{used.id}, which {base.__qualname__} uses, has two meanings: rename one of them.")
         self._parts[name] = f'class {name}({parent}):\n    """{about}"""\n\n{textwrap.indent(method, "    ")}'
         return name
@@ -72,8 +75,8 @@ class Harvest:
         key = (module.__name__, name)
         if key in self._names:
             return self._names[key]
-        source, statements = _read(module)
-        if name not in statements:
+        source, node = _read(module)[0], _statement(module, name)
+        if node is None:
             raise InvalidInput(
                 f"'{name}' of {module.__name__} is defined inside something else; define it at the top of a file."
             )
@@ -81,10 +84,9 @@ class Harvest:
         while given in self._names.values() or given in OWN_NAMES:
             given += "_"
         self._names[key] = given
-        node = statements[name]
         trimmed = Trimmed(source, node, _is_ours(module))
         for used in trimmed.used:
-            found = given if used.id == name else self._resolve(module, used.id, statements)
+            found = given if used.id == name else self._resolve(module, used.id)
             if found != used.id:
                 trimmed.replace(source.span(used), found)
         if given != name and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -92,11 +94,11 @@ class Harvest:
         self._parts[given] = textwrap.dedent(" " * node.col_offset + trimmed.text())
         return given
 
-    def _resolve(self, module: ModuleType, name: str, statements: dict[str, ast.stmt]) -> str:
+    def _resolve(self, module: ModuleType, name: str) -> str:
         """Make sure that `name`, used in `module`, is known in the text; what it is called there."""
         if name in ("InvalidInput", "unknown_name") and _is_ours(module):
             return "ValueError"
-        node = statements.get(name)
+        node = _statement(module, name)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             return self._import(module, name, node)
         if node is None:
@@ -106,16 +108,16 @@ class Harvest:
     def _starred(self, module: ModuleType, name: str) -> str:
         """A name that the module has by `from x import *`, or a builtin one."""
         for node in _stars(module):
-            origin = sys.modules[_origin(module, node)]
+            origin = sys.modules[origin_of(module, node)]
             if hasattr(origin, name) and not is_at_hand(origin):
                 self.imports[f"from {origin.__name__} import {name}"] = None
             elif hasattr(origin, name):
-                return self._resolve(origin, name, _read(origin)[1])
+                return self._resolve(origin, name)
         return name
 
     def _import(self, module: ModuleType, name: str, node: ast.Import | ast.ImportFrom) -> str:
         alias = next(a for a in node.names if (a.asname or a.name).split(".")[0] == name)
-        origin = _origin(module, node) if isinstance(node, ast.ImportFrom) else alias.name
+        origin = origin_of(module, node) if isinstance(node, ast.ImportFrom) else alias.name
         if not is_at_hand(sys.modules.get(origin)):
             before = f"from {origin} " if isinstance(node, ast.ImportFrom) else ""
             self.imports[f"{before}import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")] = None
@@ -139,7 +141,8 @@ def is_at_hand(module: ModuleType | None) -> bool:
     """Whether a module's source is copied: trainsmith's and a user's own, not that of installed packages."""
     if module is None or not getattr(module, "__file__", None):
         return module is not None and module.__name__ == "__main__"
-    return _is_ours(module) or not str(Path(str(module.__file__)).resolve()).startswith(_installed())
+    path = Path(str(module.__file__)).resolve()
+    return _is_ours(module) or not (str(path).startswith(_installed()) or PACKAGES & {*path.parts})
 
 
 @functools.cache
@@ -147,19 +150,11 @@ def _installed() -> tuple[str, ...]:
     return tuple(f"{Path(sysconfig.get_path(p)).resolve()}{os.sep}" for p in INSTALLED)
 
 
-def _origin(module: ModuleType, node: ast.ImportFrom) -> str:
-    """The full name of the module that a statement in `module` imports from."""
-    if not node.level:
-        return str(node.module)
-    package = str(module.__package__).split(".")
-    return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
-
-
 def _home(module: str, name: str) -> ModuleType:
     """The module in whose source the constant that `module` has as `name` is written."""
     found = sys.modules[module]
-    node = _read(found)[1].get(name)
-    return _home(_origin(found, node), name) if isinstance(node, ast.ImportFrom) else found
+    node = _statement(found, name)
+    return _home(origin_of(found, node), name) if isinstance(node, ast.ImportFrom) else found
 
 
 @functools.cache
@@ -182,9 +177,19 @@ def _stars(module: ModuleType) -> list[ast.ImportFrom]:
 
 
 @functools.cache
-def _read(module: ModuleType) -> tuple[SourceText, dict[str, ast.stmt]]:
-    """A module's source, and for each name at its top the statement that binds it."""
-    return SourceText(_text(module)), {name: node for node in _top(_tree(module).body) for name in _bound(node)}
+def _read(module: ModuleType) -> tuple[SourceText, dict[str, list[ast.stmt]]]:
+    """A module's source, and for each name at its top the statements that bind it."""
+    found: dict[str, list[ast.stmt]] = {}
+    for node in _top(_tree(module).body):
+        for name in _bound(node):
+            found.setdefault(name, []).append(node)
+    return SourceText(_text(module)), found
+
+
+def _statement(module: ModuleType, name: str) -> ast.stmt | None:
+    """The statement at the top of a module that gave `name` its value, if one did. See binding."""
+    candidates = _read(module)[1].get(name)
+    return None if candidates is None else binding(module, name, candidates)
 
 
 def _top(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -203,6 +208,7 @@ def _bound(node: ast.stmt) -> Iterator[str]:
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         yield from ((a.asname or a.name).split(".")[0] for a in node.names)
     elif isinstance(node, ast.Assign):
-        yield from (n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
+        names = (n for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
+        yield from (n.id for n in names if isinstance(n.ctx, ast.Store))
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         yield node.target.id

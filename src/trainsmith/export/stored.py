@@ -24,13 +24,18 @@ def copy_winner(study: Path, folder: Path, as_onnx: bool = False) -> str:
     as_onnx: also write the network as an ONNX file; then the result says in words how near it is.
     """
     check_winner(study)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInput(f"'{folder}' exists already; choose another folder.")
+    check_free(folder)
     written, words = onnx_of(study / WINNER, data_of(study).x) if as_onnx else (b"", "")
     shutil.copytree(study / WINNER, folder, dirs_exist_ok=True)
     if as_onnx:
         (folder / ONNX).write_bytes(written)
     return words
+
+
+def check_free(folder: Path) -> None:
+    """Raises InvalidInput for a folder that holds something, which an export would lie among or replace."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInput(f"'{folder}' exists already; choose another folder.")
 
 
 def check_winner(study: Path) -> None:

@@ -12,6 +12,8 @@ NOT_EXPORTED = (
 """Methods and attributes of classes that mean nothing outside trainsmith."""
 CUT_AT = ("Differs:", "Pitfall:", "Helps:", ">>>")
 """The parts of a page from which on a docstring is left out."""
+FIELDS = ("dataclass", "NamedTuple", "TypedDict", "attrs", "attr.", "define", "BaseModel")
+"""Words among the decorators and bases of a class whose annotations are its fields."""
 RAISES = re.compile(r"\s*Raises InvalidInput[^.]*\.")
 MARKS = re.compile(r"[ \t]*# (type: ignore|fmt: skip|noqa)[^\n]*")
 
@@ -54,7 +56,9 @@ class Trimmed(ast.NodeVisitor):
         self._top = node
         kept = [d for d in getattr(node, "decorator_list", ()) if not _is_entry(d)]
         self.decorators = [ast.unparse(d) for d in kept]
-        self._of_dataclass = any("dataclass" in d for d in self.decorators)
+        said = [*self.decorators, *map(ast.unparse, getattr(node, "bases", ()))]
+        self._has_fields = any(word in text for word in FIELDS for text in said)
+        self._own: list[set[str]] = []
         for decorator in kept:
             self.visit(decorator)
         self.edits.clear()
@@ -76,7 +80,8 @@ class Trimmed(ast.NodeVisitor):
         self.edits.append((*span, new))
 
     def visit_Name(self, node: ast.Name) -> None:
-        self.used.append(node)
+        if not any(node.id in own for own in self._own):
+            self.used.append(node)
 
     def visit_arg(self, node: ast.arg) -> None:
         if node.annotation is not None:
@@ -90,16 +95,35 @@ class Trimmed(ast.NodeVisitor):
             begin, end = self.source.span(node.returns)
             self.replace((self.source.bytes.rindex(b"->", 0, begin), end))
         self.visit(node.args)
+        self._own.append(own_names(node))
         self._body(node.body)
+        self._own.pop()
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.visit(node.args)
+        self._own.append(own_names(node))
+        self.visit(node.body)
+        self._own.pop()
+
+    def _comprehension(self, node: Any) -> None:
+        targets = (n for part in node.generators for n in ast.walk(part.target))
+        self._own.append({n.id for n in targets if isinstance(n, ast.Name)})
+        self.generic_visit(node)
+        self._own.pop()
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        for base in node.bases:
-            self.visit(base)
+        around = [] if node is self._top else node.decorator_list
+        for part in (*node.bases, *(keyword.value for keyword in node.keywords), *around):
+            self.visit(part)
         self._body(node.body, in_class=True)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if self._of_dataclass:  # its fields are its annotations
+        if self._has_fields:  # its annotations are its fields
             self.visit(node.annotation)
+            if node.value is not None:
+                self.visit(node.value)
             return
         if node.value is None:
             begin, end = self.source.lines_of(node)
@@ -124,7 +148,7 @@ class Trimmed(ast.NodeVisitor):
                 self.replace((self.source.lines[first - 1], self.source.lines_of(node)[1]))
             else:
                 self.visit(node)
-                kept += self._of_dataclass or not (isinstance(node, ast.AnnAssign) and node.value is None)
+                kept += self._has_fields or not (isinstance(node, ast.AnnAssign) and node.value is None)
         if not kept:
             begin, end = self.source.lines_of(body[0])
             self.replace((begin, end), " " * body[0].col_offset + "pass\n")
@@ -165,3 +189,29 @@ def _is_check(node: ast.stmt) -> bool:
         raised = only.exc if isinstance(only, ast.Raise) else None
         return isinstance(raised, ast.Call) and getattr(raised.func, "id", "") in ("InvalidInput", "ValueError")
     return False
+
+
+def own_names(function: ast.FunctionDef | ast.Lambda) -> set[str]:
+    """The names that mean something of the function's own inside it: its arguments and whatever it binds."""
+    arguments = function.args
+    single = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
+    names = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *single)}
+    shared: set[str] = set()
+    waiting: list[ast.AST] = list(function.body) if isinstance(function, ast.FunctionDef) else [function.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+            continue
+        if isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            continue
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            shared |= set(node.names)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names.add(node.name)
+        waiting += ast.iter_child_nodes(node)
+    return names - shared

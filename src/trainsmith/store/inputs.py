@@ -7,12 +7,13 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from trainsmith.data import Dataset, LockedTest
+from trainsmith.data.dataset import Kind, Task
 from trainsmith.data.mapped import as_tensor, put_file
 from trainsmith.errors import InvalidInput, shown
 
@@ -48,33 +49,52 @@ def put_data(dataset: Dataset, folder: Path) -> None:
         about["class_weights"] = dataset.class_weights
     if dataset.unlabelled is not None:
         np.save(folder / DATA / UNLABELLED, dataset.unlabelled.numpy(), allow_pickle=False)
-    (folder / DATA / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+    (folder / DATA / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    for file in (file for place in (DATA, TEST) for file in (folder / place).iterdir()):
+        _flush(file)  # before the database that says it is there
 
 
 def data_of(folder: Path) -> Dataset:
     """The whole data set of the study in `folder`."""
-    about, x, y = _development(folder)
-    return Dataset(**about, x=x, y=y, test=LockedTest(*_part(folder / TEST)))
+    return _assembled(folder, LockedTest(*_part(folder / TEST)))
 
 
 @functools.lru_cache(maxsize=2)
 def data_for_work(folder: Path) -> Dataset:
     """The development part alone, mapped from the disk; the test part is empty."""
-    about, x, y = _development(folder)
-    return Dataset(**about, x=x, y=y, test=LockedTest(x[:0], y[:0]))
+    return _assembled(folder, None)
 
 
-def _development(folder: Path) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
+def _assembled(folder: Path, test: LockedTest | None) -> Dataset:
+    place = folder / DATA
+    x, y = _part(place)
+    further = _read(place, UNLABELLED)[0] if (place / UNLABELLED).is_file() else None
     try:
-        about = json.loads((folder / DATA / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
         about["classes"] = tuple(about["classes"])
         weights = about.get("class_weights", "")
         about["class_weights"] = weights if isinstance(weights, str) else tuple(map(float, weights))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"'{folder / DATA}' is damaged: {error}.") from error
-    if (folder / DATA / UNLABELLED).is_file():
-        (about["unlabelled"],) = _read(folder / DATA, UNLABELLED)
-    return about, *_part(folder / DATA)
+        found = Dataset(**about, x=x, y=y, test=test or LockedTest(x[:0], y[:0]), unlabelled=further)
+        _check(found)
+    except (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise InvalidInput(f"'{place}' is damaged: {shown(error, 200)}.") from error
+    return found
+
+
+def _check(found: Dataset) -> None:
+    """Raises ValueError for what cannot be a data set."""
+    for name, value in (("kind", get_args(Kind)), ("task", get_args(Task))):
+        if getattr(found, name) not in value:
+            raise ValueError(f"there is no {name} {getattr(found, name)!r}")
+    words = (found.name, found.metric, found.predicted, *found.classes, *(found.origin or {}).values())
+    if not all(isinstance(word, str) for word in words) or not isinstance(found.labels, int):
+        raise ValueError(f"{ABOUT} is not what was written")
+    if found.x.ndim < 2 or len(found.x) != len(found.y):
+        raise ValueError("inputs and targets do not belong together")
+    if found.classifies or found.task == "language":
+        least, most = int(found.y.min()), int(found.y.max())
+        if found.y.is_floating_point() or not 0 <= least <= most < len(found.classes):
+            raise ValueError("targets are no classes")
 
 
 def _part(place: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,8 +114,11 @@ class UnreadableWeights(InvalidInput):
     """A file of trained weights is gone or damaged: the runs it belongs to have to be trained again."""
 
 
-def _flush_names(folder: Path) -> None:
-    place = os.open(folder, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    """See to it that a file, or a folder's names, are on the disk."""
+    if os.name != "posix":
+        return
+    place = os.open(path, os.O_RDONLY)
     try:
         os.fsync(place)
     finally:
@@ -119,8 +142,7 @@ class Weights:
                 file.write(data)
                 os.fsync(file.fileno())
             unfinished.replace(self.folder / name)
-            if os.name == "posix":
-                _flush_names(self.folder)
+            _flush(self.folder)
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise

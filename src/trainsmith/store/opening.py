@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ SIGNATURE = "network's signature"
 def opened(folder: Path, question: Mapping[str, Any], dataset: Dataset) -> Iterator[Store]:
     """The store of this question in `folder`, begun or gone on with, and locked against other processes.
 
-    A new folder is removed again if the work ends by an error before any run is done. Raises InvalidInput if the folder
+    A new study is removed again if the work ends by an error before any run is done. Raises InvalidInput if the folder
     holds another study or anything else, or if another process works on it.
     """
     new = not (folder / DATABASE).is_file()
@@ -37,7 +36,7 @@ def opened(folder: Path, question: Mapping[str, Any], dataset: Dataset) -> Itera
     except BaseException:
         if new and not store.finished_runs():
             lock.release()
-            shutil.rmtree(folder, ignore_errors=True)
+            store.remove()
         raise
     finally:
         lock.release()

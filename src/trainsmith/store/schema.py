@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -77,7 +78,7 @@ def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
     if not make and not path.is_file():
         raise no_study(folder, f"has no {DATABASE}")
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+        connection = _opened(path)
         latest = time.monotonic() + LONGEST_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > latest, LOOK_EVERY)
         try:
@@ -97,6 +98,18 @@ def connected(folder: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
             connection.close()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from the name of a damaged table
         raise InvalidInput(_words(error, path)) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection to the database at `path`; where no file can be made beside it, one that reads it without.
+
+    SQLite reads a write-ahead log's database by files beside it. Where everything is in the database, as behind every
+    process that ended, it can do without them if it is told that nobody writes.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+        return sqlite3.connect(path, timeout=BUSY_SECONDS)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, timeout=BUSY_SECONDS)
 
 
 def check_sound(folder: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import math
+import shutil
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ from filelock import FileLock, Timeout
 from trainsmith.errors import InvalidInput
 from trainsmith.leftovers import passing_folder, sweep
 from trainsmith.population import Job, Record, Result
-from trainsmith.store.inputs import Weights, put_data
+from trainsmith.store.inputs import DATA, TEST, Weights, put_data
 from trainsmith.store.jobs import job_id, job_text, run_as_dict
 from trainsmith.store.schema import DATABASE, connected, json_of
 
@@ -41,25 +43,41 @@ class Store:
 
     @staticmethod
     def create(folder: Path, question: Mapping[str, Any], dataset: Dataset) -> Store:
-        """A new store in `folder`, which is made. Raises InvalidInput if it holds anything, or cannot be written."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InvalidInput(f"'{folder}' exists already; choose another folder for the study.")
-        begun = f".{folder.name}-part-"
+        """A new store in `folder`, which is made, or filled if it is there and empty, as the place of a disk is.
+
+        Raises InvalidInput if it holds anything, or cannot be written.
+        """
+        begun, there = f".{folder.name}-part-", folder.is_dir()
+        place = folder if there else folder.parent
         try:
-            if not folder.parent.exists():
-                folder.parent.mkdir(parents=True)
-            sweep(folder.parent, f"{glob.escape(begun)}*")
-            with passing_folder(folder.parent, begun) as unfinished:  # a kill here leaves no half of a store
-                whole = unfinished / folder.name
+            if not place.exists():
+                place.mkdir(parents=True)
+            sweep(place, f"{glob.escape(begun)}*")
+            if folder.exists() and (not there or any(folder.iterdir())):
+                raise InvalidInput(f"'{folder}' exists already; choose another folder for the study.")
+            with passing_folder(place, begun) as unfinished:  # a kill here leaves no half of a store
+                whole = unfinished / "study"
                 whole.mkdir()
                 put_data(dataset, whole)
                 with connected(whole, make=True) as database:
                     _put(database, "question", json.dumps(question, ensure_ascii=False))
                     _put(database, "created", _now())
-                whole.replace(folder)
+                if not there:
+                    whole.replace(folder)
+                for part in sorted(whole.iterdir(), key=lambda p: p.name == DATABASE) if there else ():
+                    part.replace(folder / part.name)
         except OSError as error:
             raise InvalidInput(f"the folder '{folder}' cannot be written: {error.strerror or error}.") from error
         return Store(folder)
+
+    def remove(self) -> None:
+        """Take away what this program put into the folder, and the folder unless somebody else put something there."""
+        for part in (self.folder / name for name in (DATA, TEST, WEIGHTS)):
+            shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for file in (*self.folder.glob(f"{DATABASE}*"), self.folder / LOCK, self.folder / "study.toml"):
+                file.unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def about(self, name: str, kind: type = object) -> Any:
         """What is noted under `name`: "question", "packing", "created", "planned", "result"; None if nothing is.
