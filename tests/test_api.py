@@ -185,6 +185,10 @@ def test_a_baseline_has_everything_that_is_named(given, found):
         ({"techniques": [3]}, r"techniques must be a list of names, such as \['adam'\]; got \[3\]\."),
         ({"techniques": []}, r"techniques must be a list of names, such as \['adam'\]; got \[\]\."),
         ({"vary": "optimizer"}, r"vary must be a list of names, such as \['optimizer'\]; got 'optimizer'\."),
+        ({"design": None}, "unknown design 'None': choose one of: grid, one-at-a-time, pairs"),
+        ({"design": ["grids"]}, r"unknown design '\['grids'\]': did you mean grid"),
+        ({"baseline": {1: "sgd"}}, "unknown family '1': choose one of: activation, init"),
+        ({"fast": "no"}, "fast must be True or False; got 'no'"),
         ({"metric": 3}, "a metric is a name, such as 'log loss'; got 3"),
         ({"processes": "2"}, "processes must be a whole number of at least 1; got '2'"),
         (

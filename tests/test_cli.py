@@ -206,6 +206,8 @@ def test_techniques_lists_and_shows(run):
 MISTAKES = [
     (("techniques", "adm"), "unknown technique 'adm': did you mean adam"),
     (("techniques", "none"), "in several families"),
+    (("techniques", "optimizr"), "unknown technique 'optimizr': did you mean optimizer?"),
+    (("techniques", "regularisation"), "did you mean regularization"),
     (("techniques", "qqqq"), "unknown technique 'qqqq': `trainsmith techniques` lists all."),
     (("compare", "digits", "--techniques", "none,adam"), "say normalization/none or regularization/none"),
     (("compare", "digitz"), "did you mean digits"),
@@ -223,6 +225,11 @@ MISTAKES = [
     (("compare", "digits", "--labels", "9999"), "got 9999"),
     (("compare", "digits", "--schedule", "cosinus"), "did you mean cosine"),
     (("compare", "digits", "--techniques", "adm"), "did you mean adam"),
+    (("compare", "digits", "--techniques", "optimizr"), "unknown technique 'optimizr': `trainsmith techniques` lists"),
+    (
+        ("compare", "diabetes", "--techniques", "label-smoothing"),
+        "nothing to compare: label-smoothing was left out: it is defined for classification only.",
+    ),
     (("compare", "digits", "--baseline", "optimizer"), "expected family=technique"),
     (("compare", "digits", "--baseline", "optimizer=adm"), "did you mean adam"),
     (("compare", "digits", "--baseline", "optimizer=sgd,optimizer=adam"), "optimizer is said twice in 'optimizer=sgd,"),

@@ -61,3 +61,25 @@ def test_in_a_terminal_there_is_a_bar_and_no_lines(monkeypatch):
     text = played(True, monkeypatch)
     assert "\x1b" in text
     assert "of 40 runs, 25%" not in text
+
+
+def test_what_an_interrupted_study_had_done_says_nothing_of_the_time_left(monkeypatch):
+    def read(bar):
+        for _ in range(4):
+            bar.progress_made("tuning", 500, 5)
+            bar.was_done(500)
+
+    lines = played(False, monkeypatch, read).splitlines()
+    assert lines[2] == "tuning: 30 of 40 runs, 75%, 10 s, about 10 s left", "1,000 member-steps took 10 s, 1,000 remain"
+    assert "\x1b" in played(True, monkeypatch, read)
+
+
+def test_where_everything_was_done_no_time_is_guessed(monkeypatch):
+    out = io.StringIO()
+    with progress.Bar(Console(file=out, width=100)) as bar:
+        bar.planned(40, 4000, "40 runs")
+        bar.progress_made("tuning", 3000, 30)
+        bar.was_done(3000)
+        monkeypatch.setattr(progress.time, "monotonic", lambda: bar.started + 12)
+        bar.progress_made("tuning", 0, 0)
+    assert out.getvalue().splitlines()[1:] == ["tuning: 30 of 40 runs, 75%, 12 s"]

@@ -82,7 +82,7 @@ def judged(arm, baseline, delta):
 def measured(seeds, steps):
     """Everything about trainings of one length."""
     found, dataset = scores(seeds, steps)
-    delta = smallest_difference("classification", dataset.test.size, float(found[0].mean()))
+    delta = smallest_difference(dataset.test.size, float(found[0].mean()))
     arms = {name: judged(row, found[0], delta) for name, row in zip(ARMS, found, strict=True) if name != "baseline"}
     groups = found.reshape(len(ARMS), -1, SEEDS).mean(2)
     pairs = range(0, groups.shape[1] - 1, 2)

@@ -111,7 +111,7 @@ class Pool:
         results = [[self.result(tuned[i].trial, s, 1.0) for s in fresh] for i in kept]
         taken += len(kept) * len(fresh) * STEPS
         base = float(np.mean([r.score for r in results[0]]))
-        delta = smallest_difference("classification", self.dataset.test.size, base)
+        delta = smallest_difference(self.dataset.test.size, base)
         chosen = [(tuned[i].best, tuned[i].attempts) for i in kept]
         rows = make_rows([candidates[i] for i in kept], chosen, results, self.constant, delta, 0)
         places = {candidates[i].recipe: self.place(tuned[i].trial) for i in range(len(candidates))}

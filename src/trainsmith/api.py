@@ -134,7 +134,8 @@ def compare(
     judged, "log loss", "calibration error" or "balanced accuracy" in place of accuracy. schedule: the learning rate's
     course in every run, a name of trainsmith.optimizer.SCHEDULES.
     fast: tune by short trainings first and train only the best techniques on fresh seeds, at about a third of the cost;
-    the others get no verdict (see docs/protocol.md).
+    the others get no verdict (see docs/protocol.md). processes: to train in, by default one a core where that pays.
+    announce: is told how far it is; `with trainsmith.progress.Bar() as bar:` makes one that draws a bar.
     labels: how many examples of each run's training part keep their label, the same for all techniques; default all.
     class_weights: what an example of each class counts in the loss: "balanced", or numbers by the classes' names.
     folder: where finished runs are kept as they come, and report and winner in the end; the same call goes on

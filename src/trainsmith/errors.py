@@ -27,13 +27,13 @@ MOST_NAMED = 60
 """Names that one sentence can tell."""
 
 
-def unknown_name(kind: str, given: str, valid: Iterable[str], listed: str = "") -> InvalidInput:
+def unknown_name(kind: str, given: object, valid: Iterable[str], listed: str = "") -> InvalidInput:
     """The error for a name that is not among `valid`: the nearest names for a misspelling, else all.
 
     listed: where they are listed, which is said instead of more than MOST_NAMED of them.
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(str(given).lower(), names, n=3, cutoff=0.6)
     choose = f"{listed} lists all." if listed and len(names) > MOST_NAMED else f"choose one of: {', '.join(names)}."
     hint = f"did you mean {' or '.join(near)}?" if near else choose
     return InvalidInput(f"unknown {kind} '{shown(given)}': {hint}")

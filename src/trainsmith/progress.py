@@ -38,7 +38,7 @@ class Bar(Announce):
             expand=True,
         )
         self.best = ""
-        self.done, self.runs, self.steps, self.total = 0, 0, 0, 0
+        self.done, self.runs, self.steps, self.total, self.read = 0, 0, 0, 0, 0
         self.started = self.said = time.monotonic()
 
     def __enter__(self) -> Bar:
@@ -76,8 +76,14 @@ class Bar(Announce):
                 self._line(what, now - self.started), highlight=False, markup=False, soft_wrap=not self.draws
             )
 
+    def was_done(self, member_steps: int) -> None:
+        self.read += member_steps
+        self.progress.reset(self.task, total=self.total, completed=self.steps)  # it says nothing of how fast this goes
+
     def _line(self, what: str, seconds: float) -> str:
-        share = min(1.0, self.steps / self.total)
-        left = f", about {seconds * (1 - share) / share:.0f} s left" if 0 < share < 1 else ""
+        share, trained = min(1.0, self.steps / self.total), self.steps - self.read
+        left = (
+            f", about {seconds * (self.total - self.steps) / trained:.0f} s left" if trained > 0 and share < 1 else ""
+        )
         best = f"; {self.best}" if self.best else ""
         return f"{what}: {self.done} of {self.runs} runs, {share:.0%}, {seconds:.0f} s{left}{best}"

@@ -13,6 +13,7 @@ from torch import nn
 
 from make_runs import blobs, line
 from make_store import NETWORK
+from reference import statistics as reference
 from trainsmith.catalogue import Recipe, find, techniques
 from trainsmith.comparison import Budget, compare, read_study
 from trainsmith.comparison.compare import _delta
@@ -335,6 +336,46 @@ def test_a_point_of_a_curve_that_is_not_finite_counts_as_the_constant_prediction
     assert curve([diverged, full], 0.25).mean == pytest.approx((0.5, 0.5))
 
 
+def test_a_curve_ends_where_a_diverged_run_is_counted_whatever_accuracy_its_outputs_have():
+    """Outputs of nan are all of the first class, and one loss that was not finite may leave a network that is good."""
+    lucky = Result(status="diverged", score=math.nan, curve=[(1, 0.0, 0.0, 0.5), (2, math.nan, math.nan, 0.9)])
+    full = Result(curve=[(1, 0.0, 0.0, 0.5), (2, 0.0, 0.0, 0.7), (3, 0.0, 0.0, 0.75)])
+    assert curve([lucky, full], 0.25).mean == pytest.approx((0.5, (0.25 + 0.7) / 2, (0.25 + 0.75) / 2))
+
+
+def judged(families, scores):
+    """The rows of a study with as many optimizers and activations, and their scores, the baseline's first."""
+    names = [t for f, count in families.items() for t in [t for t in techniques(f) if t.role == f][:count]]
+    chosen = [Candidate((), Recipe(optimizer="lars", activation="gelu"))]
+    chosen += [Candidate((t,), chosen[0].recipe.having(t)) for t in names]
+    tried = [(0, attempts(c.trials(1), [[Result(score=0.8, loss=1.0)]], [1.0])) for c in chosen]
+    results = [[Result(score=s, curve=[(1, 0.0, 0.0, s)]) for s in of] for of in scores]
+    return [r for r in make_rows(chosen, tried, results, 0.0, 1e-9, 1) if not r.is_baseline]
+
+
+def test_p_over_the_study_is_adjusted_for_the_techniques_of_all_families():
+    scores = np.random.default_rng(4).normal(0.8, 0.01, (6, 8))
+    scores[2] += 0.02
+    rows = judged({"activation": 2, "optimizer": 3}, scores)
+    expected = reference.max_t_sign_flip([(s - scores[0]).tolist() for s in scores[1:]])
+    assert sorted(r.p_study for r in rows) == pytest.approx(sorted(expected))
+    assert all(r.p_study >= r.p for r in rows)
+    assert any(r.p_study > r.p for r in rows)
+    alone = judged({"optimizer": 3}, scores[:4])
+    assert [r.p_study for r in alone] == [r.p for r in alone]
+
+
+def test_where_nothing_differs_few_studies_have_a_winner_by_the_p_of_all_families():
+    luck = np.random.default_rng(5)
+    by_family, by_study = 0, 0
+    for _ in range(300):
+        rows = judged({"activation": 4, "optimizer": 4}, luck.normal(size=(9, 8)))
+        by_family += any(r.p < 0.05 for r in rows)
+        by_study += any(r.p_study < 0.05 for r in rows)
+    assert by_study <= 24, "5 % of 300, and 2.4 standard errors"
+    assert by_family > by_study
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -460,3 +501,11 @@ def test_shares_of_test_examples_differ_worth_having_by_their_own_error(changes,
     data = replace(data, **changes)
     assert data.test.size == 200
     assert _delta(data, [Result(score=0.75), Result(score=0.85)], 0.5) == pytest.approx(expected, rel=2e-2)
+
+
+def test_of_a_large_test_part_a_thousand_examples_are_attacked_and_give_the_error():
+    data = from_arrays(np.random.default_rng(0).normal(size=(10_000, 2)), np.arange(10_000) % 2, "two")
+    attacked = replace(data, metric="robust accuracy")
+    assert data.test.size == 2000
+    assert _delta(data, [Result(score=0.8)], 0.5) == pytest.approx(math.sqrt(0.8 * 0.2 / 2000))
+    assert _delta(attacked, [Result(score=0.8)], 0.5) == pytest.approx(math.sqrt(0.8 * 0.2 / 1000))

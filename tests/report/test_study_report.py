@@ -5,6 +5,7 @@ import html.parser
 import json
 import math
 import re
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from make_study import make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
-from trainsmith.comparison.study import Cut, EqualCost, Estimate
+from trainsmith.comparison.study import Cost, Cut, EqualCost, Estimate
 from trainsmith.report import family_tables, report_html, summary, tally, words, write_report
 from trainsmith.report.interaction_map import interaction_map
 from trainsmith.report.interval_figure import interval, scale_of
@@ -198,6 +199,34 @@ def test_the_answer_says_where_the_test_does_not_bear_the_lead_out():
     assert words.answer(behind).endswith(
         "the baseline scores 98.0 % [97.0, 99.0], so that the lead does not show there."
     )
+
+
+def test_the_answer_says_where_a_winner_of_many_families_may_be_one_by_luck():
+    study = make_study(most=3)
+    assert "luck" not in words.answer(study), "older studies do not know"
+    for p, said in ((0.049, False), (0.05, True), (0.12, True)):
+        rows = tuple(replace(r, p_study=p) for r in study.rows)
+        answer = words.answer(replace(study, rows=rows))
+        counted = f"; counted among all 15 techniques of the study its p is {p:.2g}, so luck may do as much. On the"
+        assert (counted in answer) == said
+
+
+def test_seed_by_seed_the_page_says_how_much_seeds_differ_and_what_a_step_takes():
+    study = make_study(most=2)
+    row = next(r for r in study.rows if r.family == "optimizer" and not r.is_baseline)
+    costs = (Cost("optimizer", row.technique, 1, 0.00123, 4.56), Cost("", "baseline", 1, 0.001, 1.0))
+    study = replace(study, costs=costs)
+    assert words.spread(study, row) == f"{100 * statistics.stdev(row.scores):.1f}"
+    assert words.spread(replace(study, metric="R²"), row) == f"{statistics.stdev(row.scores):.3f}"
+    assert words.step_alone(study, row) == "1.2 ms, 4.6 MB"
+    page = report_html(study)
+    assert page.count("1.2 ms, 4.6 MB") == 1
+    assert page.count("1 ms, 1 MB") == len(study.families())
+
+
+def test_a_share_and_its_interval_lie_between_nothing_and_all():
+    assert words.share(Estimate(0.98, 0.94, 1.02)) == "98 % [94, 100]"
+    assert words.share(Estimate(0.02, -0.02, 0.06)) == "2 % [0, 6]"
 
 
 def test_the_answer_of_a_fast_study_that_nothing_won_says_how_many_have_no_verdict():

@@ -177,11 +177,11 @@ def techniques(family: Family | None = None) -> tuple[Technique, ...]:
     return tuple(_ordered.get(family, ()))
 
 
-def find(name: str, family: str | None = None) -> Technique:
+def find(name: str, family: str | None = None, besides: Sequence[str] = ()) -> Technique:
     """The technique called `name` (case, hyphens and underscores alike); `family/name` names one of a family.
 
-    A name goes before another's alias. Raises InvalidInput with the nearest names where there is none, or where two
-    families have it.
+    A name goes before another's alias. besides: names that something else has, for who misspelt one of these. Raises
+    InvalidInput with the nearest names where there is none, or where two families have it.
     """
     if "/" in name and family is None:
         family, _, name = name.partition("/")
@@ -203,7 +203,7 @@ def find(name: str, family: str | None = None) -> Technique:
         if named:
             raise InvalidInput(f"'{name}' is no technique of the family {family}, but of {named[0].family}.")
         pool = [t for t in techniques() if family in (None, t.family)]
-        known = {n for t in pool for n in (t.name, *t.aliases)}
+        known = {*besides, *(n for t in pool for n in (t.name, *t.aliases))}
         raise unknown_name(family or "technique", name, known, f"`trainsmith techniques{f' {family}' * bool(family)}`")
     return found[0]
 

@@ -22,7 +22,7 @@ def techniques(name: str | None, as_json: bool) -> None:
     family = next((f for f in FAMILIES if name and f == spelt(name)), None)
     if family:
         name = None
-    chosen = (find(name),) if name else techniques(family)
+    chosen = (find(name, besides=FAMILIES),) if name else techniques(family)
     if as_json:
         dicts = [as_dict(t) for t in chosen]
         click.echo(json.dumps(dicts[0] if name else dicts, indent=1, ensure_ascii=False))

@@ -55,6 +55,8 @@ class Budget:
                 raise InvalidInput(
                     f"{name.replace('_', ' ')} must be a whole number of at least {least}; got {value!r}."
                 )
+        if not isinstance(self.fast, bool):
+            raise InvalidInput(f"fast must be True or False; got {self.fast!r}.")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

@@ -26,7 +26,7 @@ from trainsmith.comparison.rows import fresh_scores, make_rows
 from trainsmith.comparison.statistics import OTHER_DELTA, smallest_balanced_difference, smallest_difference
 from trainsmith.comparison.study import Activations, Receipt, Study, winner
 from trainsmith.comparison.taken import Taken
-from trainsmith.comparison.tested import score_on_test
+from trainsmith.comparison.tested import MOST_ATTACKED, score_on_test
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.comparison.tuning import survivors, tune
 from trainsmith.data import Dataset
@@ -59,7 +59,10 @@ class Announce:
         """Called when a run's validation score, in the metric's own direction, is better than every one before."""
 
     def progress_made(self, what: str, member_steps: int, runs: int) -> None:
-        """Called often: what is being trained, member-steps and runs just done."""
+        """Called often: what is being trained, member-steps and runs just done, or read from the store."""
+
+    def was_done(self, member_steps: int) -> None:
+        """Called after progress_made told of so many member-steps that were read from the store: they took no time."""
 
 
 def compare(
@@ -94,7 +97,7 @@ def compare(
     trainer, budget, baseline = ready.trainer, ready.budget, ready.baseline
     runs, words = ready.runs, ready.words
     announce.planned(runs, round(ready.cost * trainer.training.steps), words)
-    trainer.finished = _best_so_far(announce, rules_of(dataset).metric)
+    trainer.finished, trainer.read = _best_so_far(announce, rules_of(dataset).metric), announce.was_done
     if store is not None:
         store.note("planned", {"runs": runs, "words": words})
 
@@ -183,7 +186,8 @@ def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> flo
         return smallest_balanced_difference([dataset.test.size * share for share in shares if share], score)
     if metric not in (Classification.metric, ByRobustAccuracy.metric):
         return OTHER_DELTA
-    return smallest_difference(dataset.task, dataset.test.size, score)
+    tested = MOST_ATTACKED if metric == ByRobustAccuracy.metric else dataset.test.size
+    return smallest_difference(min(tested, dataset.test.size), score)
 
 
 def _schedule(baseline: Recipe, training: Training) -> str:

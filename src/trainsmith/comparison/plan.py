@@ -40,6 +40,7 @@ FIRST_LOOK = frozenset(
 )
 """What a study compares when it is not told: the usual choices of each family. The whole catalogue, asked
 for by families or names, would take many times as long and hide them among variants."""
+ALREADY = "every technique asked for is already part of the baseline."
 LOPSIDED = 0.8
 """The share of the commonest class above which a study judged by accuracy says so."""
 FIRST_FRESH_SEED = 1000
@@ -132,7 +133,7 @@ def candidates(
             continue
         chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
-        raise InvalidInput("nothing to compare: every technique asked for is already part of the baseline.")
+        raise InvalidInput(f"nothing to compare: {notes[-1] if notes else ALREADY}")
     return chosen, notes
 
 

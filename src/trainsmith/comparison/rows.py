@@ -82,11 +82,19 @@ def make_rows(
     target = float(np.median(scores[0]))
     tuning_curves = [tuning_curve(tried, planned, constant_score) if planned else () for _, tried in chosen]
 
+    others = [i for i, c in enumerate(candidates) if c.techniques]
+    all_together = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in others])) if others else ()
+    in_study = dict(zip(others, all_together, strict=True))
+
     def measured(i: int, row: Row) -> Row:
         chance = None if row.is_baseline else chance_of_better(scores[i], scores[0])
-        same_cost = (equal or {}).get(i)
         return replace(
-            row, chance=chance, tuning_curve=tuning_curves[i], pace=pace(results[i], target), equal_cost=same_cost
+            row,
+            chance=chance,
+            tuning_curve=tuning_curves[i],
+            pace=pace(results[i], target),
+            equal_cost=(equal or {}).get(i),
+            p_study=float(in_study.get(i, math.nan)),
         )
 
     rows = []
@@ -168,15 +176,14 @@ def _named(candidate: Candidate, family: str) -> tuple[str, str]:
 def curve(results: Sequence[Result], constant_score: float) -> Curve:
     """Mean validation score at each check over the runs that reached it; runs that ended keep their last.
 
-    One that is not finite counts as the constant prediction.
+    One that is not finite counts as the constant prediction, and so does that of the check at which a run is found to
+    have diverged: outputs that are no numbers have an accuracy, too.
     """
-    steps = sorted({step for r in results for step, *_ in r.curve})
+    noted = [_noted(r, constant_score) for r in results]
+    steps = sorted({step for of_run in noted for step, _ in of_run})
     columns = []
     for step in steps:
-        reached = [
-            [score if math.isfinite(score) else constant_score for s, _, _, score in r.curve if s <= step]
-            for r in results
-        ]
+        reached = [[score for s, score in of_run if s <= step] for of_run in noted]
         columns.append(t_interval(np.array([scores[-1] for scores in reached if scores])))
     return Curve(
         tuple(steps),
@@ -184,3 +191,11 @@ def curve(results: Sequence[Result], constant_score: float) -> Curve:
         tuple(c.low for c in columns),
         tuple(c.high for c in columns),
     )
+
+
+def _noted(result: Result, constant_score: float) -> list[tuple[int, float]]:
+    """(step, validation score) of each check, as far as there was one."""
+    noted = [(step, score if math.isfinite(score) else constant_score) for step, _, _, score in result.curve]
+    if result.status == "diverged" and noted:
+        noted[-1] = (noted[-1][0], constant_score)
+    return noted

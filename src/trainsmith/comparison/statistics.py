@@ -165,18 +165,15 @@ def seeds_needed(sd: float, delta: float, confidence: float = 0.95) -> int:
     return high
 
 
-def smallest_difference(task: str, test_size: int, score: float) -> float:
-    """delta, the smallest difference worth having, in units of the score.
+def smallest_difference(test_size: int, score: float) -> float:
+    """delta, the smallest difference worth having, of an accuracy a = score in [0, 1], under attack or not.
 
-    Classification: 0.002 or one standard error sqrt(a (1 − a) / test_size) of an accuracy a = score in [0, 1], under
-    attack or not, whichever is larger. Any other task's score, such as R² or bits per character: 0.01.
+    0.002 or its standard error sqrt(a (1 − a) / test_size), whichever is larger. test_size: of the tested examples.
     """
-    if task in ("regression", "autoencoding", "multilabel", "balanced", "language"):
-        return OTHER_DELTA
-    if task != "classification" or test_size < 1 or not 0 <= score <= 1:
+    if test_size < 1 or not 0 <= score <= 1:
         raise InvalidInput(
-            "the smallest difference needs task classification or regression, a test part and an accuracy in "
-            f"[0, 1]; got {task!r}, {test_size!r} examples and {score!r}."
+            "the smallest difference needs a test part and an accuracy in [0, 1]; got "
+            f"{test_size!r} examples and {score!r}."
         )
     return max(0.002, math.sqrt(score * (1 - score) / test_size))
 

@@ -38,7 +38,8 @@ class Row:
     chance: the share of seeds in which it is better than the baseline, with Wilson's interval. tuning_curve: the
     expected best validation score of 1, 2, ... trials, by the trials' own splits; its first value is that of an
     arbitrary setting from the ranges. pace: steps to the baseline's score. Empty in studies made before there were any.
-    equal_cost: of a technique that costs more gradients a step than the baseline.
+    equal_cost: of a technique that costs more gradients a step than the baseline. p_study: as p, adjusted for all
+    techniques of all families.
     """
 
     family: str
@@ -61,6 +62,7 @@ class Row:
     tuning_curve: tuple[float, ...] = ()
     pace: Pace | None = None
     equal_cost: EqualCost | None = None
+    p_study: float = math.nan
 
     @property
     def is_baseline(self) -> bool:

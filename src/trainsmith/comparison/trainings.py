@@ -66,6 +66,7 @@ class Trainings:
     """Trains runs of one network on one data set, and remembers what it took and how far replays deviated.
 
     fewer: processes asked for when a study goes on. again: runs trained anew, since their weights could not be read.
+    finished: told of each run and its result. read: told of member-steps that the store had.
     """
 
     network: str | Factory
@@ -89,6 +90,7 @@ class Trainings:
     fewer: int | None = None
     again: int = 0
     finished: Callable[[Run, Result], None] = lambda run, result: None
+    read: Callable[[int], None] = lambda member_steps: None
 
     def prepare(self, baseline: Recipe, runs: float, populations: int = 1) -> str:
         """Choose by measurement on the baseline's network how the runs of a study are packed; in words.
@@ -225,6 +227,7 @@ class Trainings:
                 missing.append(position)
                 continue
             advance(len(job.runs) * job.training.steps)
+            self.read(len(job.runs) * job.training.steps)
             yield position, record
         keep = Keeper(self.store.folder, tuple(ids[p] for p in missing))
         for i, record in run_jobs([jobs[p] for p in missing], self.dataset, self.at_once, advance, keep):

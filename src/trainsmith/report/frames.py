@@ -25,7 +25,7 @@ def technique_frame(study: Study) -> pd.DataFrame:
             "family": row.family, "technique": row.technique, "baseline": row.is_baseline, "recipe": str(row.recipe),
             "score": row.score.mean, "score_low": row.score.low, "score_high": row.score.high,
             "difference": row.difference.mean if row.difference else None, "difference_low": low,
-            "difference_high": high, "p": row.p, "verdict": row.verdict, "words": row.words,
+            "difference_high": high, "p": row.p, "p_study": row.p_study, "verdict": row.verdict, "words": row.words,
             "seeds": len(row.scores), "diverged": row.diverged, "correlation": row.correlation,
             "steps_to_baseline": row.pace.steps if row.pace else None, **row.values,
         })  # fmt: skip

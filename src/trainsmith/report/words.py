@@ -2,10 +2,12 @@
 
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainsmith.comparison import Row, Study
+from trainsmith.comparison.statistics import SIGNIFICANCE
 from trainsmith.comparison.study import Cut, Estimate
 from trainsmith.population.task import ByRobustAccuracy
 
@@ -95,6 +97,20 @@ def seconds_to_target(study: Study, row: Row) -> str:
     return f", {row.pace.steps * found[0].seconds:.2g} s alone"
 
 
+def spread(study: Study, row: Row) -> str:
+    """The standard deviation of the score from seed to seed."""
+    if len(row.scores) < 2:
+        return ""
+    sd = statistics.stdev(row.scores)
+    return f"{100 * sd:.1f}" if study.metric == "accuracy" else f"{sd:.3f}"
+
+
+def step_alone(study: Study, row: Row) -> str:
+    """What a step of one run alone was measured to take; nothing if it was not."""
+    found = [c for c in study.costs if (c.family, c.technique) == _costed(row)]
+    return f"{1000 * found[0].seconds:.2g} ms, {found[0].megabytes:.2g} MB" if found else ""
+
+
 def _costed(row: Row) -> tuple[str, str]:
     """How the row is named among the study's costs."""
     return ("", "baseline") if row.is_baseline else (row.family, row.technique)
@@ -146,8 +162,9 @@ def crossed(names: Sequence[str]) -> str:
 
 
 def share(estimate: Estimate) -> str:
-    """A share of a whole in per cent, with its interval."""
-    return f"{100 * estimate.mean:.0f} % [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+    """A share of a whole in per cent, with its interval, which ends where there is none or all of it."""
+    low, high = max(0.0, 100 * estimate.low), min(100.0, 100 * estimate.high)
+    return f"{100 * estimate.mean:.0f} % [{low:.0f}, {high:.0f}]"
 
 
 def answer(study: Study) -> str:
@@ -165,7 +182,7 @@ def answer(study: Study) -> str:
         )
     return (
         f"Best on {study.data}: {best.technique} ({best.title}), {lead} the baseline ({study.baseline})"
-        f"{_at_equal_cost(best)}. {tested}; the baseline scores {score(study, test.baseline)}"
+        f"{_at_equal_cost(best)}{_among_all(study, best)}. {tested}; the baseline scores {score(study, test.baseline)}"
         f"{', so that the lead does not show there' if test.score.mean <= test.baseline.mean else ''}."
     )
 
@@ -176,6 +193,14 @@ def _at_equal_cost(best: Row) -> str:
         return ""
     same = "it is better at equal cost too"
     return f"; {same if best.equal_cost.verdict == 'better' else f'at equal cost: {verdict_at_equal_cost(best)}'}"
+
+
+def _among_all(study: Study, best: Row) -> str:
+    """That the winner may be one by luck, where its p says so once it is adjusted for every family's techniques."""
+    compared = sum(not row.is_baseline for row in study.rows)
+    if not best.p_study >= SIGNIFICANCE:
+        return ""
+    return f"; counted among all {compared} techniques of the study its p is {best.p_study:.2g}, so luck may do as much"
 
 
 def test_line(study: Study) -> str:
