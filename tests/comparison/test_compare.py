@@ -15,7 +15,7 @@ from make_runs import blobs, line
 from make_store import NETWORK
 from reference import statistics as reference
 from trainsmith.catalogue import Recipe, find, techniques
-from trainsmith.comparison import Budget, compare, read_study
+from trainsmith.comparison import Announce, Budget, compare, read_study
 from trainsmith.comparison.compare import _delta
 from trainsmith.comparison.plan import (
     FIRST_FRESH_SEED,
@@ -109,14 +109,11 @@ def test_the_test_part_is_opened_once_and_only_at_the_end():
     data = blobs(examples=200)
     events = []
 
-    class Spy:
+    class Spy(Announce):
         def planned(self, *_):
             pass
 
         def extended(self, *_):
-            pass
-
-        def found(self, *_):
             pass
 
         def progress_made(self, what, steps, runs):
