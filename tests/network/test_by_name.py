@@ -419,3 +419,151 @@ def test_what_makes_no_sense_is_refused_before_anything_changes(names, more, tol
     with pytest.raises(InvalidInput, match=told):
         change(module, *names, x=ROWS, **more)
     assert repr(module) == repr(made(rows))
+
+
+class Indexed(nn.Module):
+    """A sequence whose layers are called by their places, and one that is called in slices."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8))
+        self.two = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, x):
+        for i in range(4):
+            x = self.one[i](x)
+        return self.two[2:](self.two[:2](x))
+
+
+@pytest.mark.parametrize("names", [("normalization/none", "dropout"), ("layer", "elu"), ("weight-norm",)], ids=str)
+def test_places_by_which_a_forward_calls_layers_stay(names):
+    network = Indexed().eval()
+    done = change(network, *names, x=ROWS)
+    assert done.skipped == {}
+    assert (len(network.one), len(network.two)) == (4, 3)
+    assert done.module(ROWS).shape == (24, 3)
+    if "layer" in names:
+        norm, h = find("layer").make, ROWS
+        for m in (network.one[0], norm(8).eval(), nn.ELU(), network.one[3], network.two[0], nn.ELU(), network.two[2]):
+            h = m(h)
+        torch.testing.assert_close(done.module(ROWS), h)
+
+
+def test_what_is_put_in_has_the_mode_of_what_it_stands_for():
+    """A part that its owner froze in evaluation stays so."""
+    network = nn.Sequential(images(), nn.ReLU()).train()
+    network[0].eval()
+    change(network, "elu", "dropout", "group", "drop-connect", "stochastic-pooling", x=IMAGES)
+    change(network, "relu", x=IMAGES)
+    change(network, "stochastic-pooling", x=IMAGES)
+    assert not any(m.training for m in network[0].modules())
+    assert all(m.training for m in network[1:].modules())
+    network = saturating().train()
+    network[2].eval()
+    change(network, "tied-weights", x=ROWS)
+    assert not network[2].training
+    block = residual().eval()
+    change(block, "rezero", x=IMAGES)
+    assert not any(m.training for m in block.modules())
+
+
+def test_hooks_on_what_is_replaced_are_said_to_be_gone_and_others_stay():
+    network, seen = made(rows), []
+    network[0].register_forward_hook(lambda *_: seen.append("linear"))
+    network[1].register_forward_hook(lambda *_: seen.append("relu"))
+    done = change(network, "elu", "layer", x=ROWS)
+    assert done.unchanged == ("forward hooks on modules that were replaced, 1: they are gone with these",)
+    seen.clear()
+    done.module(ROWS)
+    assert seen == ["linear"]
+
+
+@pytest.mark.parametrize("name", ["glu", "weight-norm", "spectral-norm"])
+def test_a_weight_that_two_layers_share_stays_one(name):
+    network = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
+    network[2].weight = network[0].weight
+    done = change(network, name, x=ROWS)
+    assert network[0].weight is network[2].weight
+    assert list(done.skipped) == [name]
+    words = nn.Sequential(nn.Embedding(5, 6), nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 5))
+    words[4].weight = words[0].weight
+    assert name not in change(words, name, x=torch.randint(5, (4, 2))).skipped
+    assert words[4].weight is words[0].weight
+
+
+class ChannelsFirst(nn.LayerNorm):
+    """As ConvNeXt has it: over the channels of images."""
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Double(nn.LayerNorm):
+    """As language models have it: over the last axis, in double precision."""
+
+    def forward(self, x):
+        return super().forward(x.double().to(x.dtype))
+
+
+@pytest.mark.parametrize("side", [5, 8])
+def test_a_layer_norm_with_a_forward_of_its_own_is_replaced_over_the_axis_that_it_has(side):
+    x = torch.rand(4, 1, side + 2, side + 2)
+    network = nn.Sequential(nn.Conv2d(1, 5, 3), ChannelsFirst(5), nn.ReLU()).eval()
+    change(network, "rms", x=x)
+    assert type(network[1]) is find("rms").make
+    assert len(network[1].weight) == 5
+    words = nn.Sequential(nn.Linear(6, side), Double(side), nn.ReLU())
+    change(words, "rms", x=torch.rand(4, 5, 6))
+    assert type(words[1]).__name__ == "AtEachPosition"
+    assert len(words[1].layer.weight) == side
+
+
+class ScaleNorm(nn.Module):
+    def forward(self, x):
+        return x / x.norm(dim=-1, keepdim=True)
+
+
+def test_a_normalization_of_a_kind_that_is_not_known_is_listed():
+    network = nn.Sequential(nn.Linear(6, 8), ScaleNorm(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    (line,) = change(network, "layer", x=ROWS).unchanged
+    assert line == "normalizations of a kind that is not known, ScaleNorm, left beside layer"
+    assert change(network, "elu", x=ROWS).unchanged == ()
+
+
+@pytest.mark.parametrize("first", ["weight-norm", "weight-standardization", "spectral-norm"])
+@pytest.mark.parametrize("then", ["normalization/none", "weight-norm", "weight-standardization", "layer"])
+def test_a_normalization_of_weights_is_taken_off_with_the_weight_that_it_made(first, then):
+    network = change(made(rows), first, x=ROWS).module.eval()
+    weight, before = network[0].effective().detach().clone(), network(ROWS)
+    done = change(network, then, x=ROWS)
+    assert done.skipped == {}
+    layer = next(m for m in network.modules() if isinstance(m, nn.Linear))
+    assert torch.equal(layer.weight, weight)
+    if then == "normalization/none":
+        torch.testing.assert_close(network(ROWS), before)
+        assert [type(m) for m in network] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    assert done.module(ROWS).isfinite().all()
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(x[:, None])[0][:, -1])
+
+
+def test_weights_that_are_not_perturbed_and_pairs_that_are_not_tied_are_listed():
+    (line,) = change(Recurrent(), "drop-connect", x=ROWS).unchanged
+    assert line == "weights without drop-connect, lstm.weight_ih_l0, lstm.weight_hh_l0"
+    sizes = [(6, 5), (5, 3), (3, 4), (4, 5), (5, 6)]
+    network = nn.Sequential(*(m for s in sizes for m in (nn.Linear(*s), nn.Tanh())))
+    (line,) = change(network, "tied-weights", x=ROWS).unchanged
+    assert line == "1 of 2 pairs of linear layers do not mirror each other in shape: they stay untied"
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_network_is_refused():
+    with pytest.raises(InvalidInput, match="a scripted network is compiled and cannot be changed: change it before"):
+        change(torch.jit.trace(rows(), ROWS), "elu", x=ROWS)

@@ -1,7 +1,9 @@
 """Activation functions that a network calls as functions become modules; what does not is listed."""
 
 import copy
+import importlib
 import math
+import pickle
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch.nn import functional
 from trainsmith.catalogue import Recipe, Trial
 from trainsmith.network import apply, signature
 from trainsmith.network.functional import CALLS, call_modules, called, rewritten
+from trainsmith.network.reading import techniques_in
 
 X = torch.randn(16, 5, generator=torch.Generator().manual_seed(2))
 
@@ -155,3 +158,86 @@ def test_torchs_own_modules_are_not_looked_into():
     network = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.TransformerEncoderLayer(4, 2, 8))
     assert call_modules(network, X) == ()
     assert [type(m) for m in network] == [nn.Linear, nn.ReLU, nn.TransformerEncoderLayer]
+
+
+class Written(nn.Module):
+    """A forward whose default and annotations mean nothing outside of its class, and which uses a private name."""
+
+    TIMES = 2
+
+    def __init__(self):
+        super().__init__()
+        self.__hidden, self.b = nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def forward(self, x: "Nowhere", times=TIMES, *, more: "Nor here" = (TIMES,)) -> "Nobody":
+        return times * more[0] * self.b(torch.relu(self.__hidden(x)))
+
+
+def test_defaults_annotations_and_private_names_of_a_forward_are_those_of_its_class():
+    network = Written()
+    before = network(X)
+    assert call_modules(network, X) == ()
+    assert torch.equal(network(X), before)
+    assert torch.equal(network(X, 1), before / 2)
+    assert "self._Written__hidden(x)" in rewritten(Written).source
+    assert any(isinstance(m, nn.ReLU) for m in network.modules())
+
+
+def test_annotations_that_only_type_checkers_know_are_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "annotated.py").write_text(
+        "from __future__ import annotations\nimport torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n    def forward(self, x: Unknown) -> Unknown:\n        return torch.relu(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    network = importlib.import_module("annotated").Net()
+    assert call_modules(network, X) == ()
+    assert torch.equal(network(X), X.relu())
+
+
+@pytest.mark.parametrize("how", ["pickle", "deepcopy", "torch.save"])
+def test_a_network_whose_calls_are_modules_is_stored_and_copied(how, tmp_path):
+    network = Several().eval()
+    call_modules(network, X)
+    if how == "torch.save":
+        torch.save(network, tmp_path / "network.pt")
+        again = torch.load(tmp_path / "network.pt", weights_only=False)
+    else:
+        again = pickle.loads(pickle.dumps(network)) if how == "pickle" else copy.deepcopy(network)
+    assert type(again) is type(network)
+    assert torch.equal(again(X), network(X))
+    assert again.a.weight is not network.a.weight
+
+
+class Holds(nn.Module):
+    """Holds its functions by names: one that is called with its input alone, one with a number."""
+
+    def __init__(self, second=F.gelu):
+        super().__init__()
+        self.a, self.b, self.first, self.second = nn.Linear(5, 5), nn.Linear(5, 3), torch.tanh, second
+
+    def forward(self, x):
+        h = self.first(self.a(x))
+        return self.b(self.second(h, 0.2) if self.second is F.leaky_relu else self.second(h))
+
+
+def test_functions_that_a_module_holds_become_modules():
+    network = Holds()
+    before = network(X)
+    assert call_modules(network, X) == ()
+    assert torch.equal(network(X), before)
+    assert [type(m) for m in (network.first, network.second)] == [nn.Tanh, nn.GELU]
+    assert techniques_in(Holds(torch.tanh)) == {"activation": "tanh"}
+    result = operated(Recipe(activation="elu"), Holds())
+    assert not result.skipped
+    assert result.unchanged == ()
+
+
+def test_functions_whose_modules_would_do_something_else_stay():
+    network = Holds(F.leaky_relu)
+    before = network(X)
+    assert call_modules(network, X) == (
+        "a call of tanh as a function, left as in the network",
+        "a call of leaky_relu as a function, left as in the network",
+    )
+    assert (network.first, network.second) == (torch.tanh, F.leaky_relu)
+    assert torch.equal(network(X), before)

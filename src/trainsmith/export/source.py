@@ -14,7 +14,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.export.frozen import frozen
 from trainsmith.export.harvest import Harvest
 from trainsmith.export.readable import readable
-from trainsmith.initialization import outputs_of
+from trainsmith.initialization import outputs_of, signs_of
 from trainsmith.network import Factory
 from trainsmith.network.functional import rewritten
 from trainsmith.network.plain import AtEachPosition, Residual
@@ -173,6 +173,7 @@ class _Writer:
             return [line for _, child in children_of(layer) for line in self.changes(child)]
         path, made = self.paths[layer]
         lines, others = self._class_changed(layer, path), []
+        lines += [f"{_reached(path)}.{name} = {value!r}" for name, value in signs_of(layer).items()]
         for name, child in children_of(layer):
             lines += self.changes(child)
             place = f"{path}.{name}".removeprefix(".")

@@ -12,6 +12,7 @@ uniform, truncated-normal) fill tensors of any shape; the others need (out, in, 
 
 from trainsmith.initialization.constants import constant, zeros
 from trainsmith.initialization.delta import delta_orthogonal
+from trainsmith.initialization.encoder import call_parts, signs_of
 from trainsmith.initialization.fan import fan_in_and_out
 from trainsmith.initialization.from_data import LSUV, ClassPrior
 from trainsmith.initialization.gaussian import he, he_fan_out, normal, xavier
@@ -30,6 +31,8 @@ from trainsmith.initialization.layers import (
     is_frozen,
     outputs_of,
     replace,
+    sharing_weights,
+    take_mode,
     weight_layers,
 )
 from trainsmith.initialization.orthogonal import orthogonal
@@ -53,6 +56,7 @@ __all__ = [
     "NetworkInitialization",
     "ReZero",
     "ZeroResidual",
+    "call_parts",
     "calls_in_turn",
     "constant",
     "delta_orthogonal",
@@ -76,6 +80,9 @@ __all__ = [
     "outputs_of",
     "replace",
     "residual_branches",
+    "sharing_weights",
+    "signs_of",
+    "take_mode",
     "torch_default",
     "truncated_normal",
     "uniform",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from trainsmith.initialization.encoder import call_parts
 from trainsmith.initialization.gaussian import he
 from trainsmith.initialization.joined import JOINED, joined_layers, joined_weights
 
@@ -146,6 +147,23 @@ def outputs_of(network: nn.Module, x: Tensor) -> Any:
 
 
 def replace(network: nn.Module, module: nn.Module, new: nn.Module) -> None:
-    """Put `new` in the place of `module`, wherever the network holds it."""
+    """Put `new` in the place of `module`, wherever the network holds it; what is new has its mode."""
+    take_mode(module, new)
     for name in [n for n, m in network.named_modules(remove_duplicate=False) if m is module]:
         network.set_submodule(name, new)
+    call_parts(network)
+
+
+def take_mode(module: nn.Module, *new: nn.Module) -> None:
+    """Put what is new in `new`, beside the modules of `module`, into its mode, training or evaluation."""
+    for m in {m for made in new for m in made.modules()}.difference(module.modules()):
+        m.training = module.training
+
+
+def sharing_weights(network: nn.Module) -> set[nn.Module]:
+    """The modules whose weight is that of another one too, as of an embedding and the layer that gives its scores."""
+    owners: dict[int, list[nn.Module]] = {}
+    for m in network.modules():
+        if (weight := m._parameters.get("weight")) is not None:
+            owners.setdefault(id(weight), []).append(m)
+    return {m for several in owners.values() if len(several) > 1 for m in several}

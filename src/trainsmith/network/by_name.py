@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.initialization import Draw, joined_layers, weight_layers
+from trainsmith.network import unchanged
 from trainsmith.network.functional import call_modules
 from trainsmith.network.host import seed_torch
 from trainsmith.network.reading import techniques_in
@@ -96,7 +97,7 @@ def change(
     inside = [t for t in chosen if t.role != "input"]
     with _as_the_network(network, seed):
         left = call_modules(network, x) if any(t.role in AT_ACTIVATIONS for t in inside) else ()
-        before = set(network.modules())
+        before = dict(network.named_modules())
         drawn = [*weight_layers(network), *joined_layers(network)]
         weights = {layer: copy.deepcopy(layer.state_dict()) for layer in drawn}
         trial = Trial(_recipe(inside, techniques_in(network)), _of(inside, numbers or {}))
@@ -107,22 +108,26 @@ def change(
         for t in of_inputs:
             if t.name not in refused:
                 behind = whole if type(whole) is nn.Sequential else nn.Sequential(whole)
-                whole = in_front(fit(t.make(**_short(t, _of([t], numbers or {}))), x), behind)
+                made_for = fit(t.make(**_short(t, _of([t], numbers or {}))), x)
+                whole = in_front(made_for.train(network.training), behind)
         done = apply(whole, trial, x, _draw(seed), y, kept)
         whole = done.module
         made = [m for p in whole.modules() if isinstance(p, MAKERS) for m in p.modules()]
         layers = [layer for layer in weight_layers(whole) if layer not in made]
         for t in inside:
             if t.role == "perturbation":
+                left += tuple(unchanged.unperturbed(network, [*layers, *made], t.name))
                 for layer in layers:
                     parametrize.register_parametrization(layer, "weight", Perturbed(t.make(**_short(t, trial.values))))
+                    layer.parametrizations.train(layer.training)  # type: ignore[union-attr]
                 left += (f"the weights that another technique makes, without {t.name}",) if made else ()
     if trial.recipe.initialization in done.skipped:  # what it drew is of no use without the rest of it
         _put_back(weights)
-    for module in set(whole.modules()) - before:
+    for module in {*whole.modules()}.difference(network.modules()):
         module.training = network.training
+    left += (*done.unchanged, *unchanged.unhooked(before, whole))
     alone = type(network) is not nn.Sequential and len(list(whole.children())) == 1
-    return Surgery(next(whole.children()) if alone else whole, {**refused, **done.skipped}, (*left, *done.unchanged))
+    return Surgery(next(whole.children()) if alone else whole, {**refused, **done.skipped}, tuple(dict.fromkeys(left)))
 
 
 def _check(network: nn.Module, chosen: list[Technique], numbers: Mapping[str, float]) -> None:
@@ -145,6 +150,8 @@ def _check(network: nn.Module, chosen: list[Technique], numbers: Mapping[str, fl
     for name in numbers:
         if name not in known:
             raise unknown_name(f"hyper-parameter of {', '.join(t.name for t in chosen)}", name, known or {"none"})
+    if isinstance(network, torch.jit.ScriptModule):
+        raise InvalidInput("a scripted network is compiled and cannot be changed: change it before torch.jit.script.")
     if any(p.device.type != "cpu" for p in network.parameters()):
         raise InvalidInput("the network is changed on the CPU: call network.cpu() before, and move it back afterwards.")
 

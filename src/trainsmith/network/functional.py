@@ -1,15 +1,20 @@
 """Activation functions that a network calls as functions, such as functional.relu(x), made into modules.
 
 A module whose forward calls some becomes an instance of a class of its own: the user's, with each such call turned
-into a call of a module. What the rest of forward does stays as it is written, self.training and loops included.
+into a call of a module. What the rest of forward does stays as it is written, self.training and loops included. A
+function that a module holds by a name, as nn.TransformerEncoderLayer holds its own, becomes a module of that name.
 """
 
+import __future__
+
 import ast
+import copy
 import functools
 import inspect
 import textwrap
+import types
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +27,8 @@ from trainsmith.initialization import outputs_of
 from trainsmith.network import unchanged
 
 Make = Callable[[], nn.Module]
+Change = tuple[Callable[[], object], Callable[[], object]]
+"""What is done to a network, and what undoes it."""
 CALLS: dict[Any, type[nn.Module]] = {
     functional.relu: nn.ReLU, functional.relu_: nn.ReLU, torch.relu: nn.ReLU, torch.relu_: nn.ReLU,
     functional.relu6: nn.ReLU6, functional.leaky_relu: nn.LeakyReLU, functional.elu: nn.ELU, functional.selu: nn.SELU,
@@ -60,24 +67,63 @@ def call_modules(root: nn.Module, example: Tensor) -> tuple[str, ...]:
     What was left as it is, one line for each function: calls in functions beside forward, in a forward whose source is
     not to be had, or of a value that multiplies another, which is a gate. The network computes the same as before.
     """
-    before = called(root, example)
-    if not before:
+    handed = [_handed(m, name, make) for m in root.modules() for name, make in held(m)]
+    if not handed and not called(root, example):
         return ()
     with torch.no_grad():
         wanted = _outputs(root, example)
+        _attempt(handed, root, example, wanted)
         kinds: list[tuple[nn.Module, Any]] = [(m, type(m)) for m in root.modules()]
-        changed = [(m, kind, new) for m, kind in kinds if (new := rewritten(kind)) is not None]
-        for module, _, new in changed:
-            module.__class__ = new.kind
-            for name, make in new.sites:
-                module.add_module(name, make().train(module.training))
-        if changed and not torch.equal(wanted, _outputs(root, example)):
-            for module, old, new in changed:
-                module.__class__ = old
-                for name, _ in new.sites:
-                    delattr(module, name)
-    left = called(root, example)
-    return unchanged.calls(left)
+        _attempt([_recast(m, new) for m, kind in kinds if (new := rewritten(kind))], root, example, wanted)
+    return unchanged.calls(called(root, example))
+
+
+def held(module: nn.Module) -> Iterator[tuple[str, Make]]:
+    """The names by which a module holds activation functions, and what makes the module that does the same."""
+    for name, value in vars(module).items():
+        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)) and value in CALLS:
+            yield name, CALLS[value]
+
+
+def _handed(module: nn.Module, name: str, make: Make) -> Change:
+    """A function that a module holds made into a module of that name."""
+    function = getattr(module, name)
+
+    def undo() -> None:
+        delattr(module, name)
+        setattr(module, name, function)
+
+    return lambda: setattr(module, name, make().train(module.training)), undo
+
+
+def _recast(module: nn.Module, new: "Rewritten") -> Change:
+    """A module made an instance of the class that calls modules."""
+    old = type(module)
+
+    def do() -> None:
+        module.__class__ = new.kind
+        for name, make in new.sites:
+            module.add_module(name, make().train(module.training))
+
+    def undo() -> None:
+        module.__class__ = old
+        for name, _ in new.sites:
+            delattr(module, name)
+
+    return do, undo
+
+
+def _attempt(changes: Sequence[Change], root: nn.Module, example: Tensor, wanted: Tensor) -> None:
+    """Make changes that leave the network's outputs what they are; where they do not, all are undone."""
+    for do, _ in changes:
+        do()
+    try:
+        same = not changes or torch.equal(wanted, _outputs(root, example))
+    except (AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError):
+        same = False
+    if not same:
+        for _, undo in changes:
+            undo()
 
 
 def called(root: nn.Module, example: Tensor, wanted: Callable[[Any], bool] | None = None) -> Counter[str]:
@@ -143,25 +189,57 @@ def rewritten(kind: type[nn.Module]) -> Rewritten | None:
     (definition,) = tree.body
     if not isinstance(definition, ast.FunctionDef) or definition.decorator_list or not definition.args.args:
         return None
-    change = _Change(forward.__globals__, definition.args.args[0].arg)
-    change.visit(definition)
+    within = f".{forward.__qualname__}".split(".")[-2]
+    change = _Change(forward.__globals__, definition.args.args[0].arg, within)
+    definition.body = [change.visit(statement) for statement in definition.body]
     if not change.sites:
         return None
     ast.fix_missing_locations(tree)
-    made: dict[str, Any] = {}
-    exec(compile(tree, f"<forward of {kind.__qualname__} with modules>", "exec"), forward.__globals__, made)
-    name = f"{kind.__name__}WithModules"
+    made, name = _compiled(definition, forward, kind), f"{kind.__name__}WithModules"
     about = f"{kind.__name__}, the activation functions that it calls as modules."
-    new = type(name, (kind,), {"forward": made[definition.name], "__doc__": about, "__module__": kind.__module__})
+    own = {"forward": made, "__reduce__": lambda self: (_made_again, (kind,), self.__getstate__())}
+    new = type(name, (kind,), {**own, "__doc__": about, "__module__": kind.__module__})
     return Rewritten(new, ast.unparse(definition), tuple(change.sites))
 
 
-class _Change(ast.NodeTransformer):
-    """Turns each call of an activation function into a call of a module of `own`."""
+def _compiled(definition: ast.FunctionDef, forward: Any, kind: type) -> Any:
+    """The function that a definition makes beside where `forward` is written, with the defaults that this has.
 
-    def __init__(self, names: dict[str, Any], own: str) -> None:
-        self.names, self.own = names, own
+    They, and what annotations name, may be known in the class alone, or to type checkers.
+    """
+    bare = copy.deepcopy(definition)
+    bare.args.defaults = [ast.Constant(None) for _ in bare.args.defaults]
+    bare.args.kw_defaults = [d and ast.Constant(None) for d in bare.args.kw_defaults]
+    tree = ast.fix_missing_locations(ast.Module([bare], []))
+    place, made = f"<forward of {kind.__qualname__} with modules>", dict[str, Any]()
+    code = compile(tree, place, "exec", flags=__future__.annotations.compiler_flag)
+    exec(code, forward.__globals__, made)
+    made[definition.name].__defaults__, made[definition.name].__kwdefaults__ = (
+        forward.__defaults__,
+        forward.__kwdefaults__,
+    )
+    return made[definition.name]
+
+
+def _made_again(kind: Any) -> Any:
+    """An instance, before it has its state, of the class that rewritten(kind) made: a copy out of pickle."""
+    new = rewritten(kind)
+    made = new.kind if new else kind
+    return made.__new__(made)
+
+
+class _Change(ast.NodeTransformer):
+    """Turns each call of an activation function into a call of a module of `own`; `within` is the class it is of."""
+
+    def __init__(self, names: dict[str, Any], own: str, within: str) -> None:
+        self.names, self.own, self.within = names, own, within.lstrip("_")
         self.sites: list[tuple[str, Make]] = []
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        """A private name, which Python knows by the class that it is written in."""
+        if node.attr.startswith("__") and not node.attr.endswith("__") and self.within.isidentifier():
+            node.attr = f"_{self.within}{node.attr}"
+        return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         if isinstance(node.op, ast.Mult):  # a gate, not an activation

@@ -95,6 +95,10 @@ def _pair(
 def _tying(root: nn.Module, technique: Technique, trial: Trial, example: Tensor, left: Left) -> str:
     if not mirrored(root):
         return "it is for autoencoders of linear layers, whose last weight has the shape of the first one's transposed"
+    pairs, halves = mirrored(root), sum(type(m) is nn.Linear for m in root.modules()) // 2
+    if len(pairs) < halves:
+        untied = halves - len(pairs)
+        left += [f"{untied} of {halves} pairs of linear layers do not mirror each other in shape: they stay untied"]
     technique.make(root)
     return ""
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from trainsmith.catalogue import techniques
 from trainsmith.network.factory import build
-from trainsmith.network.functional import rewritten
+from trainsmith.network.functional import held, rewritten
 from trainsmith.network.host import seed_torch
 from trainsmith.network.reference import Factory
 from trainsmith.network.rewriting import is_activation
@@ -43,6 +43,7 @@ def techniques_in(network: nn.Module) -> dict[str, str]:
     modules = list(network.modules())
     kinds: list[Any] = [type(m) for m in modules]
     modules += [make() for kind in kinds if (new := rewritten(kind)) is not None for _, make in new.sites]
+    modules += [make() for m in network.modules() for _, make in held(m)]
     normalizations = {_name(m, "normalization") for m in modules if is_normalization(m)}
     activations = {_name(m, "activation") for m in modules if is_activation(m)}
     found = {"normalization": normalizations, "activation": activations}

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from trainsmith.catalogue import techniques
 from trainsmith.initialization import WEIGHT_LAYERS, outputs_of
 from trainsmith.network.plain import AtEachPosition
+from trainsmith.normalization.parametrization import Parametrization
 
 TORCHS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -24,9 +26,12 @@ class Place:
 
 
 class Standing(nn.Identity):
-    """Keeps a normalization layer's place while the network around it changes. last: its features are the last axis."""
+    """Keeps a normalization layer's place while the network around it changes.
 
-    def __init__(self, module: nn.Module, last: bool) -> None:
+    last: its features are the last axis; None: those of a class with a forward of its own, which has to be tried.
+    """
+
+    def __init__(self, module: nn.Module, last: bool | None) -> None:
         super().__init__()
         self.last = last
         self._kept = (module,)  # no part of the network meanwhile
@@ -37,10 +42,23 @@ class Standing(nn.Identity):
 
     def place(self, x: Tensor) -> Place:
         """What stands here for inputs like x."""
-        return Place(2, x.ndim > 2) if self.last else Place(x.ndim, False)
+        return Place(2, x.ndim > 2) if self._last(x) else Place(x.ndim, False)
 
     def features(self, x: Tensor) -> int:
-        return x.shape[-1] if self.last else x.shape[1]
+        """How many features inputs like x have."""
+        return x.shape[-1] if self._last(x) else x.shape[1]
+
+    def _last(self, x: Tensor) -> bool:
+        """Whether the layer takes inputs like x over their last axis, so that factors on rows make no difference."""
+        if self.last is not None:
+            return self.last
+        rows = torch.arange(x.numel(), dtype=x.dtype, device=x.device).sin().view(x.shape)
+        factors = 2 + torch.arange(x[..., :1].numel(), dtype=x.dtype, device=x.device).cos().view(x[..., :1].shape)
+        try:
+            given, scaled = self.own()(rows), self.own()(factors * rows)
+        except (RuntimeError, ValueError):  # it takes no such inputs any more
+            return False
+        return torch.allclose(given, scaled, rtol=1e-2, atol=1e-2)
 
 
 def is_normalization(module: nn.Module) -> bool:
@@ -51,7 +69,18 @@ def is_normalization(module: nn.Module) -> bool:
 
 def stand_in(module: nn.Module) -> Standing:
     """What keeps the place of a normalization layer."""
-    return Standing(module, isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and len(module.normalized_shape) == 1)
+    last: bool | None = isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and len(module.normalized_shape) == 1
+    if last and type(module).forward not in (nn.LayerNorm.forward, nn.RMSNorm.forward):
+        last = None  # some have channels before positions
+    return Standing(module, last)
+
+
+@torch.no_grad()
+def taken_off(made: Parametrization) -> nn.Module:
+    """A layer with the weight that its parametrization makes, and without that."""
+    layer, made.training = made.layer, False
+    layer.weight.copy_(made.effective())  # type: ignore[operator]
+    return layer
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,22 +13,24 @@ from trainsmith.errors import InvalidInput
 from trainsmith.initialization import (
     WEIGHT_LAYERS,
     Draw,
-    calls_in_turn,
     draw_layer,
     draw_layers,
     has_own_weight,
     is_frozen,
     joined_layers,
     outputs_of,
+    sharing_weights,
     weight_layers,
 )
 from trainsmith.network import unchanged
 from trainsmith.network.functional import call_modules
+from trainsmith.network.gates import bring_back, set_aside
 from trainsmith.network.places import put_in_their_places
-from trainsmith.network.rewriting import Edit, is_activation, rewrite
-from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands
+from trainsmith.network.rewriting import Edit, called_in_parts, is_activation, rewrite
+from trainsmith.network.standing import Place, Standing, is_normalization, stand_in, stands, taken_off
+from trainsmith.network.starting import count_calls, initialize_from_data
 from trainsmith.network.widths import Call, calls_of, widen
-from trainsmith.regularization import ActivityPenalty
+from trainsmith.normalization.parametrization import Parametrization
 from trainsmith.rows import Examples, fit
 
 EXAMPLES_TO_START_FROM = 512
@@ -58,12 +60,12 @@ def apply(
 ) -> Surgery:
     """Put the trial's initialization, normalization, activation and layer regularizers into `module`, in place.
 
-    examples: training inputs (n, *features); input normalization is fitted on them, and one forward
-    pass of a few shows which weight layer feeds which activation. draw: see Draw; the order of the weight
-    layers, not their names, is the place of the luck, so that inserted layers do not shift it. targets: those of
-    the examples (n,), for initializations that look at them. given: the families whose layers the network was made
-    with and which are left as they are, each with "" or why it could not be made with the trial's technique; as
-    "initialization" the weights that it has stay, but for those of layers that are made wider or narrower.
+    examples: training inputs (n, *features); input normalization is fitted on them, and one forward pass of a few shows
+    which weight layer feeds which activation. draw: see Draw; the order of the weight layers, not their names, is the
+    place of the luck, so that inserted layers do not shift it. targets: those of the examples (n,), for initializations
+    that look at them. given: the families whose layers the network was made with and which are left as they are, each
+    with "" or why it could not be made with the trial's technique; as "initialization" the weights that it has stay,
+    but for those of layers that are made wider or narrower.
 
     Activation functions are replaced where they are modules, or called in the forward of one (see functional.py). A
     normalization layer takes the places of those that the network has; in one that has none it goes between a weight
@@ -72,7 +74,8 @@ def apply(
     it were an example. A bias that the normalization behind it would subtract again is left out: it has no gradient but
     rounding errors, of which Adam would make full steps. For an activation function with more or fewer inputs than
     outputs, such as GLU, the weight layers before it are made wider or narrower, so that the rest of the network keeps
-    its widths.
+    its widths. Sigmoids that gate, or that give the network's outputs, are no activation functions of hidden units and
+    stay. A parametrization of ours is taken off a layer, which keeps the weight that it made.
     """
     root = nn.Sequential(module) if type(module) is not nn.Sequential else module
     example = examples[:EXAMPLES_TO_START_FROM]
@@ -81,18 +84,24 @@ def apply(
     left = [*unchanged.frozen(root), *(() if "activation" in given else call_modules(root, example))]
     if "initialization" not in given:
         left += unchanged.undrawn(module)
-    if not weight_layers(root) and not joined_layers(root) and "initialization" not in given:
-        skipped[recipe.initialization] = "the network has no linear, convolution, recurrent or attention layer to train"
+        if not weight_layers(root) and not joined_layers(root):
+            skipped[recipe.initialization] = (
+                "the network has no linear, convolution, recurrent or attention layer to train"
+            )
     norm = recipe.one("normalization")
+    apart = called_in_parts(root, example)
+    left += set_aside(root, example, apart)
     layered = norm.role == "layer" and "normalization" not in given
     own = layered and any(is_normalization(m) for m in root.modules())
     if "normalization" not in given:
-        rewrite(root, lambda m: ([stand_in(m)] if own else []) if is_normalization(m) else None)
+        left += unchanged.unknown(root, norm.name)
+        rewrite(root, lambda m: _without_norm(m, own), apart)
     calls = calls_of(root, example)
     around = layered or norm.role == "parametrization"
     before = feeding_activations(calls) if around and not own else {}
     if norm.role == "parametrization":  # it would train what stands for a weight
-        before = {m: place for m, place in before.items() if has_own_weight(m) and not is_frozen(m)}
+        others = sharing_weights(root)
+        before = {m: p for m, p in before.items() if has_own_weight(m) and not is_frozen(m) and m not in others}
     layers = [] if "regularization" in given else _layers(trial)
     if given.get("regularization"):
         skipped |= dict.fromkeys([t.name for t in _layers(trial)], given["regularization"])
@@ -114,31 +123,38 @@ def apply(
         fed = [second.module for first, second in _feeding(calls) if first.module in before or is_frozen(first.module)]
         left += unchanged.unfed(activations, fed, norm.name)
     finish = _initialize(root, trial, draw, keep="initialization" in given)
-    rewrite(root, _edit(trial, before, replace, [t for t in layers if not _unmet(t, trial)]))
+    rewrite(root, _edit(trial, before, replace, [t for t in layers if not _unmet(t, trial)]), apart)
     if own:
-        skipped |= _fill_places(root, trial, example, left)
+        skipped |= _fill_places(root, trial, example, left, apart)
     if "regularization" not in given:
         skipped |= put_in_their_places(root, trial, example, left)
-    if norm.role == "input" and not example.is_floating_point():
-        skipped[norm.name] = NOT_NUMBERS
-    elif norm.role == "input":
-        root = in_front(fit(norm.make(**trial.of(norm)), examples), root)
+    root = _normalizing_inputs(root, trial, examples, skipped) if norm.role == "input" else root
     try:
         finish(root, example, targets)
     except InvalidInput as reason:
         skipped[recipe.initialization] = f"it {str(reason).removeprefix(f'{recipe.initialization} ').rstrip('.')}"
-    _initialize_from_data(root, example)
-    _count_calls(root, example)
+    initialize_from_data(root, example)
+    count_calls(root, example)
+    bring_back(root, apart)
     return Surgery(root, skipped, tuple(left))
 
 
-def _count_calls(root: nn.Module, example: Tensor) -> None:
-    """Tell the layers that note what activations cost how often a pass calls them."""
-    noting = [m for m in root.modules() if isinstance(m, ActivityPenalty)]
-    if noting:
-        calls, _ = calls_in_turn(root, noting, example[:2])
-        for m in noting:
-            m.calls = max(1, calls.count(m))
+def _without_norm(module: nn.Module, own: bool) -> list[nn.Module] | None:
+    """What stays of a normalization: of one of layers nothing, or what keeps its place; of one of weights the layer."""
+    if isinstance(module, Parametrization):
+        return [taken_off(module)]
+    return ([stand_in(module)] if own else []) if is_normalization(module) else None
+
+
+def _normalizing_inputs(
+    root: nn.Sequential, trial: Trial, examples: Examples, skipped: dict[str, str]
+) -> nn.Sequential:
+    """The network behind the trial's normalization of inputs, or as it is, and why."""
+    norm = trial.recipe.one("normalization")
+    if not examples[:1].is_floating_point():
+        skipped[norm.name] = NOT_NUMBERS
+        return root
+    return in_front(fit(norm.make(**trial.of(norm)), examples), root)
 
 
 def in_front(layer: nn.Module, root: nn.Sequential) -> nn.Sequential:
@@ -166,21 +182,6 @@ def _initialize(module: nn.Module, trial: Trial, draw: Draw, keep: bool) -> Call
     return of_network.finish if of_network and not keep else lambda *_: None
 
 
-def _initialize_from_data(root: nn.Module, example: Tensor) -> None:
-    """Let the layers that start from what they are given see it, in the order in which it reaches them."""
-
-    def first(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        module.initialize(args[0])  # type: ignore[operator]
-        hooks.pop(module).remove()
-
-    waiting = [m for m in root.modules() if hasattr(m, "initialize")]
-    hooks = {m: m.register_forward_pre_hook(first) for m in waiting}
-    if hooks:
-        outputs_of(root, example)
-    for hook in hooks.values():
-        hook.remove()
-
-
 def feeding_activations(calls: Sequence[Call]) -> dict[nn.Module, Place]:
     """The weight layers whose output goes straight into an activation module, and what that output is like."""
     return {first.module: _place(first.module, first.left.ndim) for first, _ in _feeding(calls)}  # type: ignore[attr-defined]
@@ -195,7 +196,9 @@ def _feeding(calls: Sequence[Call]) -> list[tuple[Call, Call]]:
     ]
 
 
-def _fill_places(root: nn.Module, trial: Trial, example: Tensor, left: list[str]) -> dict[str, str]:
+def _fill_places(
+    root: nn.Module, trial: Trial, example: Tensor, left: list[str], apart: Collection[nn.Module]
+) -> dict[str, str]:
     """Put the trial's normalization into the places that are kept for it; why not, by its name, where it does not fit.
 
     Then the network's own come back, if they still fit. A bias that the normalization behind it would subtract again is
@@ -209,21 +212,21 @@ def _fill_places(root: nn.Module, trial: Trial, example: Tensor, left: list[str]
         if stand.behind is not None and getattr(norm.make, "takes_out_the_mean", False):
             stand.behind.register_parameter("bias", None)
     if flat:
-        _put_back(root, example)
+        _put_back(root, example, apart)
         return {norm.name: f"it needs positions, and the inputs of {len(flat)} of its places have none"}
     left += unchanged.unreached([m for m in root.modules() if isinstance(m, Standing) and m not in layers], norm.name)
-    rewrite(root, lambda m: layers.get(m, []) if isinstance(m, Standing) else None)
+    rewrite(root, lambda m: layers.get(m, []) if isinstance(m, Standing) else None, apart)
     return {}
 
 
-def _put_back(root: nn.Module, example: Tensor) -> None:
+def _put_back(root: nn.Module, example: Tensor, apart: Collection[nn.Module]) -> None:
     """Put the network's own normalizations into their places, or take them out where they do not fit any more."""
     own = {m.own() for m in root.modules() if isinstance(m, Standing)}
-    rewrite(root, lambda m: [m.own()] if isinstance(m, Standing) else None)
+    rewrite(root, lambda m: [m.own()] if isinstance(m, Standing) else None, apart)
     try:
         outputs_of(root, example[:2])
     except (RuntimeError, ValueError):
-        rewrite(root, lambda m: [] if m in own else None)
+        rewrite(root, lambda m: [] if m in own else None, apart)
 
 
 def _place(layer: nn.Module, axes: int) -> Place:

@@ -1,7 +1,7 @@
 """What surgery leaves as it was, in words: a line for each kind, which ends the sentence "the network has ..."."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
@@ -31,8 +31,37 @@ def undrawn(module: nn.Module) -> list[str]:
     ]
     if not names:
         return []
+    return [f"weights that no initialization draws, {_named(names)}: they stay as they are"]
+
+
+def unperturbed(module: nn.Module, layers: Iterable[nn.Module], name: str) -> list[str]:
+    """Trained weights that are none of `layers`', where the technique called `name` does not act."""
+    own = {id(p) for layer in layers for p in layer.parameters()}
+    others = [n for n, p in module.named_parameters() if p.ndim >= 2 and p.requires_grad and id(p) not in own]
+    return [f"weights without {name}, {_named(others)}"] if others else []
+
+
+def unknown(module: nn.Module, name: str) -> list[str]:
+    """Normalizations that are none of torch's or ours, by their class: they stay beside the one called `name`."""
+    kinds = {
+        type(m).__name__
+        for m in module.modules()
+        if "norm" in type(m).__name__.lower() and not is_normalization(m) and not any(True for _ in m.children())
+        if not type(m).__module__.startswith("trainsmith.")
+    }
+    return [f"normalizations of a kind that is not known, {_named(sorted(kinds))}, left beside {name}"] if kinds else []
+
+
+def unhooked(before: Mapping[str, nn.Module], after: nn.Module) -> list[str]:
+    """Modules, by their names before, that had forward hooks and are no part of the network any more."""
+    there = {*after.modules()}
+    names = [n for n, m in before.items() if m not in there and (m._forward_hooks or m._forward_pre_hooks)]
+    return [f"forward hooks on modules that were replaced, {_named(names)}: they are gone with these"] if names else []
+
+
+def _named(names: Sequence[str]) -> str:
     others = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return [f"weights that no initialization draws, {', '.join(names[:NAMED])}{others}: they stay as they are"]
+    return f"{', '.join(names[:NAMED])}{others}"
 
 
 def unfed(activations: Iterable[nn.Module], fed: Iterable[nn.Module], name: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainsmith.initialization import WEIGHT_LAYERS, has_own_weight, is_frozen, outputs_of
+from trainsmith.initialization import WEIGHT_LAYERS, has_own_weight, is_frozen, outputs_of, sharing_weights
 
 Make = Callable[[nn.Module, int], nn.Module]
 """The new activation function in place of a module, with its features along an axis."""
@@ -47,7 +47,7 @@ def widen(
     The result is the features' axis at each site, or why it cannot be done; then `root` is as it was. That the
     network still fits together is tried on a copy of it, with make's activation functions in place.
     """
-    names = {m: name for name, m in root.named_modules()}
+    names, sharing = {m: name for name, m in root.named_modules()}, sharing_weights(root)
     axes: dict[nn.Module, int] = {}
     layers: list[nn.Module] = []
     for call in (c for c in calls if c.module in sites):
@@ -61,6 +61,8 @@ def widen(
             return f"the layer '{names[layer]}' is frozen (requires_grad=False) and keeps its weights and their width"
         if not has_own_weight(layer):
             return f"the weight of layer '{names[layer]}' is made of others at each call and keeps its width"
+        if layer in sharing:
+            return f"the weight of layer '{names[layer]}' is another layer's too and keeps its width"
         if len(layer.weight) * factor % 1:
             return f"the {len(layer.weight)} outputs of layer '{names[layer]}' cannot be halved"
         layers.append(layer)

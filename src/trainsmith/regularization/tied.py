@@ -70,7 +70,8 @@ def tied_weights(network: nn.Module) -> nn.Module:
             "transposed."
         )
     for encoder, name in pairs:
-        network.set_submodule(name, Transposed(encoder, network.get_submodule(name).bias is not None))
+        decoder = network.get_submodule(name)
+        network.set_submodule(name, Transposed(encoder, decoder.bias is not None).train(decoder.training))
     return network
 
 
