@@ -52,6 +52,22 @@ class Net(nn.Module):
         return self.head(F.relu(self.norm(x)))
 
 
+class Encoded(nn.Module):
+    """An encoder of torch's, a function by a name, a private name, a default of the class, layers called by place."""
+
+    TIMES = 0.5
+
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 12, 0.0, batch_first=True)
+        self.encoder, self.act, self.__mix = nn.TransformerEncoder(layer, 1), F.gelu, nn.Linear(8, 8)
+        self.head = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, outputs))
+
+    def forward(self, x, times=TIMES):
+        h = F.relu(times * self.__mix(self.act(self.encoder(x.squeeze(1)).mean(1))))
+        return self.head[2](self.head[1](self.head[0](h)))
+
+
 def given(input_shape, outputs, activation, normalization, regularization):
     return nn.Sequential(nn.Flatten(), Given(activation, normalization, regularization), nn.Linear(8, outputs))
 
@@ -103,7 +119,7 @@ def stands_alone(export, files):
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
-@pytest.mark.parametrize("name", ["Net", "given"])
+@pytest.mark.parametrize("name", ["Net", "given", "Encoded"])
 def test_a_network_in_a_file_is_exported_with_its_source(recipe, name, files):
     export = make_export(Run(Trial(recipe), 1001), f"{files / 'own_net.py'}:{name}", IMAGES, TRAINING)
     assert export.replay.deviation < 1e-5

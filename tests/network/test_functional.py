@@ -180,6 +180,7 @@ def test_defaults_annotations_and_private_names_of_a_forward_are_those_of_its_cl
     assert torch.equal(network(X), before)
     assert torch.equal(network(X, 1), before / 2)
     assert "self._Written__hidden(x)" in rewritten(Written).source
+    assert "times=2, *" in rewritten(Written).source
     assert any(isinstance(m, nn.ReLU) for m in network.modules())
 
 

@@ -11,6 +11,7 @@ import ast
 import copy
 import functools
 import inspect
+import math
 import textwrap
 import types
 from collections import Counter
@@ -194,6 +195,9 @@ def rewritten(kind: type[nn.Module]) -> Rewritten | None:
     definition.body = [change.visit(statement) for statement in definition.body]
     if not change.sites:
         return None
+    for i, value in enumerate(forward.__defaults__ or ()):  # which a name may give that the class alone knows
+        if isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+            definition.args.defaults[i] = ast.Constant(value)
     ast.fix_missing_locations(tree)
     made, name = _compiled(definition, forward, kind), f"{kind.__name__}WithModules"
     about = f"{kind.__name__}, the activation functions that it calls as modules."
