@@ -35,7 +35,10 @@ def part_by_part(network, x=X, **more):
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-@pytest.mark.parametrize("activation", [functional.relu, functional.gelu, "gelu", nn.ReLU(), nn.GELU()], ids=str)
+ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu, "word": "gelu", "ReLU": nn.ReLU(), "GELU": nn.GELU()}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
 def test_an_activation_function_is_replaced_and_is_what_evaluation_asks(activation):
     network = layer(copy.deepcopy(activation))
     done = change(network, "elu", x=X)
