@@ -1,12 +1,16 @@
 """The pictures: a PNG of a size one can read, also for a hundred layers, with what it must say in it."""
 
+import itertools
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import nn
 
 from inspection.make_network import batch, stack
 from trainsmith.inspection import depth_experiment, inspect
+from trainsmith.report import inspection_figure
 from trainsmith.report.inspection_figure import depth_figure, layer_figure
 
 
@@ -73,9 +77,26 @@ def test_a_hundred_layers_wrap(tmp_path, drawn):
     inspection = inspect(stack(0.02**0.5, nn.ReLU, depth=50, width=100), batch(50))
     layer_figure(inspection, tmp_path / "deep.png")
     assert len(visible(drawn[0])) == 101
-    width, height = drawn[0].get_size_inches()
-    assert width < 26
-    assert height < 26
+    figure = drawn[0]
+    width, height = figure.get_size_inches()
+    assert width < 16  # of which a page shows nearly all at once, its texts as large as they are
+    FigureCanvasAgg(figure)
+    renderer = figure.canvas.get_renderer()
+    boxes = [ax.get_tightbbox(renderer) for ax in visible(figure)]
+    boxes += [ax.child_axes[-1].get_tightbbox(renderer) for ax in visible(figure)]
+    assert min(b.x0 for b in boxes) >= 0
+    assert max(b.x1 for b in boxes) <= width * figure.dpi
+    for above, below in itertools.pairwise(boxes[:101:6]):
+        assert above.y0 > below.y1  # no text runs into the layer below
+
+
+def test_of_very_many_layers_evenly_spaced_ones_are_drawn(tmp_path, drawn, monkeypatch):
+    monkeypatch.setattr(inspection_figure, "MOST_DRAWN", 5)
+    inspection = inspect(stack(0.02**0.5, nn.ReLU, depth=6), batch(50))  # 13 layers
+    layer_figure(inspection, tmp_path / "some.png")
+    shown = [ax.get_title(loc="left").split()[0] for ax in visible(drawn[0])]
+    assert shown == ["0", "3", "6", "9", "12"]
+    assert "Outputs of 5 layers of 13, evenly spaced," in drawn[0].get_suptitle()
 
 
 def test_the_depth_figure_has_a_histogram_for_every_layer_of_every_cell(tmp_path, drawn):

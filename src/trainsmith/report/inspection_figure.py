@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 HEALTHY, SICK, GREY = "#0072B2", "#D55E00", "#6b7280"
 """Blue and vermilion of the Okabe-Ito palette: told apart also without colour vision, and in grey."""
 COLUMNS = 6
+MOST_DRAWN = 240
+"""Layers of a picture: a hundred with their activation functions and more."""
+CELL, HEAD = (2.5, 1.75), 0.75
+"""Inches of a layer's place, and of the title. Places are fixed: to fit a hundred to their texts takes many seconds."""
+
+
+def drawn_layers(inspection: Inspection) -> list[LayerStatistics]:
+    """The layers that the picture shows: all, or evenly spaced ones."""
+    layers, n = inspection.layers, min(MOST_DRAWN, len(inspection.layers))
+    return [layers[round(i * (len(layers) - 1) / max(1, n - 1))] for i in range(n)]
 
 
 def layer_figure(inspection: Inspection, path: Path) -> None:
@@ -30,21 +40,24 @@ def layer_svg(inspection: Inspection) -> str:
 
 def _layers(inspection: Inspection) -> Figure:
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layers = inspection.layers
-    columns = min(COLUMNS, len(layers)) if len(layers) <= 36 else 10
+    layers = drawn_layers(inspection)
+    columns = min(COLUMNS, len(layers))
     rows = -(-len(layers) // columns)
-    figure = Figure(figsize=(2.5 * columns, 1.9 * rows + 0.9), layout=ConstrainedLayoutEngine(w_pad=0.09))
-    grid = figure.subplots(rows, columns, squeeze=False)
+    width, height = max(3, columns) * CELL[0] + 0.3, rows * CELL[1] + HEAD
+    figure, right = Figure(figsize=(width, height)), (columns * CELL[0] - 0.5) / width
+    edges = {"left": 0.6 / width, "right": right, "bottom": 0.35 / height, "top": 1 - (HEAD + 0.2) / height}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={**edges, "wspace": 0.8, "hspace": 0.6})
     for ax in grid.flat[len(layers) :]:
         ax.set_axis_off()
     for ax, layer in zip(grid.flat, layers, strict=False):
         _layer(ax, layer)
+    some = f" of {len(inspection.layers)}, evenly spaced," if len(layers) < len(inspection.layers) else ""
     figure.suptitle(
-        f"Outputs of {len(layers)} layers on {inspection.examples} examples, and the loss's gradient for them (grey)\n"
+        f"Outputs of {len(layers)} layers{some} on {inspection.examples} examples, and the loss's gradient (grey)\n"
         "vermilion: with a finding; the bar on the left: share of exact zeros, which the histograms leave out",
         fontsize=11,
+        y=1 - 0.1 / height,
     )
     return figure
 

@@ -13,13 +13,10 @@ from trainsmith.report.inspection_table import effect_words, layer_cells, remedy
 
 MOST_OPEN = 40
 """The table of more layers than these is folded away."""
-MOST_DRAWN = 120
-"""Networks with more layers are shown as a table alone."""
 
 
 def page(inspection: Inspection, treatment: Treatment | None, network: str) -> str:
     """The whole page. Everything that came from the user is escaped."""
-    drawn = Markup(layer_svg(inspection)) if len(inspection.layers) <= MOST_DRAWN else ""
     return _template("inspection.html").render(
         network=network,
         number=number,
@@ -27,7 +24,7 @@ def page(inspection: Inspection, treatment: Treatment | None, network: str) -> s
         findings=[(f, shortened([g.layer for g in group[1:]])) for f, group in ranked(inspection.findings)],
         rows=[(layer, (*layer_cells(layer), *more_cells(layer))) for layer in inspection.layers],
         few=len(inspection.layers) <= MOST_OPEN,
-        figure=drawn,
+        figure=Markup(layer_svg(inspection)),
         remedies=Markup(remedies_html(treatment)) if treatment is not None else "",
         course=Markup(course_html(inspection)) if inspection.course is not None else "",
     )
