@@ -101,6 +101,14 @@ class NAdam(Optimizer):
         theta.addcdiv_(direction, root(v).add_(eps), value=-1)
 
 
+def _step_over(theta: Tensor, m: Tensor, scale: Tensor, rate: Any) -> None:
+    """theta = theta - rate * m / scale in place, for a number in one pass; rate is a float or a column."""
+    if isinstance(rate, Tensor):
+        theta.addcdiv_(m * -rate, scale)
+    else:
+        theta.addcdiv_(m, scale, value=-rate)
+
+
 def _halved(t: int, decay: Any) -> Any:
     """The product of (1 - 0.96^(i decay) / 2) over i = 1 ... t, for any t at the same cost.
 
@@ -169,7 +177,9 @@ class RAdam(Optimizer):
     ) -> None:
         m.lerp_(g, new1)
         v.lerp_(g * g, new2)
-        theta.sub_(root(v).add_(eps).reciprocal_().mul_(adapted).add_(plain).mul_(m))
+        _step_over(theta, m, root(v).add_(eps), adapted)
+        if isinstance(plain, Tensor) or plain != 0:
+            step_along(theta, m, plain)
 
 
 @technique(
@@ -220,4 +230,4 @@ class Adamax(Optimizer):
     def update(theta: Tensor, g: Tensor, m: Tensor, u: Tensor, *, new1: Any, old2: Any, rate: Any, eps: Any) -> None:
         m.lerp_(g, new1)
         torch.maximum(u.mul_(old2), g.abs().add_(eps), out=u)
-        step_along(theta, m / u, rate)
+        _step_over(theta, m, u, rate)
