@@ -10,8 +10,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import trainsmith
 from trainsmith.population import unlocked as module
-from trainsmith.population.course import gathered
 from trainsmith.population.straighten import straighten
+from trainsmith.population.stretch import gathered
 from trainsmith.population.unlocked import Inexpressible, Unlocked, script, unlocked
 
 

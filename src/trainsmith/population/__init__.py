@@ -1,8 +1,9 @@
 """Many members as one program: buckets, seeded luck, the step, packing, dropping members, the receipt."""
 
 from trainsmith.population.alone import Alone
+from trainsmith.population.bucket import bucket_key
 from trainsmith.population.calibrate import Packing, choose, cost_alone, seconds_alone, seconds_evaluated
-from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
+from trainsmith.population.chunk import Chunk, Unbatchable
 from trainsmith.population.course import CHECKED_ON, FIRST_LOSSES, Result, Training, train
 from trainsmith.population.job import Job, Record, work
 from trainsmith.population.learner import Learner

@@ -1,7 +1,7 @@
 """One member trained alone by the plain PyTorch loop: the slow, obvious twin of a population."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.func import functional_call
 
 from trainsmith.optimizer import recompute_statistics
+from trainsmith.population.kernels import Rate
 from trainsmith.population.learner import Learner
 from trainsmith.population.luck import Luck, first_pass, noise_keys, silent
 from trainsmith.population.objective import in_training, predictions
-from trainsmith.population.program import first_names
+from trainsmith.population.stretch import one_by_one
 from trainsmith.population.taken import tensors_of
-from trainsmith.population.update import Rate
+from trainsmith.population.tensors import first_names
 from trainsmith.population.widest import widest
 from trainsmith.regularization import Averaging, SnapshotEnsemble
 
@@ -28,6 +29,9 @@ class Alone:
     It draws its luck by the same rule, so it must get what the member gets in a population. It serves the
     receipt, and networks that cannot be batched.
     """
+
+    ahead = 1
+    """Steps are taken one by one."""
 
     def __init__(self, member: Learner) -> None:
         self.members = [member]
@@ -70,6 +74,10 @@ class Alone:
         if isinstance(self.module.network, SnapshotEnsemble) and member.length is not None:
             self.module.network.take(number, member.length)
         return loss.detach()[None]
+
+    def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:
+        """Several steps, as a population's."""
+        return one_by_one(self, number, rates, x, y, chosen)
 
     def _own(self, x: Tensor) -> Tensor:
         return x.clone() if self.writes else x

@@ -22,6 +22,8 @@ from trainsmith.population.learner import Learner
 from trainsmith.population.member import Member
 from trainsmith.population.packing import members_at_once
 from trainsmith.population.program import Program, Way
+from trainsmith.population.stretch import MOST as STEPS_AT_ONCE
+from trainsmith.population.stretch import in_stretches
 from trainsmith.population.threads import one_thread
 from trainsmith.population.widest import EVALUATED_AT_ONCE
 
@@ -34,7 +36,7 @@ FEWEST_STEPS = 3000
 INEXACT_CHANNELS_LAST = (torch.nn.modules.batchnorm._NormBase, torch.nn.GroupNorm)
 """With channels last, PyTorch's CPU batch normalization loses two more digits in float32 where a channel's mean is
 large against its spread: members would no longer get what a plain loop gives."""
-FORMAT = 1
+FORMAT = 2
 L = TypeVar("L", bound=Learner)
 
 
@@ -101,17 +103,23 @@ def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> flo
     """Seconds of one member's step on one core, packed this way; members are not changed by it."""
     chunk = Chunk(learners, x, y, Program(learners[0].objective, way))
     k = len(learners)
-    batch = torch.stack([x] * k), torch.stack([learners[0].targets(y)] * k)
-    number = 0
+    every = torch.arange(len(x)).expand(STEPS_AT_ONCE, k, -1)
+    number = 1
     times: list[float] = []
     with one_thread():
-        chunk.step(1, 0.0, *batch)
-        while sum(times) < LEAST_SECONDS or len(times) < 2:
+        for _ in in_stretches(chunk, number, _still, x, y, every[:1], len(y), learners[0].targets):
             number += 1
-            started = time.perf_counter()
-            chunk.step(number + 1, 0.0, *batch)
-            times.append(time.perf_counter() - started)
+        while sum(times) < LEAST_SECONDS or len(times) < 2:
+            started, steps = time.perf_counter(), chunk.ahead
+            for _ in in_stretches(chunk, number, _still, x, y, every[:steps], len(y), learners[0].targets):
+                number += 1
+            times.append((time.perf_counter() - started) / steps)
     return min(times) / k
+
+
+def _still(step: int) -> float:
+    """A rate at which nothing moves."""
+    return 0.0
 
 
 def seconds_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> float:

@@ -1,18 +1,22 @@
 """A chunk: members of one bucket stacked into tensors and trained together as one batched program."""
 
 import copy
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from trainsmith.network import signature
+from trainsmith.population.bucket import bucket_key
+from trainsmith.population.kernels import Rate
 from trainsmith.population.learner import Learner
 from trainsmith.population.luck import noise_keys
-from trainsmith.population.objective import Objective, in_training
-from trainsmith.population.program import Program, Unbatchable, stack
-from trainsmith.population.update import Beside, Numbers, Rate, Update, select
+from trainsmith.population.program import Program, Unbatchable
+from trainsmith.population.stretch import Pace, Stretch, batch, one_by_one
+from trainsmith.population.tensors import stack
+from trainsmith.population.unlocked import Inexpressible
+from trainsmith.population.update import Beside, Numbers, Update, select
 
 if TYPE_CHECKING:
     from trainsmith.population.observer import Observer
@@ -42,6 +46,8 @@ class Chunk:
         self.observer: Observer | None = None
         self._rows = list(range(len(self.members)))
         self._seeds = [m.seed for m in self.members]
+        self._pace = Pace()
+        self._stretch: Stretch | None = None
         self._refreshed: list[Tensor] | None = None
         self._to_score: tuple[list[Tensor], list[Tensor]] | None = None
         self._lay_out(some, y[:few])
@@ -142,6 +148,49 @@ class Chunk:
             looked.after()
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
 
+    @property
+    def ahead(self) -> int:
+        """How many steps are best taken at once; 1 where that spares nothing, or cannot be done."""
+        plain = self.observer is None and self.program.unlocked and self._update.alone is not None
+        return self._pace.ahead if plain and not self.members[0].takes_snapshots else 1
+
+    def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:
+        """The steps number, number + 1 ..., as many as rates, on the examples x[chosen]; the losses (steps, K) before.
+
+        x: all examples (n, ...). y: the targets of each step (steps, K, ...). chosen: (steps, K, batch), or (steps,
+        batch): the same for all. The bits are those of single steps.
+        """
+        run = self._several(*self._filled(batch(x, chosen[0], len(self.members)), y[0]))
+        if run is None:
+            return one_by_one(self, number, rates, x, y, chosen)
+        if len(self._rows) < len(self._seeds):
+            y = self._filled_steps(y)
+            chosen = self._filled_steps(chosen) if chosen.ndim == 3 else chosen
+        self._refreshed = self._to_score = None
+        keys = torch.stack([self._keys(number + s, x) for s in range(len(rates))])
+        factors = [self._update.took(number + s, self._rates(rate)) for s, rate in enumerate(rates)]
+        started = time.perf_counter()
+        losses = run(number, factors, keys, x, y, chosen)
+        self._pace.note(len(rates), time.perf_counter() - started)
+        return losses if len(self._rows) == len(self._seeds) else losses[:, self._rows]
+
+    def _filled_steps(self, t: Tensor) -> Tensor:
+        """t (steps, active, ...) with something in the rows of members that ended."""
+        return _spread(t.movedim(1, 0), self._rows, len(self._seeds)).movedim(0, 1).contiguous()
+
+    def _several(self, x: Tensor, y: Tensor) -> Stretch | None:
+        """What takes several steps on batches like x (rows, n, ...), y, where TorchScript can."""
+        tensors = self.parameters, self.buffers, self.gradients
+        line, kernel = self.program.line(*tensors[:2], self._keys(0, x), x, y, self.gradients), self._update.alone
+        if line is None or kernel is None:
+            return None
+        if self._stretch is None or self._stretch.line is not line:
+            try:
+                self._stretch = Stretch(line, kernel, *tensors)
+            except Inexpressible:
+                return None
+        return self._stretch
+
     def _pass(self, keys: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """The losses of all rows; the gradients lie where the update reads them."""
         before = [b.clone() for b in self.buffers] if x.device.type != "cpu" else None
@@ -223,28 +272,9 @@ class Chunk:
         self.parameters, self.gradients = ([select(t, rows) for t in ts] for ts in (self.parameters, self.gradients))
         self.buffers = [b[rows] for b in self.buffers]
         self._refreshed = [b[rows] for b in self._refreshed] if self._refreshed is not None else None
-        self._rows, self._to_score = list(range(len(rows))), None
+        self._rows, self._to_score, self._stretch = list(range(len(rows))), None, None
         self._seeds = [m.seed for m in self.members]
         self._update.keep(rows, self._numbers(), self.parameters, self.gradients, *self._beside())
-
-
-def bucket_key(member: Learner, x: Tensor, y: Tensor) -> object:
-    """Equal for members that may train as one population: structure, optimizer, its numbers' names."""
-    if member.bucket is None:
-        few = 2 * member.networks
-        inputs, targets = x[:few].clone(), member.targets(y[:few])
-        structure = signature(member.objective, lambda m: in_training(cast(Objective, m))(inputs, targets))
-        member.bucket = (
-            structure,
-            member.rule,
-            tuple(member.numbers),
-            member.clipping,
-            member.spared,
-            member.outside,
-            type(member.average),
-            *member.also_equal(),
-        )
-    return member.bucket
 
 
 def _spread(t: Tensor, rows: list[int], members: int) -> Tensor:
@@ -254,4 +284,4 @@ def _spread(t: Tensor, rows: list[int], members: int) -> Tensor:
     return out
 
 
-__all__ = ["Chunk", "Unbatchable", "bucket_key"]
+__all__ = ["Chunk", "Unbatchable"]

@@ -1,5 +1,6 @@
 """The members of a population at work: chunks that train side by side on threads, and loops for the rest."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 from trainsmith.population.alone import Alone
 from trainsmith.population.chunk import Chunk
-from trainsmith.population.course import STATISTICS_ON, gathered
+from trainsmith.population.course import STATISTICS_ON
+from trainsmith.population.kernels import Rate
 from trainsmith.population.observer import Observer
 from trainsmith.population.orders import Order
 from trainsmith.population.rates import Rates
+from trainsmith.population.stretch import gathered, in_stretches
 from trainsmith.population.taken import put_in, take_over
-from trainsmith.population.update import Rate
 from trainsmith.population.widest import EVALUATED_AT_ONCE
 
 Became = tuple[dict[str, Tensor], nn.Module | None]
@@ -46,6 +48,22 @@ class Part:
             self.trainers.append(trainer)
             start = stop
         return torch.cat(losses)
+
+    @property
+    def ahead(self) -> int:
+        """How many steps are best taken at once."""
+        return min(trainer.ahead for trainer in self.trainers)
+
+    def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:
+        """Several steps, on a CPU, on the examples x[chosen], y (steps, active members, ...); see `Chunk.stretch`."""
+        losses, start = [], 0
+        for trainer in self.trainers:
+            stop = start + len(trainer.members)
+            own = [rate[start:stop] if isinstance(rate, list) else rate for rate in rates]
+            of_it = chosen[:, start:stop] if chosen.ndim == 3 else chosen
+            losses.append(trainer.stretch(number, own, x, y[:, start:stop], of_it).float())
+            start = stop
+        return torch.cat(losses, 1)
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Trace the programs for such batches. Before threads run: tracing is not for several at once."""
@@ -175,12 +193,15 @@ class Crew:
                 if not own:
                     return
                 taken = []
-                for s, (xs, ys) in enumerate(batches(own, start, stop), start):
+                index, _ = _indices([orders[i] for i in own], start, stop, x.device)
+                factors = functools.partial(_since, first, rates, own)
+                looks = bool(rates.looks)
+                for s, found in in_stretches(part, first + start + 1, factors, x, y, index, labelled, singly=looks):
                     if self._ending.is_set():
                         return
-                    taken.append(part.step(first + s + 1, rates(s + 1, own), xs, ys))
-                    if rates.looks:
-                        rates.note(s + 1, taken[-1].tolist(), own)
+                    taken.append(found)
+                    if looks:
+                        rates.note(s - first, found.tolist(), own)
                 losses[start:stop, own] = found = torch.stack(taken)
                 advance((stop - start) * len(own))
                 well = found.isfinite().all(0).tolist()
@@ -242,6 +263,11 @@ def _one_core() -> None:
     """A thread of ours computes on one core, and takes numbers too small to matter for zero, which is faster."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+
+
+def _since(first: int, rates: Rates, own: Sequence[int], number: int) -> Rate:
+    """The factors of members at a step of all that they have had, `first` of them before this training."""
+    return rates(number - first, own)
 
 
 def _indices(orders: Sequence[Order], start: int, stop: int, device: torch.device) -> tuple[Tensor, bool]:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from trainsmith.population.alone import Alone
+from trainsmith.population.bucket import bucket_key
 from trainsmith.population.calibrate import choose
-from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
+from trainsmith.population.chunk import Chunk, Unbatchable
 from trainsmith.population.crew import Crew, Part
 from trainsmith.population.learner import Learner
 from trainsmith.population.memory import keep_freed_memory

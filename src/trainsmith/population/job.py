@@ -11,7 +11,8 @@ from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.population.again import followed, goes_on, second_trainings
 from trainsmith.population.alone import Alone
-from trainsmith.population.chunk import Chunk, Unbatchable, bucket_key
+from trainsmith.population.bucket import bucket_key
+from trainsmith.population.chunk import Chunk, Unbatchable
 from trainsmith.population.course import Result, Training, train
 from trainsmith.population.member import Member, make_member
 from trainsmith.population.memory import keep_freed_memory

@@ -76,6 +76,11 @@ class Learner:
         return network.due(step, self.length)
 
     @property
+    def takes_snapshots(self) -> bool:
+        """Whether the weights are kept where a cycle ends."""
+        return isinstance(self.objective.network, SnapshotEnsemble)
+
+    @property
     def restated(self) -> bool:
         """Whether running statistics have to be taken anew, because other weights are evaluated than are trained."""
         averaged = self.average is not None or self.rule.evaluated is not None

@@ -16,6 +16,7 @@ from trainsmith.optimizer import Optimizer
 from trainsmith.population.asked import batch, check_classes, copied, usable_device, whole
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
+from trainsmith.population.kernels import Rate
 from trainsmith.population.learner import Learner
 from trainsmith.population.objective import predictions
 from trainsmith.population.observer import Observer
@@ -24,7 +25,6 @@ from trainsmith.population.rates import Rates, Scheduled, rates_of
 from trainsmith.population.reasons import fits
 from trainsmith.population.recruits import Loss, Networks, recruit
 from trainsmith.population.several import for_each_network, networks_in
-from trainsmith.population.update import Rate
 from trainsmith.population.verify import TOLERANCE, Batch, compared
 
 LOOKED_AT_EVERY = 25

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.fx import GraphModule
 
@@ -19,6 +19,7 @@ from trainsmith.population.objective import Objective, in_training, predictions
 from trainsmith.population.reasons import explain, hazard
 from trainsmith.population.rewritten import WrittenOut
 from trainsmith.population.straighten import as_written, straighten
+from trainsmith.population.tensors import first_names, trained_and_fixed
 from trainsmith.population.threads import one_thread
 from trainsmith.population.traced import trace
 from trainsmith.population.unlocked import Unlocked, unlocked
@@ -127,6 +128,15 @@ class Program:
         """Make the straight line for tensors like these, and change nothing."""
         self._line(len(parameters), len(buffers), next(self._calls(parameters, buffers, keys, x, y, gradients)))
 
+    def line(
+        self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
+    ) -> Unlocked | None:
+        """What such tensors pass through, where that is one program in TorchScript for all members."""
+        if self.way != "together":
+            return None
+        found = self._line(len(parameters), len(buffers), (*parameters, *buffers, keys, x, y, *gradients))
+        return found if isinstance(found, Unlocked) else None
+
     def _calls(
         self, parameters: Tensors, buffers: Tensors, keys: Tensor, x: Tensor, y: Tensor, gradients: Tensors
     ) -> Iterator[tuple[Tensor, ...]]:
@@ -183,6 +193,12 @@ class Program:
     def lines(self) -> object:
         """The straight lines, which twins have in common."""
         return self._lines
+
+    @property
+    def unlocked(self) -> bool:
+        """Whether every program made so far, and there is one, is all members' in TorchScript."""
+        made = [*self._lines.values(), *self._slow.values()]
+        return self.way == "together" and bool(made) and all(isinstance(line, Unlocked) for line in made)
 
     @property
     def straight(self) -> bool:
@@ -268,25 +284,3 @@ def _channels_last(t: Tensor) -> Tensor:
         return t
     last = t.movedim(2, -1)
     return torch.empty(last.shape, dtype=t.dtype, device=t.device).movedim(-1, 2).copy_(t)
-
-
-def stack(modules: Sequence[nn.Module]) -> tuple[Tensors, Tensors]:
-    """What is trained and what is not of equal modules, each stacked to (K, ...), in the order of their names."""
-    trained, fixed = zip(*(trained_and_fixed(m) for m in modules), strict=True)
-    parameters, buffers = (zip(*(tensors.values() for tensors in kind), strict=True) for kind in (trained, fixed))
-    return [torch.stack(p) for p in parameters], [torch.stack(b) for b in buffers]
-
-
-def first_names(module: nn.Module) -> dict[str, str]:
-    """For each tensor of the module's state_dict, by name, the first name under which the module holds it."""
-    named = [*module.named_parameters(), *module.named_buffers()]
-    first = {id(t): name for name, t in reversed(named)}
-    held = module.state_dict(keep_vars=True)
-    return {name: first[id(t)] for name, t in held.items() if id(t) in first}
-
-
-def trained_and_fixed(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters that are trained, by name; and the frozen ones and the buffers."""
-    trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-    frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
-    return trained, {**frozen, **dict(module.named_buffers())}

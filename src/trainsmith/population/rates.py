@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Plateau, Schedule
+from trainsmith.population.kernels import Rate
 from trainsmith.population.learner import Learner
-from trainsmith.population.update import Rate
 
 Scheduled = str | Callable[[int], float] | Plateau | None
 """What a schedule may be given as: by name, as a function of the step, or as what watches the losses."""

@@ -20,13 +20,16 @@ NUMBERS: dict[Any, int] = {
 
 
 class Unlocked:
-    """The same program as `line`, without Python between its operations. Raises Inexpressible."""
+    """The same program as `line`, without Python between its operations. Raises Inexpressible.
+
+    source: the function `step` of its constants and its tensors, in TorchScript.
+    """
 
     def __init__(self, line: GraphModule) -> None:
         self.graph = line.graph
-        constants, source = _source(line)
+        constants, self.source = _source(line)
         self.constants = [getattr(line, name) for name in constants]
-        self._run = script(source)
+        self._run = script(self.source)
 
     def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
         return self._run(*self.constants, *tensors)
@@ -37,8 +40,8 @@ class Inexpressible(ValueError):
 
 
 @functools.lru_cache(maxsize=64)
-def script(source: str) -> Callable[..., Any]:
-    """The function `step` that this TorchScript defines; it runs as it is written. Raises Inexpressible.
+def script(source: str, name: str = "step") -> Callable[..., Any]:
+    """The function of this name that this TorchScript defines; it runs as it is written. Raises Inexpressible.
 
     TorchScript's own rewritings are switched off: they take sums apart, which rounds otherwise, and leave out what
     writes into the tensors of a list.
@@ -46,13 +49,13 @@ def script(source: str) -> Callable[..., Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            step = torch.jit.CompilationUnit(source).step
+            function = getattr(torch.jit.CompilationUnit(source), name)
     except Exception as error:
         raise Inexpressible(str(error)) from error
 
     def run(*arguments: Any) -> Any:
         with torch.no_grad(), torch.jit.optimized_execution(False):
-            return step(*arguments)
+            return function(*arguments)
 
     return run
 

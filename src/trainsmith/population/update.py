@@ -1,20 +1,17 @@
 """One optimizer step of a whole population, with every hyper-parameter one value a member."""
 
-import contextlib
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainsmith.optimizer import AdaGrad, Adam, AdamW, AMSGrad, Momentum, Nesterov, Optimizer, RMSprop
-from trainsmith.population.layout import axes_in_memory, in_order
-from trainsmith.population.unlocked import Inexpressible, script
+from trainsmith.optimizer import Optimizer
+from trainsmith.population.kernels import Kernel, Rate, kernel_of
+from trainsmith.population.layout import axes_in_memory
 
 Numbers = dict[str, list[float]]
-Rate = float | list[float]
-"""The factor on the learning rate in a step, of all members or of each."""
 Beside = tuple[type[Any], Numbers] | None
 """What acts beside the rule, if anything, and its numbers."""
 Tensors = list[Tensor]
@@ -58,8 +55,7 @@ class Update:
         self._columns = _tensors(numbers)
         self._clip = functools.partial(clipping[0].clip, **_tensors(clipping[1])) if clipping is not None else None
         self._share = functools.partial(averaging[0].share, **_tensors(averaging[1])) if averaging is not None else None
-        kernel = _kernel_of(self.rule, numbers, self.parameters, self.gradients)
-        self._kernel = kernel(numbers, self.parameters, self.gradients, self.kept) if kernel is not None else None
+        self._kernel = kernel_of(self.rule, numbers, self.parameters, self.gradients, self.kept)
 
     def __call__(self, t: int, rate: Rate, steps: int | None = None) -> None:
         """Step t (from 1), with the learning rate multiplied by `rate`; parameters and what is kept move in place.
@@ -72,9 +68,19 @@ class Update:
             for average, theta in zip(self.averages, self.parameters, strict=True):
                 average.lerp_(theta, _columns(share, theta)["share"])
 
+    @property
+    def alone(self) -> Kernel | None:
+        """The kernel, where it is all that happens in a step, and TorchScript has it."""
+        beside = self._clip is not None or self._share is not None
+        return self._kernel if self._kernel is not None and self._kernel.moves is not None and not beside else None
+
+    def took(self, t: int, rate: Rate) -> Rate:
+        """Note that step t is taken at such rates; the factor that the rule goes by."""
+        self.done = (t, rate if self.rule.scheduled else 1.0)
+        return self.done[1]
+
     def _move(self, t: int, rate: Rate) -> None:
-        rate = rate if self.rule.scheduled else 1.0
-        self.done = (t, rate)
+        rate = self.took(t, rate)
         if self._clip is not None:
             gradients, parameters = ([t[i] for i in self._clipped] for t in (self.gradients, self.parameters))
             self._clip(gradients, parameters, [p.ndim - 1 for p in parameters])
@@ -136,80 +142,3 @@ def _columns(coefficients: dict[str, Any], theta: Tensor) -> dict[str, Any]:
     """Coefficients (K,) so that each multiplies every member of theta (K, ...) with the member's own value."""
     ones = (1,) * (theta.ndim - 1)
     return {k: c.to(theta).view(-1, *ones) if isinstance(c, Tensor) else c for k, c in coefficients.items()}
-
-
-ADAM = """
-def step(
-    w: List[List[Tensor]], dw: List[List[Tensor]], m: List[List[Tensor]], v: List[List[Tensor]], steps: List[Tensor],
-    lr: List[float], beta1: List[float], beta2: List[float], eps: List[float]
-):
-    none: List[Tensor] = []
-    for k in range(len(lr)):
-        torch._fused_adam_(
-            w[k], dw[k], m[k], v[k], none, steps, lr=lr[k], beta1=beta1[k], beta2=beta2[k],
-            weight_decay=0.0, eps=eps[k], amsgrad=False, maximize=False
-        )
-"""
-"""One step of each member k, in TorchScript: stacks [tensors of member k] of weights, gradients and moments."""
-
-
-class _Members:
-    """A rule's own single-pass kernel, called for one member after another with its own numbers."""
-
-    def __init__(
-        self,
-        numbers: Numbers,
-        parameters: Tensors,
-        gradients: Tensors,
-        kept: Sequence[Tensors],
-        run: Callable[..., None],
-    ) -> None:
-        stacks = (parameters, gradients, *([k[i] for k in kept] for i in range(len(kept[0]))))
-        self.members = [[[in_order(t[k]).view(-1) for t in stack] for k in range(len(stack[0]))] for stack in stacks]
-        self.numbers, self.run = numbers, run
-
-    def _rates(self, rate: Rate) -> list[float]:
-        lr = self.numbers["lr"]
-        return [own * r for own, r in zip(lr, rate if isinstance(rate, list) else [rate] * len(lr), strict=True)]
-
-    def __call__(self, t: int, rate: Rate) -> None:
-        numbers = {**self.numbers, "lr": self._rates(rate)}
-        for k, tensors in enumerate(zip(*self.members, strict=True)):
-            self.run(t, *tensors, **{name: values[k] for name, values in numbers.items()})
-
-
-class _Adam(_Members):
-    """torch's fused Adam for all members in one call of TorchScript, where there is one."""
-
-    def __init__(self, numbers: Numbers, parameters: Tensors, gradients: Tensors, kept: Sequence[Tensors]) -> None:
-        super().__init__(numbers, parameters, gradients, kept, Adam.fused)
-        self.script: Callable[..., None] | None = None
-        with contextlib.suppress(Inexpressible):
-            self.script = script(ADAM)
-
-    def __call__(self, t: int, rate: Rate) -> None:
-        if self.script is None:
-            super().__call__(t, rate)
-            return
-        steps = [torch.tensor(float(t))] * len(self.members[0][0])
-        self.script(*self.members, steps, self._rates(rate), *(self.numbers[n] for n in ("beta1", "beta2", "eps")))
-
-
-def _kernel_of(
-    rule: type[Optimizer], numbers: Numbers, parameters: Tensors, gradients: Tensors
-) -> Callable[..., Any] | None:
-    """What moves these members by a single-pass kernel.
-
-    None where there is none, where it divides 0 by 0, or where a member's numbers lie with gaps between them.
-    """
-    kinds = {(p.device.type, p.dtype) for p in parameters}
-    here = kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) and min(numbers.get("eps", [1.0])) > 0
-    dense = all(in_order(t[0]).is_contiguous() for t in (*parameters, *gradients))
-    return KERNELS.get(rule) if here and dense else None
-
-
-KERNELS: dict[type[Optimizer], Callable[..., Callable[[int, Rate], None]]] = {
-    Adam: _Adam,
-    **{r: functools.partial(_Members, run=r.fused) for r in (Momentum, Nesterov, AdamW, AMSGrad, AdaGrad, RMSprop)},
-}
-"""By rule; plain gradient descent has the same bits, at the same speed, in one operation for all members."""

@@ -11,11 +11,11 @@ from torch import Tensor
 from trainsmith.network.dispatch import Watch
 from trainsmith.population.alone import Alone
 from trainsmith.population.course import Result, Training
+from trainsmith.population.kernels import Rate
 from trainsmith.population.learner import Learner
 from trainsmith.population.luck import torch_generator
 from trainsmith.population.member import Member
 from trainsmith.population.threads import one_thread
-from trainsmith.population.update import Rate
 
 TOLERANCE = 1e-4
 """Largest relative deviation of a training loss in the first steps that rounding in float32 explains.
