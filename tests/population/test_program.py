@@ -18,6 +18,7 @@ from trainsmith.population.kernels import CALLS
 from trainsmith.population.luck import batches
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
 from trainsmith.population.straighten import straighten
+from trainsmith.population.traced import trace
 from trainsmith.population.update import Update
 
 
@@ -41,6 +42,8 @@ def test_gradients_of_weights_are_written_where_the_optimizer_reads_them():
     targets = [node.target for node in line.graph.nodes]
     weights = sum(p.ndim == 3 for p in chunk.parameters)
     assert targets.count(torch.ops.aten.bmm.out) == weights
+    assert targets.count(torch.ops.aten.sum.IntList_out) == sum(p.ndim == 2 for p in chunk.parameters)
+    assert torch.ops.aten.copy_.default not in targets
     assert torch.ops.aten.relu_.default in targets
     assert torch.ops.aten.relu.default not in targets
 
@@ -85,6 +88,45 @@ def test_what_hangs_on_no_input_is_computed_once():
     line = straighten(make_fx(gradient)(x))
     assert [n.target for n in line.graph.nodes if n.op == "call_function"] == [torch.ops.aten.mul.Tensor]
     torch.testing.assert_close(line(x), 3 / 5 * x)
+
+
+def test_what_hangs_on_no_input_but_a_number_is_computed_once():
+    def scaled(x):
+        return x * torch.ones_like(x).mul(torch.tensor(3, dtype=torch.float32)).neg().div(7)
+
+    x = torch.randn(4, 5)
+    line = straighten(trace(scaled, [x]))
+    assert [n.target for n in line.graph.nodes if n.op == "call_function"] == [torch.ops.aten.mul.Tensor]
+    assert torch.equal(line(x)[0], scaled(x))
+
+
+@pytest.mark.parametrize(
+    ("axes", "keep", "shape", "kind"),
+    [
+        ([1], True, (4, 3), None),
+        ([-2], True, (4, 3), None),
+        ([1], False, (4, 3), None),
+        ([0], True, (5, 3), None),
+        ([1], True, (3, 4), None),
+        ([1], True, (2, 6), None),
+        ([1], True, (4, 3), torch.float64),
+    ],
+)
+def test_a_sum_is_written_where_it_is_wanted(axes, keep, shape, kind):
+    """Those whose result is laid out anew, or of another type, are copied."""
+
+    def total(x, wanted):
+        found = torch.ops.aten.sum.dim_IntList(x, axes, keep, **({"dtype": kind} if kind else {}))
+        wanted.copy_(torch.ops.aten.view(found, list(shape)))
+        return (x + 0,)
+
+    x, there, expected = torch.randn(4, 5, 3), torch.zeros(shape), torch.zeros(shape)
+    line = straighten(make_fx(total)(x, torch.zeros(shape)))
+    line(x, there)
+    total(x, expected)
+    assert torch.equal(there, expected)
+    copied = torch.ops.aten.copy_.default in [n.target for n in line.graph.nodes]
+    assert copied == (shape in ((3, 4), (2, 6)) or kind is not None)
 
 
 @pytest.mark.parametrize("rule", CALLS, ids=lambda r: r.__name__)

@@ -21,7 +21,11 @@ IN_PLACE: dict[object, OpOverload] = {
     aten.mul.Tensor: aten.mul_.Tensor,
     aten.threshold_backward.default: aten.threshold_backward.grad_input,
 }
-PRODUCTS: dict[object, OpOverload] = {aten.bmm.default: aten.bmm.out, aten.mm.default: aten.mm.out}
+PRODUCTS: dict[object, OpOverload] = {
+    aten.bmm.default: aten.bmm.out,
+    aten.mm.default: aten.mm.out,
+    aten.sum.dim_IntList: aten.sum.IntList_out,
+}
 LIKE = (aten.ones_like.default, aten.zeros_like.default, aten.new_zeros.default, aten.new_ones.default)
 LARGEST_CONSTANT = 2**20
 FEW_COLUMNS = 16
@@ -36,7 +40,16 @@ def straighten(graph: GraphModule) -> GraphModule:
     It takes its tensors one by one, not in lists, and returns what it returned in a list.
     """
     clear = _name_transposes, _drop, _fold
-    arrange = _join_bias, _turn_product, _turn_softmax, _drop, _write_where_wanted, _work_in_place, _view_or_copy
+    arrange = (
+        _join_bias,
+        _turn_product,
+        _turn_softmax,
+        _drop,
+        _sum_flat,
+        _write_where_wanted,
+        _work_in_place,
+        _view_or_copy,
+    )
     for tidy in (*clear, *arrange):
         for node in list(graph.graph.nodes):
             tidy(graph, node)
@@ -98,6 +111,8 @@ def _fold(graph: GraphModule, node: Node) -> None:
         device = node.meta.get("device", value.device)
         example = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=device)
         args: list[Any] = [example, *node.args[1:]]
+    elif node.target is aten._to_copy.default and isinstance(node.args[0], (bool, int, float)):
+        args = [torch.tensor(node.args[0])]
     elif node.all_input_nodes and all(n.op == "get_attr" for n in node.all_input_nodes) and not node.kwargs:
         args = [getattr(graph, str(a.target)) if isinstance(a, Node) else a for a in node.args]
     else:
@@ -169,8 +184,25 @@ def _join_bias(graph: GraphModule, node: Node) -> None:
     graph.graph.erase_node(product)
 
 
+def _sum_flat(graph: GraphModule, node: Node) -> None:
+    """A sum that keeps its axis, which is then dropped, becomes one that does not keep it."""
+    source = node.args[0] if node.target in RESHAPES else None
+    if not isinstance(source, Node) or source.target is not aten.sum.dim_IntList or len(source.users) > 1:
+        return
+    x, axes, *keeps = source.args
+    kept, value = _shape(source), _value(node)
+    if source.kwargs or keeps != [True] or kept is None or value is None or not isinstance(axes, list):
+        return
+    if tuple(n for i, n in enumerate(kept) if i not in [a % len(kept) for a in axes]) != tuple(value.shape):
+        return
+    with graph.graph.inserting_before(node):
+        flat = graph.graph.call_function(aten.sum.dim_IntList, (x, axes))
+    flat.meta = dict(node.meta)
+    _replace(graph, node, flat)
+
+
 def _write_where_wanted(graph: GraphModule, node: Node) -> None:
-    """copy_(wanted, transpose(bmm(a, b))): the product is written there at once, if it lies as a product does."""
+    """copy_(wanted, transpose(bmm(a, b))): the product, or sum, is written there at once, if it lies as it does."""
     if node.target is not aten.copy_.default or node.users:
         return
     wanted, result = node.args[:2]
@@ -181,7 +213,7 @@ def _write_where_wanted(graph: GraphModule, node: Node) -> None:
     if not (isinstance(result, Node) and isinstance(wanted, Node) and wanted.op == "placeholder"):
         return
     product = PRODUCTS.get(result.target)
-    if product is None or len(result.users) > 1:
+    if product is None or len(result.users) > 1 or result.kwargs:
         return
     with graph.graph.inserting_before(result):
         there: Node = wanted
