@@ -156,6 +156,6 @@ def test_a_stretch_lasts_a_tenth_of_a_second_or_64_steps():
 def test_the_targets_of_a_stretch_are_bounded(called, monkeypatch):
     """Those of autoencoders are as large as their inputs."""
     monkeypatch.setattr(stretch, "TARGETS", 3 * 2 * 16)
-    population = trainsmith.Population(network, lr=RATES[:2], threads=1)
+    population = trainsmith.Population(network, lr=RATES[2:4], threads=1)
     population.fit(X, Y, 30, 16)
     assert set(called) == {3, 2}  # 28 steps behind the ones that were traced, and what is left before a look
