@@ -68,7 +68,7 @@ def same_bits(these, those):
 def test_a_stretch_gives_the_bits_of_single_steps(rule, called, monkeypatch):
     """With noise and statistics, schedules, numbers of each member's own and one whose losses are not finite."""
     together = fitted(rule, threads=1)
-    assert max(called) > 8
+    assert max(called) > 4
     assert sum(called) > 80
     called.clear()
     one_by_one(monkeypatch)
@@ -78,7 +78,7 @@ def test_a_stretch_gives_the_bits_of_single_steps(rule, called, monkeypatch):
 
 def test_members_with_the_same_luck_share_their_batches(called, monkeypatch):
     together = fitted(next(iter(CALLS)), threads=2, seeds=[3] * len(RATES))
-    assert max(called) > 8
+    assert max(called) > 4
     one_by_one(monkeypatch)
     same_bits(together, fitted(next(iter(CALLS)), threads=2, seeds=[3] * len(RATES)))
 
@@ -147,9 +147,11 @@ def test_steps_are_taken_one_by_one_where_somebody_looks_or_members_go_in_turn()
 
 
 def test_a_stretch_lasts_a_tenth_of_a_second_or_64_steps():
-    pace = Pace()
-    for steps, seconds, ahead in ((4, 0.004, 64), (64, 0.64, 10), (10, 0.25, 4), (4, 8.0, 1), (1, 0.0, 64)):
+    for steps, seconds, ahead in ((4, 0.004, 64), (64, 0.65, 9), (10, 0.24, 4), (4, 8.0, 1), (1, 0.0, 64)):
+        pace = Pace()
         pace.note(steps, seconds)
+        assert pace.ahead == ahead
+        pace.note(8, 40.0)  # others had the machine
         assert pace.ahead == ahead
 
 

@@ -4,6 +4,7 @@ A step's own call hands over hundreds of small tensors, which takes as long as m
 here that is done once for many steps. The operations, and so the bits, are those of single steps.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -22,14 +23,15 @@ TARGETS = 2**22
 
 
 class Pace:
-    """How many steps to take at once, by how long the last ones took."""
+    """How many steps to take at once, by the least that one took so far: others may have had the machine meanwhile."""
 
     def __init__(self) -> None:
-        self.ahead = FIRST
+        self.ahead, self._least = FIRST, math.inf
 
     def note(self, steps: int, seconds: float) -> None:
         """So many steps took so long."""
-        self.ahead = max(1, min(MOST, int(SECONDS * steps / max(seconds, 1e-9))))
+        self._least = min(self._least, max(seconds, 1e-9) / steps)
+        self.ahead = max(1, min(MOST, int(SECONDS / self._least)))
 
 
 class Stretch:
