@@ -52,6 +52,7 @@ def _given(target: Callable[..., Any], values: list[Any]) -> torch.Tensor:
 
 
 def replace(graph: GraphModule, node: Node, by: Node) -> None:
+    """Whoever used `node` uses `by`."""
     node.replace_all_uses_with(by)
     graph.graph.erase_node(node)
 
@@ -65,11 +66,13 @@ def value_of(node: Node) -> torch.Tensor | None:
 
 
 def on_cpu(graph: GraphModule) -> bool:
+    """Whether all tensors that are given lie there."""
     given = [n.meta for n in graph.graph.nodes if n.op == "placeholder" and isinstance(n.meta.get("val"), torch.Tensor)]
     return all(m.get("device", m["val"].device).type == "cpu" for m in given)
 
 
 def shape_of(node: Node) -> tuple[int, ...] | None:
+    """The shape of the node's result."""
     value = value_of(node)
     return tuple(value.shape) if value is not None else None
 
