@@ -78,7 +78,7 @@ def test_a_hundred_layers_wrap(tmp_path, drawn):
     layer_figure(inspection, tmp_path / "deep.png")
     assert len(visible(drawn[0])) == 101
     figure = drawn[0]
-    width, height = figure.get_size_inches()
+    width = figure.get_figwidth()
     assert width < 16  # of which a page shows nearly all at once, its texts as large as they are
     FigureCanvasAgg(figure)
     renderer = figure.canvas.get_renderer()
