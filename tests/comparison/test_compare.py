@@ -28,6 +28,7 @@ from trainsmith.comparison.plan import (
 )
 from trainsmith.comparison.points import shared_quantiles
 from trainsmith.comparison.rows import attempts, best_positions, curve, edges, make_rows
+from trainsmith.comparison.study import EqualCost, Estimate
 from trainsmith.comparison.trainings import PROCESS_MEGABYTES, Trainings
 from trainsmith.comparison.tuning import tune
 from trainsmith.data import load, split
@@ -302,6 +303,25 @@ def test_a_diverged_run_counts_as_the_best_constant_prediction():
     sgd = next(row for row in rows if row.technique == "sgd")
     assert sgd.scores == (0.9, 0.25, 0.7)
     assert sgd.diverged == 1
+
+
+def test_where_no_run_of_either_trained_there_is_no_verdict():
+    def results(*scores):
+        return [Result(status="diverged" if math.isnan(s) else "finished", score=s) for s in scores]
+
+    nothing, some = [math.nan] * 8, [*[math.nan] * 7, 0.25]
+    chosen = [Candidate((), Recipe()), *(Candidate((find(n),), Recipe(optimizer=n)) for n in ("sgd", "lion"))]
+    tried = [(0, attempts(c.trials(1), [results(0.9)], [1.0])) for c in chosen]
+    zero = Estimate(0.0, 0.0, 0.0)
+    equal = {
+        i: EqualCost(5, zero, zero, 1.0, "no difference worth having", "", diverged) for i, diverged in ((1, 8), (2, 7))
+    }
+    rows = make_rows(chosen, tried, [results(*s) for s in (nothing, nothing, some)], 0.25, 0.01, 1, equal)
+    verdicts = {r.technique: (r.words, r.equal_cost and r.equal_cost.verdict) for r in rows}
+    lost, same = "cannot tell yet: all runs of both diverged", "no difference worth having"
+    assert verdicts == {"adam": ("baseline", None), "sgd": (lost, "cannot tell yet"), "lion": (same, same)}
+    held = make_rows(chosen, tried, [results(*s) for s in (some, nothing, nothing)], 0.25, 0.01, 1)
+    assert {r.verdict for r in held if not r.is_baseline} == {same}
 
 
 def test_the_seeds_that_would_do_count_how_many_techniques_of_the_family_are_compared():

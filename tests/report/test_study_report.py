@@ -14,7 +14,7 @@ from rich.console import Console
 from make_study import make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
-from trainsmith.comparison.study import Cost, Cut, EqualCost, Estimate
+from trainsmith.comparison.study import Cost, Cut, Effect, EqualCost, Estimate
 from trainsmith.report import family_tables, report_html, summary, tally, words, write_report
 from trainsmith.report.interaction_map import interaction_map
 from trainsmith.report.interval_figure import interval, scale_of
@@ -199,6 +199,39 @@ def test_the_answer_says_where_the_test_does_not_bear_the_lead_out():
     assert words.answer(behind).endswith(
         "the baseline scores 98.0 % [97.0, 99.0], so that the lead does not show there."
     )
+
+
+def test_the_answer_says_how_many_of_the_tested_runs_diverged():
+    study = make_study(most=1)
+    lost, best = "(3 of 8 runs diverged and count as the best constant prediction)", study.best()
+    assert "diverged" not in words.answer(study)
+    winner = replace(study, rows=tuple(replace(r, diverged=3) if r == best else r for r in study.rows))
+    assert f"98.0 % [97.0, 99.0] accuracy {lost}; the baseline scores 97.0 % [96.0, 98.0]." in words.answer(winner)
+    baseline = tuple(replace(r, diverged=3) if r.is_baseline else r for r in study.rows)
+    assert words.answer(replace(study, rows=baseline)).endswith(f"the baseline scores 97.0 % [96.0, 98.0] {lost}.")
+    untold = tuple(
+        replace(r, verdict="cannot tell yet", words="cannot tell yet: all runs of both diverged") for r in baseline
+    )
+    held = words.answer(replace(study, rows=untold))
+    assert f"98.0 % [97.0, 99.0] accuracy {lost}, where" in held
+    assert "more seeds could tell" not in held
+
+
+def test_where_no_family_stands_beside_it_none_is_said_of_what():
+    study = make_study(most=3, design="pairs")
+    named = [
+        Effect(("normalization", "optimizer"), ("none", "sgd"), e.difference, e.p, e.verdict, e.words, 1)
+        for e in study.interactions
+    ]
+    main = [
+        Effect((f,), ("none",), e.difference, e.p, e.verdict, e.words, 1)
+        for f, e in zip(("normalization", "regularization"), named, strict=False)
+    ]
+    study = replace(study, interactions=tuple(named[:1]), effects=tuple(main))
+    text = printed(study) + report_html(study)
+    for said in ("no normalization x sgd", "no regularization"):
+        assert text.count(said) >= 2
+    assert interaction_map(study).names == ("no normalization", "no regularization", "sgd")
 
 
 def test_the_answer_says_where_a_winner_of_many_families_may_be_one_by_luck():

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from trainsmith.comparison.measured import Attempt, Curve, EqualCost, Estimate
 from trainsmith.comparison.measures import chance_of_better, pace, tuning_curve
 from trainsmith.comparison.plan import COMBINATIONS, Candidate
 from trainsmith.comparison.statistics import (
+    Verdict,
     max_t_sign_flip,
     paired_difference,
     t_interval,
@@ -18,6 +20,9 @@ from trainsmith.comparison.statistics import (
 )
 from trainsmith.comparison.study import Row
 from trainsmith.population import Result
+
+NOTHING_TRAINED = Verdict("cannot tell yet", "cannot tell yet: all runs of both diverged")
+"""Of two that count as the same constant prediction on every seed, and differ by nothing."""
 
 
 def rank(results: Sequence[Result]) -> tuple[float, float]:
@@ -82,18 +87,22 @@ def make_rows(
     target = float(np.median(scores[0]))
     tuning_curves = [tuning_curve(tried, planned, constant_score) if planned else () for _, tried in chosen]
 
+    runs, lost = len(results[0]), all(r.status == "diverged" for r in results[0])
     others = [i for i, c in enumerate(candidates) if c.techniques]
     all_together = max_t_sign_flip(np.stack([scores[i] - scores[0] for i in others])) if others else ()
     in_study = dict(zip(others, all_together, strict=True))
 
     def measured(i: int, row: Row) -> Row:
+        same_cost = (equal or {}).get(i)
+        if lost and not row.is_baseline:
+            row, same_cost = _untold(row, runs), same_cost and _untold(same_cost, runs)
         chance = None if row.is_baseline else chance_of_better(scores[i], scores[0])
         return replace(
             row,
             chance=chance,
             tuning_curve=tuning_curves[i],
             pace=pace(results[i], target),
-            equal_cost=(equal or {}).get(i),
+            equal_cost=same_cost,
             p_study=float(in_study.get(i, math.nan)),
         )
 
@@ -116,6 +125,16 @@ def make_rows(
             family_rows.append(measured(i, row))
         rows += sorted(family_rows, key=lambda r: -r.score.mean)
     return tuple(rows)
+
+
+Said = TypeVar("Said", Row, EqualCost)
+
+
+def _untold(said: Said, runs: int) -> Said:
+    """The same, beside a baseline whose runs all diverged, without a verdict if its own runs all did."""
+    if said.diverged < runs:
+        return said
+    return replace(said, verdict=NOTHING_TRAINED.kind, words=NOTHING_TRAINED.words)
 
 
 def fresh_scores(results: Sequence[Sequence[Result]], constant_score: float) -> list[np.ndarray]:

@@ -39,7 +39,7 @@ def _effects(study: Study, title: str, effects: Sequence[Effect]) -> Table:
     table = _table(title, "technique", f"difference, {unit}", "recipes", "verdict")
     for effect in effects:
         table.add_row(
-            Text(words.crossed(effect.techniques)),
+            Text(words.effect(effect)),
             Text(words.difference(study, effect.difference)),
             str(effect.recipes),
             Text(effect.words, COLOURS.get(effect.verdict, "")),

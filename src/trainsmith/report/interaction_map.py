@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from trainsmith.comparison import Study
+from trainsmith.report import words
 
 MARKS = {"better": "+", "worse": "−", "no difference worth having": "="}
 """What stands in a field; a field whose sign cannot be told has none."""
@@ -49,7 +50,7 @@ def interaction_map(study: Study) -> Map | None:
         style = f"background: color-mix(in srgb, var({colour}) {share}%, var(--paper))"
         mark = MARKS.get(e.verdict, "")
         number = f"{value:+.1f}" if study.metric == "accuracy" else f"{value:+.3f}"
-        field = Field(f"{number} {mark}".strip(), style, f"{' x '.join(e.techniques)}: {e.words}")
+        field = Field(f"{number} {mark}".strip(), style, f"{words.effect(e)}: {e.words}")
         fields[pair[0]][pair[1]] = fields[pair[1]][pair[0]] = field
     rows = tuple(tuple(fields[a].get(b) for b in keys) for a in keys)
-    return Map(tuple(key[-1] for key in keys), rows)
+    return Map(tuple(words.alone(*key) for key in keys), rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainsmith.comparison import Row, Study
 from trainsmith.comparison.statistics import SIGNIFICANCE
-from trainsmith.comparison.study import Cut, Estimate
+from trainsmith.comparison.study import Cut, Effect, Estimate
 from trainsmith.population.task import ByRobustAccuracy
 
 
@@ -161,6 +161,16 @@ def crossed(names: Sequence[str]) -> str:
     return " x ".join(names)
 
 
+def alone(family: str, technique: str) -> str:
+    """A technique's name where its family does not stand beside it."""
+    return f"no {family}" if technique == "none" else technique
+
+
+def effect(of: Effect) -> str:
+    """The techniques whose effect it is."""
+    return crossed([alone(f, t) for f, t in zip(of.families, of.techniques, strict=True)])
+
+
 def share(estimate: Estimate) -> str:
     """A share of a whole in per cent, with its interval, which ends where there is none or all of it."""
     low, high = max(0.0, 100 * estimate.low), min(100.0, 100 * estimate.high)
@@ -171,20 +181,32 @@ def answer(study: Study) -> str:
     """The answer in two sentences."""
     best, test = study.best(), study.test
     lead = f"{difference(study, best.difference)} {unit(study)} {'against' if study.lower_is_better else 'over'}"
-    tested = f"On the {test.examples:,} locked test examples it scores {score(study, test.score)} {study.metric}"
+    base = next(row for row in study.rows if row.is_baseline)
+    tested = (
+        f"On the {test.examples:,} locked test examples it scores {score(study, test.score)} {study.metric}"
+        f"{_diverged(best)}"
+    )
     if best.is_baseline:
-        unsure = sum(r.words.startswith("cannot tell") for r in study.rows)
+        unsure = sum(r.words.startswith("cannot tell") and "seeds" in r.words for r in study.rows)
         more = f"; for {unsure} of them more seeds could tell" if unsure else ""
         cut_off = f"; {len(study.cut)} were cut after tuning and have no verdict" if study.cut else ""
         return (
             f"No technique was shown to be better than the baseline ({best.recipe}) on {study.data}{more}{cut_off}. "
             f"{tested}, where a difference under {delta(study)} is not worth having."
         )
+    shows = "" if test.score.mean > test.baseline.mean else ", so that the lead does not show there"
     return (
         f"Best on {study.data}: {best.technique} ({best.title}), {lead} the baseline ({study.baseline})"
-        f"{_at_equal_cost(best)}{_among_all(study, best)}. {tested}; the baseline scores {score(study, test.baseline)}"
-        f"{', so that the lead does not show there' if test.score.mean <= test.baseline.mean else ''}."
+        f"{_at_equal_cost(best)}{_among_all(study, best)}. {tested}; the baseline scores "
+        f"{score(study, test.baseline)}{_diverged(base)}{shows}."
     )
+
+
+def _diverged(row: Row) -> str:
+    """How many of the runs that were tested diverged, and what they count; nothing if none did."""
+    if not row.diverged:
+        return ""
+    return f" ({row.diverged} of {len(row.scores)} runs diverged and count as the best constant prediction)"
 
 
 def _at_equal_cost(best: Row) -> str:
