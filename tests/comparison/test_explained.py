@@ -11,7 +11,7 @@ import trainsmith
 from make_runs import blobs
 from make_store import NETWORK, table
 from make_study import make_study
-from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.catalogue import Recipe, Run, Trial, find
 from trainsmith.cli import main
 from trainsmith.comparison import explained as explaining
 from trainsmith.comparison import read_study
@@ -90,6 +90,17 @@ def test_of_each_recipe_one_run_is_explained_fresh_ones_first_then_that_at_the_l
 def test_who_trains_well_is_not_explained():
     trainer, _ = trainings(run(1e-2))
     assert explained(trainer) == ()
+
+
+@pytest.mark.parametrize("technique", ["sam", "fgsm-training", "pgd-training", "trades", "vat", "r-drop", "mixup"])
+def test_techniques_with_passes_and_gradients_of_their_own_are_explained(technique):
+    """What happened is told, not that the network resists: a rate of 1e30 throws the weights away at once."""
+    recipe = Recipe(optimizer="sgd").having(find(technique))
+    trainer, (result,) = trainings(Run(Trial(recipe, {"sgd.lr": 1e30}), 1000))
+    assert result.status == "diverged"
+    (why,) = explained(trainer)
+    assert "could not be looked at" not in why.words
+    assert ": one step moved it by" in why.words
 
 
 def test_a_network_that_resists_does_not_stop_the_study(monkeypatch):

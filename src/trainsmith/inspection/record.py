@@ -106,6 +106,11 @@ def in_backward() -> bool:
     return bool(torch._C._current_graph_task_id() != -1)
 
 
+def in_transform() -> bool:
+    """Whether a transform of torch.func runs, such as the gradient that an attack climbs: its tensors are not read."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def _leaf(tensor: Tensor, leaves: list[Tensor]) -> Tensor:
     tensor = tensor.detach().clone()
     if tensor.is_floating_point():

@@ -18,7 +18,7 @@ from trainsmith.inspection.live import LiveLayer, WatchedLayer, unit_axis
 from trainsmith.inspection.log import Log
 from trainsmith.inspection.measurement import Measurement, findings_of
 from trainsmith.inspection.moved import Move, Moved, WatchedParameter
-from trainsmith.inspection.record import first_tensor, in_backward, leaves, ordinal
+from trainsmith.inspection.record import first_tensor, in_backward, in_transform, leaves, ordinal
 from trainsmith.inspection.sampling import Sampled
 from trainsmith.inspection.snapshot import Later
 from trainsmith.inspection.waiting import Shelf
@@ -166,11 +166,15 @@ class Watch:
         return live
 
     def _measuring(self) -> bool:
-        """Whether this is the step's first pass in training, and no backward pass that runs a layer once more."""
-        return self._passes <= 1 and self.model.training and torch.is_grad_enabled() and not in_backward()
+        """Whether this is the step's first pass in training."""
+        return self._passes <= 1 and self._training()
+
+    def _training(self) -> bool:
+        """Whether it trains: no backward pass that runs a layer once more, nor one whose gradient is taken inside."""
+        return self.model.training and torch.is_grad_enabled() and not in_backward() and not in_transform()
 
     def _begin(self, model: nn.Module, inputs: Any, named: Any) -> None:
-        if not (model.training and torch.is_grad_enabled()) or in_backward():
+        if not self._training():
             return
         if self._passes and self._dropped():
             self._forget()
