@@ -242,3 +242,12 @@ def test_functions_whose_modules_would_do_something_else_stay():
     )
     assert (network.first, network.second) == (torch.tanh, F.leaky_relu)
     assert torch.equal(network(X), before)
+
+
+def test_an_activation_function_of_transformers_stays_one_module():
+    """Some hold the function that they call."""
+    activations = pytest.importorskip("transformers.activations")
+    network = nn.Sequential(nn.Linear(5, 6), activations.GELUActivation(), nn.Linear(6, 3))
+    result = operated(Recipe(activation="glu", normalization="weight-norm"), network)
+    assert (result.skipped, result.unchanged) == ({}, ())
+    assert [type(m).__name__ for m in network] == ["WeightNorm", "GLU", "Linear"]

@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from trainsmith.initialization import outputs_of
 from trainsmith.network import unchanged
+from trainsmith.network.rewriting import is_activation
 
 Make = Callable[[], nn.Module]
 Change = tuple[Callable[[], object], Callable[[], object]]
@@ -80,8 +81,11 @@ def call_modules(root: nn.Module, example: Tensor) -> tuple[str, ...]:
 
 
 def held(module: nn.Module) -> Iterator[tuple[str, Make]]:
-    """The names by which a module holds activation functions, and what makes the module that does the same."""
-    for name, value in vars(module).items():
+    """The names by which a module holds activation functions, and what makes the module that does the same.
+
+    One that is an activation function itself, as those of transformers, is whole.
+    """
+    for name, value in () if is_activation(module) else vars(module).items():
         if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)) and value in CALLS:
             yield name, CALLS[value]
 
