@@ -76,8 +76,8 @@ def test_the_page_is_complete(technique):
 PLACE = re.compile(
     r"\b(section|equation|algorithm|definition|slide|appendix|chapter|class)s? (\"|\d|[A-Z]{1,2}\b)", re.I
 )
-WITHOUT_PLACE = {"delta-orthogonal", "none"}
-"""The first: its paper gives the kernel a name, by which it is found there. The second is in no paper."""
+WITHOUT_PLACE = {"none"}
+"""It is in no paper."""
 
 
 @each()

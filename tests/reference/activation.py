@@ -139,3 +139,14 @@ def geglu(a, b):
 def on(function, x, **numbers):
     """`function` at every element of the array x."""
     return np.array([function(float(v), **numbers) for v in np.ravel(x)]).reshape(np.shape(x))
+
+
+def maxout(x, pieces):
+    """Goodfellow et al. 2013, section 3: of a row of numbers, the largest of each unit's pieces."""
+    width = len(x) // pieces
+    return [max(x[piece * width + j] for piece in range(pieces)) for j in range(width)]
+
+
+def crelu(x):
+    """Shang et al. 2016, definition 2.1: of a row of numbers, their positive parts and those of their negatives."""
+    return [max(v, 0.0) for v in x] + [max(-v, 0.0) for v in x]

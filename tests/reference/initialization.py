@@ -67,3 +67,28 @@ def truncated(draw, std, cut):
     variance = math.fsum(w * z * z for w, z in zip(weights, places, strict=True)) / math.fsum(weights)
     z = [normal.inv_cdf(low + u * (high - low)) for u in np.ravel(draw).tolist()]
     return np.array(z).reshape(np.shape(draw)) * std / math.sqrt(variance)
+
+
+def class_prior(targets, classes):
+    """Bishop 2006, equation 4.63: the logarithms of the classes' frequencies, each counted once more."""
+    counts = [1 + sum(1 for y in targets if y == c) for c in range(classes)]
+    return np.array([math.log(n / sum(counts)) for n in counts])
+
+
+def unit_variance(weight, bias, x):
+    """Mishkin & Matas 2015, Algorithm 1, for a layer that is linear in its weight and has no bias yet: one division."""
+    outputs = np.asarray(x, np.float64) @ np.asarray(weight, np.float64).T
+    return weight / outputs.std()
+
+
+def fixup_factor(branches, layers):
+    """Zhang et al. 2019, rule 2: what the weights of a branch of so many layers are multiplied by."""
+    return branches ** (-1 / (2 * layers - 2))
+
+
+def delta(draw, kernel):
+    """Xiao et al. 2018: an orthogonal matrix (out, in) at the centre of the kernel, 0 around it."""
+    matrix = gram_schmidt(draw)
+    weight = np.zeros((*matrix.shape, *kernel))
+    weight[(slice(None), slice(None), *((k - 1) // 2 for k in kernel))] = matrix
+    return weight

@@ -155,3 +155,36 @@ def power_iteration(v, p, steps):
         p = v @ q
         p = p / math.sqrt(p @ p)
     return p @ v @ q, p
+
+
+def weight_norm(v, g):
+    """Salimans & Kingma 2016, equation 2: each unit's direction at the length g."""
+    v = np.asarray(v, np.float64)
+    return np.stack([length * unit / np.sqrt((unit**2).sum()) for unit, length in zip(v, g, strict=True)])
+
+
+def weight_norm_start(v, x):
+    """Salimans & Kingma 2016, equations 5 and 6: g and b that give each output mean 0 and variance 1 on x."""
+    t = np.asarray(x, np.float64) @ weight_norm(v, np.ones(len(v))).T
+    return 1 / t.std(0), -t.mean(0) / t.std(0)
+
+
+def whitened(train, x, ridge, back):
+    """LeCun et al. 1998, section 4.3; ZCA turns `back`: by a singular value decomposition of the training data.
+
+    Columns are standardized first. Each component's largest entry is positive.
+    """
+    train, x = np.asarray(train, np.float64), np.asarray(x, np.float64)
+    mean, spread = train.mean(0), train.std(0)
+    z, y = (train - mean) / spread, (x - mean) / spread
+    _, singular, turns = np.linalg.svd(z, full_matrices=False)
+    values = singular**2 / len(z)
+    turns = turns * np.sign(turns[np.arange(len(turns)), np.abs(turns).argmax(1)])[:, None]
+    scores = y @ turns.T / np.sqrt(values + ridge * values.mean())
+    return scores @ turns if back else scores
+
+
+def spectral(v, bound):
+    """Miyato et al. 2018, equation 8, with the singular value itself."""
+    v = np.asarray(v, np.float64)
+    return bound * v / np.linalg.svd(v.reshape(len(v), -1), compute_uv=False)[0]

@@ -22,8 +22,8 @@ def delta_orthogonal(
 
         w[:, :, centre] = gain * H,  H orthogonal (see orthogonal);   w = 0 elsewhere
 
-    Paper: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Dynamical isometry and a mean field theory of CNNs
-    (the delta-orthogonal kernel).
+    Paper: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Dynamical isometry and a mean field theory of
+    CNNs, Algorithm 2.
 
     Differs: 1. The paper asks for at least as many outputs as inputs; with fewer, the outputs are orthonormal, and
     lengths are not kept. 2. The default gain sqrt(2) makes up for ReLU. 3. The centre of an even kernel is the position
