@@ -12,10 +12,11 @@ from trainsmith import api
 from trainsmith.catalogue import Recipe, Run, Trial, find
 from trainsmith.comparison import Budget, compare, costs
 from trainsmith.comparison.costs import at_equal_cost, cost_notes, equal_shares, gradients, measured_costs
+from trainsmith.comparison.example_errors import difference_error
 from trainsmith.comparison.plan import candidates
 from trainsmith.comparison.statistics import mcnemar_p
 from trainsmith.comparison.study import Cost, EqualCost, Estimate, Pace
-from trainsmith.comparison.tested import difference_error, mcnemar, median_seed
+from trainsmith.comparison.tested import mcnemar, median_seed
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import as_dataset
 from trainsmith.errors import InvalidInput

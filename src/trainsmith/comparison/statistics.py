@@ -178,14 +178,18 @@ def smallest_difference(test_size: int, score: float) -> float:
     return max(0.002, math.sqrt(score * (1 - score) / test_size))
 
 
-def smallest_balanced_difference(sizes: Sequence[float], score: float) -> float:
-    """delta of a balanced accuracy a = score in [0, 1], the mean over classes of the share of each that is found.
+def balanced_error(sizes: Sequence[float], score: float) -> float:
+    """One standard error of a balanced accuracy a = score in [0, 1], the mean over classes of the share of each found.
 
-    0.01, or its standard error sqrt(a (1 − a) Σ 1 / n_c) / k where each of k classes is found as often, whichever is
-    larger. sizes: n_c, how many of the test examples are of each class.
+    sqrt(a (1 − a) Σ 1 / n_c) / k where each of k classes is found as often. sizes: n_c, of the test examples
+    those of each class.
     """
-    error = math.sqrt(score * (1 - score) * sum(1 / n for n in sizes)) / len(sizes)
-    return max(OTHER_DELTA, error)
+    return math.sqrt(score * (1 - score) * sum(1 / n for n in sizes)) / len(sizes)
+
+
+def smallest_balanced_difference(sizes: Sequence[float], score: float) -> float:
+    """delta of a balanced accuracy: 0.01, or its standard error (see balanced_error), whichever is larger."""
+    return max(OTHER_DELTA, balanced_error(sizes, score))
 
 
 def verdict(difference: Paired, adjusted_p: float, delta: float, compared: int = 1) -> Verdict:

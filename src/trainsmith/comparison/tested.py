@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from trainsmith.catalogue import Run
+from trainsmith.comparison.example_errors import Each, difference_error, each_score, sampling_error
 from trainsmith.comparison.measured import Estimate, McNemar
 from trainsmith.comparison.plan import Candidate
 from trainsmith.comparison.statistics import mcnemar_p, t_interval
@@ -20,12 +20,10 @@ from trainsmith.population import Result, rules_of, trained_member
 from trainsmith.population.attacked import attack
 from trainsmith.population.luck import generator
 from trainsmith.population.objective import outputs_by_pieces
-from trainsmith.population.task import ByRobustAccuracy
+from trainsmith.population.task import ByRobustAccuracy, Classification
 from trainsmith.rows import Rows
 
 MOST_ATTACKED = 1000
-Right = dict[int, np.ndarray]
-"""By seed, which test examples the trained network has right (bool)."""
 
 
 def score_on_test(
@@ -45,33 +43,31 @@ def score_on_test(
     if isinstance(rules_of(trainer.dataset), ByRobustAccuracy):
         chosen = generator(0, "attacked").permutation(len(y))[:MOST_ATTACKED]
         x, y = x[chosen], y[chosen]
-    accuracy = rules_of(trainer.dataset).metric == "accuracy"
+    rules = rules_of(trainer.dataset)
 
-    def scored(i: int) -> tuple[Estimate, Right]:
-        scores, right = [], {}
+    def scored(i: int) -> tuple[Estimate, Each]:
+        scores, each = [], {}
         for run, result in zip(runs[i], results[i], strict=True):
             if result.state is None:
                 scores.append(constant)
                 continue
             score, outputs = _on_test(trainer, run, result, x, y)
             scores.append(score)
-            if accuracy:
-                right[run.seed] = (outputs.argmax(-1) == y).numpy()
-        return Estimate.of(t_interval(np.array(scores))), right
+            if (found := each_score(rules, outputs, y)) is not None:
+                each[run.seed] = found
+        return Estimate.of(t_interval(np.array(scores))), each
 
-    won, right = scored(best)
-    base, base_right = scored(0) if best else (won, right)
-    error = math.sqrt(won.mean * (1 - won.mean) / len(y)) if accuracy else math.nan
-    held = TestScore(candidates[best].name, won, base, len(y), error)
-    if not best or not right.keys() & base_right.keys():
+    won, each = scored(best)
+    base, base_each = scored(0) if best else (won, each)
+    held = TestScore(candidates[best].name, won, base, len(y), sampling_error(rules, won.mean, y, each))
+    if not best or not each.keys() & base_each.keys():
+        return held
+    held = replace(held, difference_error=difference_error(each, base_each))
+    if rules.metric != Classification.metric:
         return held
     scores = {run.seed: r.score for run, r in zip(runs[best], results[best], strict=True) if r.state is not None}
     seed = median_seed(scores)
-    return replace(
-        held,
-        difference_error=difference_error(right, base_right),
-        mcnemar=mcnemar(seed, right, base_right) if seed in base_right else None,
-    )
+    return replace(held, mcnemar=mcnemar(seed, each, base_each) if seed in base_each else None)
 
 
 def median_seed(scores: Mapping[int, float]) -> int:
@@ -80,20 +76,9 @@ def median_seed(scores: Mapping[int, float]) -> int:
     return next(seed for seed, score in scores.items() if score == middle)
 
 
-def difference_error(winner: Right, baseline: Right) -> float:
-    """One standard error of the difference in accuracy that comes from which examples are in the test set.
-
-    sd over the examples of what the difference is on each, averaged over the seeds that both have, by sqrt(examples).
-    """
-    seeds = winner.keys() & baseline.keys()
-    each = np.mean([winner[s].astype(float) - baseline[s] for s in sorted(seeds)], axis=0)
-    return float(each.std(ddof=1) / math.sqrt(len(each))) if len(each) > 1 else math.nan
-
-
-def mcnemar(seed: int, winner: Right, baseline: Right) -> McNemar:
-    """McNemar's exact test of the two networks of this seed."""
-    ahead = int((winner[seed] & ~baseline[seed]).sum())
-    behind = int((baseline[seed] & ~winner[seed]).sum())
+def mcnemar(seed: int, winner: Each, baseline: Each) -> McNemar:
+    """McNemar's exact test of the two networks of this seed, by the examples that each has right."""
+    ahead, behind = (int((a[seed] > b[seed]).sum()) for a, b in ((winner, baseline), (baseline, winner)))
     return McNemar(seed, ahead, behind, mcnemar_p(ahead, behind))
 
 

@@ -225,14 +225,19 @@ def _among_all(study: Study, best: Row) -> str:
     return f"; counted among all {compared} techniques of the study its p is {best.p_study:.2g}, so luck may do as much"
 
 
+def _error(study: Study, error: float) -> str:
+    """A standard error in the unit of the differences."""
+    return f"{100 * error:.1f} points" if study.metric == "accuracy" else f"{error:.3f}"
+
+
 def test_line(study: Study) -> str:
     """The test score with the test set's own error."""
     test = study.test
     line = f"test {study.metric} of {test.technique}: {score(study, test.score)} over seeds"
     if not math.isnan(test.sampling_error):
-        line += f"; the {test.examples} test examples alone allow for ±{100 * test.sampling_error:.1f} points (1 s.e.)"
+        line += f"; the {test.examples:,} test examples alone allow for ±{_error(study, test.sampling_error)} (1 s.e.)"
     if not math.isnan(test.difference_error):
-        line += f", of the difference from the baseline for ±{100 * test.difference_error:.1f}"
+        line += f", of the difference from the baseline for ±{_error(study, test.difference_error)}"
     if (m := test.mcnemar) is not None:
         line += (
             f"; of the networks of seed {m.seed}, {test.technique} alone is right on {m.winner} of them and the "
