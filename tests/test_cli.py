@@ -1,6 +1,7 @@
 """The command as a person uses it: what they type, what they see, and what a mistake says."""
 
 import json
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -133,6 +134,21 @@ def test_large_networks_are_inspected_on_fewer_examples(run, monkeypatch):
     monkeypatch.setattr(costs, "MOST_NUMBERS", 40 * 64)
     done = run("inspect", "digits", "--no-remedies", "--json")
     assert json.loads(done.stdout)["examples"] == 32
+
+
+def test_who_waits_long_is_told_what_is_done(run, monkeypatch):
+    module = sys.modules["trainsmith.cli.inspect"]
+    monkeypatch.setattr(module, "EVERY", 1e9)
+    assert run("inspect", "wine", "--no-remedies", "--json").stderr == ""
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    said = run("inspect", "wine", "--recipe", "initialization=normal", "--steps", "4", "--json")
+    lines = [line.partition(" s: ")[2] for line in said.stderr.splitlines()]
+    assert lines[0].startswith("a pass of ")
+    for expected in ("learning rate times 0.001, step 1 of 50", "learning rate times 1, step 50 of 50",
+                     "the training, step 4 of 4"):  # fmt: skip
+        assert expected in lines
+    assert any(re.fullmatch(r"remedies: \d and the network as it is, 8 seeds, 100 steps each", s) for s in lines)
+    json.loads(said.stdout)
 
 
 def test_a_followed_training_reads_each_batch_when_it_comes(monkeypatch):

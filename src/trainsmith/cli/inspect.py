@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,22 @@ import click
 
 from trainsmith.cli.door import main
 from trainsmith.cli.options import data_options, json_option, nothing_beside, pairs, reading
+
+EVERY = 10.0
+"""Seconds between two lines that say what is done."""
+
+
+class Patience:
+    """Says on standard error what is done, a line now and then: nothing where all is done soon."""
+
+    def __init__(self) -> None:
+        self.started = self.said = time.monotonic()
+
+    def __call__(self, words: str) -> None:
+        now = time.monotonic()
+        if now - self.said >= EVERY:
+            self.said = now
+            click.echo(f"{now - self.started:.0f} s: {words}", err=True)
 
 
 @main.command()
@@ -41,6 +58,7 @@ def inspect(what: str | None, data: str | None, example: str | None, as_json: bo
         raise click.UsageError("--every says how often a training is measured: give --steps too.")
     from trainsmith import examine
     from trainsmith.errors import PAGE
+    from trainsmith.inspection.telling import telling
     from trainsmith.report.terminal import show
 
     name = Path(data or what or example or "").stem
@@ -48,7 +66,8 @@ def inspect(what: str | None, data: str | None, example: str | None, as_json: bo
     more = {"rate": options["lr"], "remedies": options["remedies"], **reading(options)}
     more |= {"steps": options["steps"], "every": options["every"]}
     recipe = pairs(options["recipe"])
-    result = examine.asked(what, data, example, options["network"], recipe, options["seed"], **more)
+    with telling(Patience()):
+        result = examine.asked(what, data, example, options["network"], recipe, options["seed"], **more)
     picture = result.draw(out)
     if as_json:
         click.echo(json.dumps({**result.numbers, "picture": str(picture)}, indent=1, ensure_ascii=False))

@@ -76,7 +76,7 @@ def follow(
     watch = _Followed(network, rule, cadence, warn=False)
     with fitting_threads(network, x, size):
         with own_luck(network), watch:
-            losses = train(network.train(), rule, x, y, loss, size, steps).losses
+            losses = train(network.train(), rule, x, y, loss, size, steps, what="the training").losses
         after = _looked_at(network, x, y, loss)
     stopped = _stopped(losses)
     left = () if stopped else of_layers(after, min(count(x), LOOKED_AT))

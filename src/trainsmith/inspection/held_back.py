@@ -50,7 +50,15 @@ def of_labels(
             return
         with own_luck(module):
             done = train(
-                network, torch.optim.Adam(trained, rate), few, targets, loss, min(size, 64), FITTING_STEPS, LEARNED
+                network,
+                torch.optim.Adam(trained, rate),
+                few,
+                targets,
+                loss,
+                min(size, 64),
+                FITTING_STEPS,
+                LEARNED,
+                "are there labels to learn",
             )
         if best is None or done.end < best[0]:
             best = (done.end, network)

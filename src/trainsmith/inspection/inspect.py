@@ -19,6 +19,7 @@ from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise
 from trainsmith.inspection.one_batch import of_one_batch
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, Pass, record, untouched
+from trainsmith.inspection.telling import tell
 from trainsmith.inspection.threads import fitting_threads
 
 MOST_AT_ONCE = 128
@@ -103,6 +104,7 @@ def _start(
 ) -> Inspection:
     """All but the course. size: of a training's batches. noisy: whether the noise scale is measured."""
     training, examples = {m: m.training for m in module.modules()}, count(x)
+    tell(f"a pass of {examples} examples")
     with untouched(module):
         seen = record(module, x, y, loss)
         layers = measure(seen)  # calls layers on probes, which must leave no trace either

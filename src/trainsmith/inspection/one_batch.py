@@ -50,7 +50,7 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
             network = network.float()
         rule = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], rate)
         with own_luck(module):
-            done = train(network, rule, few, targets, loss, FEW, STEPS, until=LEFT)
+            done = train(network, rule, few, targets, loss, FEW, STEPS, LEFT, f"{FEW} examples by heart")
         if not math.isfinite(done.losses[0]) or done.losses[0] <= 0:
             return
         start, best = done.losses[0], min(best, *(v for v in done.losses if math.isfinite(v)))

@@ -17,6 +17,7 @@ from trainsmith.inspection.given import check_whole, read
 from trainsmith.inspection.inspect import Inspection, inspect_network
 from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, loss_value
+from trainsmith.inspection.telling import tell
 from trainsmith.inspection.threads import fitting_threads
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import Population
@@ -131,6 +132,7 @@ def try_remedies(
                     arms.append(arm)
                 else:
                     skipped[name] = arm
+        tell(f"remedies: {len(arms) - 1} and the network as it is, {seeds} seeds, {steps} steps each")
         losses = _trained(arms, x, y, loss, steps, size, seeds)
         seen = [inspect_network(a.networks[0], (x, y), loss) for a in arms]
     rows = [_row(arm, losses[i], losses[0], seen[i], seen[0], inspection) for i, arm in enumerate(arms)]

@@ -16,6 +16,7 @@ from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, count, some
 from trainsmith.inspection.record import Loss, cuda_devices, loss_value, reason_of
+from trainsmith.inspection.telling import tell
 from trainsmith.network.host import seeded_host
 
 FACTORS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
@@ -51,17 +52,18 @@ class Short:
 
 def train(
     module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int, steps: int,
-    until: float | None = None,
+    until: float | None = None, what: str = "a short training",
 ) -> Short:  # fmt: skip
     """Train `module` for `steps` steps on batches of `size`, or until a loss is below `until` times a first above 0.
 
-    Module and optimizer are changed.
+    Module and optimizer are changed. what: it is called to those who wait for it.
     """
     generator = torch.Generator().manual_seed(0)
     n, order = count(x), torch.empty(0, dtype=torch.long)
     matrices = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
     losses, updates = [], []
     for step in range(steps):
+        tell(f"{what}, step {step + 1} of {steps}")
         if len(order) < min(size, n):
             order = torch.randperm(n, generator=generator)
         rows, order = order[:size], order[size:]
@@ -145,7 +147,7 @@ def of_learning_rate(
         for group in rule.param_groups:
             group["lr"] = group["lr"] * factor
         with own_luck(module):
-            return train(network.train(), rule, x, y, loss, size, STEPS)
+            return train(network.train(), rule, x, y, loss, size, STEPS, what=f"learning rate times {factor:g}")
 
     courses = {factor: tried(factor) for factor in FACTORS}
     own, rate = courses[1.0], float(optimizer.param_groups[0]["lr"])
