@@ -11,6 +11,7 @@ from torch.optim import swa_utils
 from trainsmith.errors import InvalidInput
 from trainsmith.normalization import BatchNorm, BatchRenorm, GhostBatchNorm
 from trainsmith.optimizer import SGD, Adam, ScheduleFreeSGD, WeightAverage, recompute_statistics
+from trainsmith.regularization import WeightEMA
 
 
 def net(norm=nn.BatchNorm1d):
@@ -213,3 +214,50 @@ def test_a_batch_that_fails_leaves_modes_and_momenta_as_they_were():
         recompute_statistics(network, [batch(0), batch(0)[:, :1]])
     assert torch.equal(network[1].momentum, before)
     assert not any(m.training for m in network.modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda optimizer: WeightAverage(optimizer, decay=0.999),
+        lambda optimizer: attached(WeightEMA(decay=0.999), optimizer),
+        lambda optimizer: WeightAverage(optimizer, decay=None),
+    ],
+    ids=["around", "attached", "plain mean"],
+)
+def test_averages_of_half_precision_move_by_small_shares_as_those_of_single(around, dtype):
+    """A share of 0.001 of a step is less than the rounding of the average."""
+    found = []
+    for kind in (dtype, torch.float32):
+        theta = nn.Parameter(torch.zeros(3, dtype=kind))
+        optimizer = torch.optim.SGD([theta], lr=1.0)
+        average = around(optimizer)
+        step = average.step if isinstance(average, WeightAverage) else optimizer.step
+        for t in range(1500):
+            theta.grad = torch.full((3,), -1.0 if t == 1000 else 0.0, dtype=kind)
+            step()
+        state = average.state_dict()
+        average.load_state_dict(state)
+        step()
+        with average.evaluating():
+            assert theta.dtype == kind
+            found.append(theta.detach().float().clone())
+    assert 0.2 < found[1][0] < 0.5
+    torch.testing.assert_close(found[0], found[1], rtol=0.01, atol=0)
+
+
+def attached(average, optimizer):
+    average.attach(optimizer)
+    return average
+
+
+def test_an_average_goes_on_in_the_precision_of_the_parameters_that_it_is_attached_to():
+    first, second = (nn.Parameter(torch.zeros(2, dtype=kind)) for kind in (torch.float32, torch.float64))
+    average, other = attached(WeightEMA(), torch.optim.SGD([first], lr=1.0)), WeightEMA()
+    optimizer = torch.optim.SGD([second], lr=1.0)
+    other.attach(optimizer)
+    other.load_state_dict({**average.state_dict(), "taken": 1, "averages": [torch.ones(2)]})
+    second.grad = torch.ones(2, dtype=torch.float64)
+    optimizer.step()
+    assert torch.equal(other.averages[0], torch.zeros(2, dtype=torch.float64))  # the mean of 1 and -1

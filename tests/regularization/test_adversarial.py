@@ -147,3 +147,18 @@ def test_the_gradient_of_trades_is_also_that_of_the_clean_prediction_in_the_dive
     (nn.functional.nll_loss(clean, y) + 2 * divergence).backward()
     for g, p in zip(found, network.parameters(), strict=True):
         torch.testing.assert_close(g, p.grad)
+
+
+def test_an_attack_of_the_users_own_may_take_gradients():
+    """The gradient of the loss by torch's own backward, which needs a graph."""
+
+    def own(network, x, y):
+        z = x.clone().requires_grad_()
+        functional.cross_entropy(network(z), y).backward()
+        return (x + 0.25 * z.grad.sign()).clamp(0, 1)
+
+    torch.manual_seed(0)
+    network, x = nn.Linear(4, 3), torch.rand(40, 4)
+    y = network(x).argmax(-1)
+    found = robust_accuracy(network, x, y, own)
+    assert found == robust_accuracy(network, x, y, lambda *given: fgsm(*given, 0.25)) < 1

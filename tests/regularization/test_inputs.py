@@ -25,6 +25,7 @@ from trainsmith.regularization import (
     Flip,
     GaussianDropConnect,
     GradientNoise,
+    GradientPenalty,
     InputNoise,
     KWinners,
     ManifoldMixup,
@@ -219,3 +220,11 @@ def test_drop_connect_takes_any_axes_before_the_features_and_draws_a_mask_for_ea
         assert way(x).shape == (*axes, 3)
     gaussian = GaussianDropConnect(nn.Linear(5, 3), nn.ReLU(), 0.25).double().eval()
     torch.testing.assert_close(gaussian(x).reshape(-1, 3), gaussian(x.reshape(-1, 5)))
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_the_gradient_penalty_of_half_precision_is_squared_in_single(dtype):
+    network = nn.Linear(2, 1, bias=False, dtype=dtype)
+    nn.init.constant_(network.weight, 300.0)
+    x = torch.ones(4, 2, dtype=dtype)
+    assert GradientPenalty(0.01)(network, lambda out, y: out.mean(), x, x).item() == pytest.approx(1500, rel=0.01)

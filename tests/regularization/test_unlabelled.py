@@ -329,3 +329,26 @@ def test_the_mean_teachers_term_is_the_distance_from_what_the_teacher_predicts()
     predicted, taught = network(x).softmax(-1), was(x).softmax(-1)
     assert technique.term(network, x).item() == pytest.approx((predicted - taught).square().mean().item(), rel=1e-5)
     assert technique.term(was, x).item() == 0
+
+
+def test_a_mean_teacher_goes_on_from_the_state_of_another_that_had_begun():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    x, y = torch.rand(6, 3), torch.tensor([0, 1])
+    first = MeanTeacher().begun(network)
+    for _ in range(3):
+        first(network, functional.cross_entropy, x, y)
+        with torch.no_grad():
+            network[0].weight.add_(0.1)
+    second = MeanTeacher()
+    second.load_state_dict(first.state_dict())
+    for ours, theirs in zip(second.teacher(network).items(), first.teacher(network).items(), strict=True):
+        assert ours[0] == theirs[0]
+        assert torch.equal(ours[1], theirs[1])
+    losses = []
+    for technique in (first, second):
+        torch.manual_seed(1)
+        losses.append(technique(copy.deepcopy(network), functional.cross_entropy, x, y))
+    assert torch.equal(*losses)
+    begun = second.begun(network)
+    assert torch.equal(begun.teacher(network)["0.weight"], network[0].weight)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, Hyperparameter
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 
 
@@ -66,7 +67,7 @@ class WeightAverage:
         return loss
 
     def _take_in(self) -> None:
-        tensors = [t.detach() for t in self._tensors()]
+        tensors = [single(t.detach()) for t in self._tensors()]  # half precision has no room for small shares
         self.taken += 1
         if self.taken == 1:
             self.averages = [t.clone() for t in tensors]
@@ -119,8 +120,8 @@ class WeightAverage:
                 raise InvalidInput("the stored averages have other shapes than the parameters: pass the same network.")
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.taken = state["steps"], state["taken"]
-        for name in ("averages", "trained"):
-            setattr(self, name, [a.to(t, copy=True) for a, t in zip(state[name], tensors, strict=bool(state[name]))])
+        for name, like in (("averages", [single(t.detach()) for t in tensors]), ("trained", tensors)):
+            setattr(self, name, [a.to(t, copy=True) for a, t in zip(state[name], like, strict=bool(state[name]))])
 
 
 def with_statistics(module: nn.Module) -> list[nn.Module]:

@@ -85,14 +85,18 @@ def adversarial_loss(
     return alpha * loss(network(x), y) + (1 - alpha) * loss(network(moved), y)
 
 
-@torch.no_grad()
 def robust_accuracy(network: nn.Module, x: Float[Tensor, "n ..."], y: Tensor, attack: Callable[..., Tensor]) -> float:
-    """The share of examples that are right both clean and under attack(network, x, y), in evaluation mode."""
+    """The share of examples that are right both clean and under attack(network, x, y), in evaluation mode.
+
+    attack: ours with numbers of your own, or any function that gives examples like x; it may take gradients.
+    """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        right = network(x).argmax(-1) == y
-        return float((right & (network(attack(network, x, y)).argmax(-1) == y)).double().mean())
+        moved = attack(network, x, y)
+        with torch.no_grad():
+            right = (network(x).argmax(-1) == y) & (network(moved).argmax(-1) == y)
+        return float(right.double().mean())
     finally:
         for module, mode in modes:  # not network.train(): what its owner froze stays frozen
             module.training = mode

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.catalogue import FRACTION, POSITIVE, Hyperparameter, technique
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 
 START = Hyperparameter("share of the steps that go by before it", (0.1, 0.9), "linear", FRACTION)
@@ -19,6 +20,7 @@ class Averaging:
     share(t, steps, **numbers) is the weight of the newest weights at step t, from 1, of a training of `steps` steps:
     a float, or a tensor where a number has one value a member. pace(t, steps, factor, **numbers) is the factor on the
     learning rate in place of the schedule's, if it has one of its own. needs_length: whether `steps` has to be known.
+    Averages of half precision are kept in single: a small share of a step would be lost in their rounding.
     """
 
     needs_length: ClassVar[bool] = False
@@ -50,7 +52,7 @@ class Averaging:
     @torch.no_grad()
     def _take_in(self) -> None:
         self.taken += 1
-        weights = [p.detach() for p in self.parameters]
+        weights = [single(p.detach()) for p in self.parameters]
         if self.taken == 1:
             self.averages = [w.clone() for w in weights]
             return
@@ -93,9 +95,10 @@ class Averaging:
         return {"taken": self.taken, "averages": self.averages, "trained": self.trained}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state_dict, after `attach`."""
+        """Go on from a state_dict, after `attach`: on the parameters' device, in their precision."""
         self.taken = state["taken"]
-        self.averages = [t.clone() for t in state["averages"]]
+        own = [single(p.detach()) for p in self.parameters]
+        self.averages = [t.to(p, copy=True) for t, p in zip(state["averages"], own, strict=bool(state["averages"]))]
         self.trained = [t.clone() for t in state["trained"]]
 
 

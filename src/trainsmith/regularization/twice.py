@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainsmith.catalogue import NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.catalogue.half import single
 from trainsmith.regularization.passes import Loss, input_gradient, still
 
 
@@ -117,5 +118,5 @@ class GradientPenalty(nn.Module):
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of the batch x (n, ...), y (n, ...)."""
-        slopes = len(x) * input_gradient(network, x, y, loss)
-        return loss(network(x), y) + self.strength.to(x.dtype) / 2 * slopes.flatten(1).square().sum(1).mean()
+        slopes = len(x) * single(input_gradient(network, x, y, loss))
+        return loss(network(x), y) + self.strength.to(slopes) / 2 * slopes.flatten(1).square().sum(1).mean()

@@ -1,8 +1,9 @@
 """Learning from unlabelled examples by predicting the same for two noisy views of each."""
 
 import copy
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,8 @@ from trainsmith.regularization.unlabelled import Views
 WEIGHT = Hyperparameter("loss per squared difference of probabilities", (1.0, 100.0), "log", NON_NEGATIVE, tuned=True)
 NOISE = Hyperparameter("noise over the inputs' own spread", (0.05, 1.0), "log", NON_NEGATIVE, tuned=True)
 SHIFT = Hyperparameter("largest shift of an image over its side", (0.0, 0.15), "linear", FRACTION)
+TEACHERS = re.compile(r"(mean|statistic)\d+")
+"""What the teacher's tensors are called."""
 RAMP = Hyperparameter("steps in which the weight grows", (0.0, 400.0), "linear", NON_NEGATIVE)
 
 
@@ -125,15 +128,25 @@ class MeanTeacher(Views):
     def begun(self, network: nn.Module) -> "MeanTeacher":
         """A copy of this that has the network's weights for its teacher's; the first step does it where nobody did."""
         own = copy.deepcopy(self)
+        for name in [name for name in own._buffers if TEACHERS.fullmatch(name)]:
+            del own._buffers[name]
         own._take(network)
         return own
 
     def _take(self, network: nn.Module) -> None:
+        """Learn the network's names, and take its weights where no stored state brought a teacher's."""
         weights, buffers = trained(network), dict(network.named_buffers())
         self.taught, self.kept = tuple(weights), tuple(buffers)
         for kind, tensors in (("mean", weights), ("statistic", buffers)):
             for i, t in enumerate(tensors.values()):
-                self.register_buffer(f"{kind}{i}", t.detach().clone())
+                if f"{kind}{i}" not in self._buffers:
+                    self.register_buffer(f"{kind}{i}", t.detach().clone())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        names = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+        for name in [name for name in names if TEACHERS.fullmatch(name) and name not in self._buffers]:
+            self.register_buffer(name, torch.empty_like(state_dict[prefix + name], device=self.step.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, network: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         """The loss of a batch, from logits (n, classes), after the teacher followed the step before."""
@@ -161,6 +174,8 @@ class MeanTeacher(Views):
 
     def teacher(self, network: nn.Module) -> dict[str, Tensor]:
         """The teacher's weights and running statistics after the network's last step, by the network's names."""
+        if not self.taught:
+            self._take(network)
         return self.scored(trained(network), dict(self.named_buffers()))
 
     def scored(self, weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
