@@ -1,6 +1,7 @@
 """Several steps in one call of TorchScript: the same bits as step by step, for every rule that has a kernel."""
 
 import inspect
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -135,15 +136,27 @@ def chunk_of(recipe, network="mlp", way="together"):
     ids=str,
 )
 def test_where_more_is_done_than_a_kernel_does_steps_are_taken_one_by_one(recipe):
-    assert chunk_of(recipe).ahead == 1
+    assert chunk_of(recipe).ahead(2) == 1
 
 
 def test_steps_are_taken_one_by_one_where_somebody_looks_or_members_go_in_turn():
-    assert chunk_of(Recipe()).ahead > 1
-    assert chunk_of(Recipe(), way="in turn").ahead == 1
+    assert chunk_of(Recipe()).ahead(2) > 1
+    assert chunk_of(Recipe(), way="in turn").ahead(2) == 1
     watched = chunk_of(Recipe())
-    watched.observer = object()
-    assert watched.ahead == 1
+    watched.observer = SimpleNamespace(next=lambda number: 5)
+    assert [watched.ahead(number) for number in (2, 4, 5)] == [3, 1, 1]
+
+
+@pytest.mark.parametrize("every", [1, 2, 7])
+def test_between_the_steps_that_a_watch_measures_there_are_stretches(every, called):
+    plain = trainsmith.Population(network, lr=RATES, threads=1).fit(X, Y, 40, 16)
+    called.clear()
+    population = trainsmith.Population(network, lr=RATES, threads=1)
+    with trainsmith.watch(population, every=every) as watched:
+        fit = population.fit(X, Y, 40, 16)
+    same_bits([plain.losses], [fit.losses])
+    assert [m.step for m in watched.measurements(0)] == [*range(0, 40, every)]
+    assert max(called, default=0) == (every - 1 if every > 2 else 0)
 
 
 def test_a_stretch_lasts_a_tenth_of_a_second_or_64_steps():

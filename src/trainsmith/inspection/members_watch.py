@@ -74,6 +74,10 @@ class MembersWatch:
             self._passes[key] = chunk, None
             self._cannot(reason)
 
+    def next(self, number: int) -> int:
+        """The first measured step from `number`, counted from 1, on."""
+        return number + (1 - number) % self.every
+
     def before(self, chunk: Chunk, number: int, keys: Tensor, x: Tensor, y: Tensor) -> Looked | None:
         """At a measured step, its pass, or one more; then what is to be done after the step."""
         step = number - 1

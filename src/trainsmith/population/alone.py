@@ -30,9 +30,6 @@ class Alone:
     receipt, and networks that cannot be batched.
     """
 
-    ahead = 1
-    """Steps are taken one by one."""
-
     def __init__(self, member: Learner) -> None:
         self.members = [member]
         self.module = in_training(member.objective)
@@ -74,6 +71,10 @@ class Alone:
         if isinstance(self.module.network, SnapshotEnsemble) and member.length is not None:
             self.module.network.take(number, member.length)
         return loss.detach()[None]
+
+    def ahead(self, number: int) -> int:
+        """Steps are taken one by one."""
+        return 1
 
     def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:
         """Several steps, as a population's."""

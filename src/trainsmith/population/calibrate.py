@@ -110,7 +110,7 @@ def _seconds(learners: Sequence[Learner], x: Tensor, y: Tensor, way: Way) -> flo
         for _ in in_stretches(chunk, number, _still, x, y, every[:1], len(y), learners[0].targets):
             number += 1
         while sum(times) < LEAST_SECONDS or len(times) < 2:
-            started, steps = time.perf_counter(), chunk.ahead
+            started, steps = time.perf_counter(), chunk.ahead(number)
             for _ in in_stretches(chunk, number, _still, x, y, every[:steps], len(y), learners[0].targets):
                 number += 1
             times.append((time.perf_counter() - started) / steps)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from trainsmith.population import stretch
 from trainsmith.population.bucket import bucket_key
 from trainsmith.population.kernels import Rate
 from trainsmith.population.learner import Learner
@@ -148,11 +149,11 @@ class Chunk:
             looked.after()
         return losses if len(self._rows) == len(self._seeds) else losses[self._rows]
 
-    @property
-    def ahead(self) -> int:
-        """How many steps are best taken at once; 1 where that spares nothing, or cannot be done."""
-        plain = self.observer is None and self.program.unlocked and self._update.alone is not None
-        return self._pace.ahead if plain and not self.members[0].takes_snapshots else 1
+    def ahead(self, number: int) -> int:
+        """How many steps are best taken at once from `number` on; 1 where that spares nothing, or cannot be done."""
+        plain = self.program.unlocked and self._update.alone is not None and not self.members[0].takes_snapshots
+        unseen = stretch.MOST if self.observer is None else self.observer.next(number) - number
+        return max(1, min(self._pace.ahead, unseen)) if plain else 1
 
     def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:
         """The steps number, number + 1 ..., as many as rates, on the examples x[chosen]; the losses (steps, K) before.

@@ -105,9 +105,8 @@ class Trainer(Protocol):
 
     members: list[Any]
 
-    @property
-    def ahead(self) -> int:
-        """How many steps are best taken at once."""
+    def ahead(self, number: int) -> int:
+        """How many steps are best taken at once from step `number` on."""
         ...
 
     def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:

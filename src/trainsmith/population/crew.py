@@ -49,10 +49,9 @@ class Part:
             start = stop
         return torch.cat(losses)
 
-    @property
-    def ahead(self) -> int:
+    def ahead(self, number: int) -> int:
         """How many steps are best taken at once."""
-        return min(trainer.ahead for trainer in self.trainers)
+        return min(trainer.ahead(number) for trainer in self.trainers)
 
     def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor:
         """Several steps, on a CPU, on the examples x[chosen], y (steps, active members, ...); see `Chunk.stretch`."""

@@ -25,6 +25,9 @@ class Observer(Protocol):
     def prepare(self, chunk: Chunk, keys: Tensor, x: Tensor, y: Tensor) -> None:
         """Before threads run: batches like x, y (rows, n, ...) with keys of noise will come."""
 
+    def next(self, number: int) -> int:
+        """The first step from `number` on that it wants to be told of; nothing happens if it is told of others."""
+
     def before(self, chunk: Chunk, number: int, keys: Tensor, x: Tensor, y: Tensor) -> Looked | None:
         """Step `number`, from 1, is about to be taken."""
 

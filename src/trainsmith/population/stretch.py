@@ -108,8 +108,7 @@ class Stepping(Protocol):
 
     members: Any
 
-    @property
-    def ahead(self) -> int: ...
+    def ahead(self, number: int) -> int: ...
     def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor: ...
     def stretch(self, number: int, rates: Sequence[Rate], x: Tensor, y: Tensor, chosen: Tensor) -> Tensor: ...
 
@@ -140,7 +139,7 @@ def in_stretches(
     start, members = 0, len(trainer.members)
     while start < len(chosen):
         each = members * labelled * y[0].numel()
-        steps = 1 if singly else max(1, min(trainer.ahead, len(chosen) - start, TARGETS // each))
+        steps = 1 if singly else max(1, min(trainer.ahead(first + start), len(chosen) - start, TARGETS // each))
         some = chosen[start : start + steps]
         ys = gathered(y, some[..., :labelled])
         own = targets(ys if chosen.ndim == 3 else ys[:, None].expand(steps, members, *ys.shape[1:]))
