@@ -74,9 +74,9 @@ def test_text_from_users_survives(tmp_path):
     [
         ("seeds = 3", "must say what the data are"),
         ('data = "digits"\nsteeds = 3', "unknown key in '.*study.toml' 'steeds': did you mean seeds"),
-        ('data = "digits"\nseeds = "3"', "seeds must be a whole number; got 3"),
+        ('data = "digits"\nseeds = "3"', 'seeds must be a whole number; got "3"'),
         ('data = "digits"\nseeds = true', "seeds must be a whole number; got True"),
-        ('data = "digits"\ntechniques = "adam"', "techniques must be a list of names; got adam"),
+        ('data = "digits"\ntechniques = "adam"', 'techniques must be a list of names; got "adam"'),
         ('data = "digits"\ntechniques = [1]', "techniques must be a list of names"),
         (
             'data = "digits"\nbaseline = {optimiser = "sgd"}',

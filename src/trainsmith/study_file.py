@@ -60,7 +60,8 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise unknown_name(f"key in '{path}'", key, KEYS)
     wanted: Any = KEYS[key]
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise InvalidInput(f"'{path}': {key} must be {NAMES[wanted]}; got {shown(value)}.")
+        got = f'"{shown(value)}"' if isinstance(value, str) else shown(value)
+        raise InvalidInput(f"'{path}': {key} must be {NAMES[wanted]}; got {got}.")
     if wanted is list and not all(isinstance(name, str) for name in value):
         raise InvalidInput(f"'{path}': {key} must be {NAMES[wanted]}; got {shown(value)}.")
     if wanted is dict:

@@ -134,8 +134,8 @@ def test_a_limit_in_which_nothing_can_be_shown_is_refused(monkeypatch):
         InvalidInput, match=r"3 recipes cannot be compared within 2 s: the smallest .* takes about \d+ s"
     ):
         ready(Limit(2, "seconds"), monkeypatch=monkeypatch)
-    with pytest.raises(InvalidInput, match="the smallest study that can show anything takes 42 runs"):
-        ready(Limit(41, "runs"), monkeypatch=monkeypatch)
+    with pytest.raises(InvalidInput, match="the smallest study that can show anything takes 36 runs"):
+        ready(Limit(35, "runs"), monkeypatch=monkeypatch)
 
 
 def test_a_time_for_a_network_that_was_not_timed_is_refused(monkeypatch):

@@ -111,6 +111,24 @@ def test_without_extension_the_range_stays():
     assert [what for what, _ in stages] == ["tuning", "tuning the finalists"]
 
 
+@pytest.mark.parametrize(
+    ("count", "runs", "further"), [(1, 1, 0), (2, 2 + 2 * 2, 0), (3, 3 + 3 * 2, 2), (8, 8 + 3 * 2, 2)]
+)
+def test_what_cannot_be_chosen_among_or_extended_is_neither_planned_nor_trained(count, runs, further):
+    """Twice: by the budget's own count, and by what is trained where the highest rate is the best."""
+    budget, trained = Budget(trials=count), []
+
+    def train(what, asked, *, share):
+        trained.extend(asked)
+        return [Result(score=run.trial.values["adam.lr"], loss=1.0) for run in asked]
+
+    candidate = Candidate((), Recipe())
+    tune(train, [candidate.trials(count)], budget)
+    assert (budget.tuning_runs, budget.extended_runs(1)) == (runs, (further, further))
+    assert len(trained) == runs + further
+    assert budget.stages == 1 + (count > 1) + (further > 0) + 1
+
+
 def test_one_default_trial_has_no_end_to_go_beyond():
     train, _ = best_at({"adam": 1e9})
     (tuned,) = tune(train, [[Trial(Recipe())]], Budget(trials=1, finalists=1, final_seeds=0))

@@ -257,6 +257,29 @@ def test_seed_by_seed_the_page_says_how_much_seeds_differ_and_what_a_step_takes(
     assert page.count("1 ms, 1 MB") == len(study.families())
 
 
+def test_the_page_does_not_speak_of_tuning_where_there_was_none():
+    study = make_study(most=1)
+    plain, tuned = (" ".join(report_html(replace(study, plan={**study.plan, "trials": n})).split()) for n in (1, 8))
+    alone = "kept its default setting: nothing was tuned. Each run trained 600 steps of 16 examples"
+    assert alone in plain
+    assert "cosine). It was trained again on 8 fresh seeds" in plain
+    assert "further seeds" not in plain
+    assert alone not in tuned
+    assert "tuned with 8 trials: its default setting, and points" in tuned
+    assert "noise taken off, was trained again on 8 fresh seeds" in tuned
+
+
+def test_sections_that_only_some_studies_have_are_among_the_links():
+    study = make_study(most=1)
+    cut = Cut("optimizer", "sgd", study.baseline, {}, 0.9, 0.1, 3, ())
+    equal = EqualCost(200, study.rows[0].score, study.rows[0].score, 0.2, "better", "better")
+    full = replace(study, cut=(cut,), rows=tuple(replace(r, equal_cost=equal) for r in study.rows))
+    for name in ("cut", "equal-cost"):
+        assert f'<a href="#{name}">' not in report_html(study)
+        assert f'<a href="#{name}">' in report_html(full)
+        assert f'id="{name}"' in report_html(full)
+
+
 def test_a_share_and_its_interval_lie_between_nothing_and_all():
     assert words.share(Estimate(0.98, 0.94, 1.02)) == "98 % [94, 100]"
     assert words.share(Estimate(0.02, -0.02, 0.06)) == "2 % [0, 6]"

@@ -60,7 +60,9 @@ class Budget:
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
-        """What each technique's trials climb; fewer of them at each rung."""
+        """What each technique's trials climb; fewer of them at each rung. One trial alone is not tried again."""
+        if self.trials == 1 and not self.fast:
+            return (Rung(1, 1),)
         if not self.fast:
             return (Rung(self.trials, 1), Rung(min(self.finalists, self.trials), self.final_seeds))
         first, *others = FAST
@@ -70,9 +72,14 @@ class Budget:
         )
 
     @property
+    def further(self) -> int:
+        """How many further trials may extend a range: none where there are but two, which both lie at an end."""
+        return self.extension if self.trials > 2 else 0
+
+    @property
     def stages(self) -> int:
         """How often populations are trained: at each rung, beyond a range's end, on fresh seeds."""
-        return len(self.rungs) + bool(self.extension) + 1
+        return len(self.rungs) + bool(self.further) + 1
 
     @property
     def tuning_runs(self) -> int:
@@ -90,4 +97,4 @@ class Budget:
 
     def extended_runs(self, recipes: int) -> tuple[int, float]:
         """Runs, and their cost in runs of the whole length, if the trials of so many recipes are extended."""
-        return recipes * self.extension, recipes * self.extension * self.rungs[0].share
+        return recipes * self.further, recipes * self.further * self.rungs[0].share

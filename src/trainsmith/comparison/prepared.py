@@ -119,7 +119,7 @@ class Prepared:
         )
 
     def _extension(self) -> str:
-        n = self.budget.extension
+        n = self.budget.further
         return f", {n} more trials each if a best learning rate lies at the end of its range" if n else ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def tune(
     """Each candidate's best trial.
 
     All trials are trained at the first of the budget's rungs. If then a candidate's best learning rate is the smallest
-    or largest that it tried, every candidate gets `budget.extension` further trials beyond an end (see `beyond`): that
+    or largest that it tried, every candidate gets `budget.further` trials beyond an end (see `beyond`): that
     at which its own best lies, or else, since all share their trials by quantile, one at which another's lies. At each
     further rung every candidate's best trials so far are trained with seeds of that rung's own, and in the end the one
     with the best mean score, from which noise was taken, wins (see `choose`). Runs of one length count together; of a
@@ -64,7 +64,7 @@ def tune(
     results = _first_look(train, "tuning", tried, first)
     leading = [best_positions(r, 1)[0] for r in results]
     ends = [_end(t, best) for t, best in zip(tried, leading, strict=True)]
-    if budget.extension and any(ends):
+    if budget.further and any(ends):
         sides = [end or _nearer(t, best, ends) for t, best, end in zip(tried, leading, ends, strict=True)]
         extra = [beyond(t, best, side, budget.extension) for t, best, side in zip(tried, leading, sides, strict=True)]
         more(*budget.extended_runs(len(extra)))
