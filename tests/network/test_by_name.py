@@ -526,7 +526,7 @@ class ScaleNorm(nn.Module):
 def test_a_normalization_of_a_kind_that_is_not_known_is_listed():
     network = nn.Sequential(nn.Linear(6, 8), ScaleNorm(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
     (line,) = change(network, "layer", x=ROWS).unchanged
-    assert line == "normalizations of a kind that is not known, ScaleNorm, left beside layer"
+    assert line == "normalizations of a kind that is not known, ScaleNorm, left as they are"
     assert change(network, "elu", x=ROWS).unchanged == ()
 
 
@@ -560,10 +560,45 @@ def test_weights_that_are_not_perturbed_and_pairs_that_are_not_tied_are_listed()
     sizes = [(6, 5), (5, 3), (3, 4), (4, 5), (5, 6)]
     network = nn.Sequential(*(m for s in sizes for m in (nn.Linear(*s), nn.Tanh())))
     (line,) = change(network, "tied-weights", x=ROWS).unchanged
-    assert line == "1 of 2 pairs of linear layers do not mirror each other in shape: they stay untied"
+    assert line == "1 of 2 pairs of linear layers that do not mirror each other in shape, left untied"
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_scripted_network_is_refused():
     with pytest.raises(InvalidInput, match="a scripted network is compiled and cannot be changed: change it before"):
         change(torch.jit.trace(rows(), ROWS), "elu", x=ROWS)
+
+
+class Looks(nn.Module):
+    """Uses a layer, and its weight besides."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.act, self.b = nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.b(self.act(self.a(x)) @ self.a.weight)
+
+
+def test_a_forward_that_looks_into_a_layer_that_a_technique_is_around_is_told_of():
+    assert change(Looks(), "elu", "drop-connect", "spectral-norm", x=ROWS).skipped == {}
+    with pytest.raises(InvalidInput, match=r"looks into a layer .* \('Sequential' object has no attribute 'weight'\)"):
+        change(Looks(), "layer", x=ROWS)
+
+
+class Answers(nn.Module):
+    """Gives what it gives in a dictionary."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, x):
+        return {"scores": self.inside(x), "inputs": x}
+
+
+@pytest.mark.parametrize("name", ["glu", "class-prior", "drop-connect-gaussian", "layer", "lsuv"])
+def test_a_network_that_gives_a_dictionary_is_changed_by_its_first_entry(name):
+    network = Answers()
+    assert change(network, name, x=ROWS, y=Y).skipped == {}
+    assert network(ROWS)["scores"].shape == (24, 3)

@@ -48,18 +48,27 @@ def test_an_activation_function_is_replaced_and_is_what_evaluation_asks(activati
     torch.testing.assert_close(evaluated(network), part_by_part(wanted))
 
 
-def test_a_decoder_layers_function_is_replaced_too():
+def test_a_decoder_layers_function_is_listed():
+    """A module in its place would be lost in copies: nn.TransformerDecoderLayer.__setstate__ puts relu before it."""
+
     class Both(nn.Module):
         def __init__(self):
             super().__init__()
-            self.decode = nn.TransformerDecoderLayer(6, 2, 8, 0.0, batch_first=True)
+            self.decode, self.act = nn.TransformerDecoderLayer(6, 2, 8, 0.0, batch_first=True), nn.ReLU()
 
         def forward(self, x):
-            return self.decode(x, x)
+            return self.act(self.decode(x, x))
 
     network = Both()
-    assert change(network, "gelu", x=X).skipped == {}
-    assert type(network.decode.activation) is find("gelu").make
+    done = change(network, "gelu", x=X)
+    assert (done.skipped, done.unchanged) == ({}, ("a call of relu as a function, left as in the network",))
+    assert type(network.act) is find("gelu").make
+    torch.testing.assert_close(copy.deepcopy(network)(X), network(X))
+    network = Both()
+    own = network.decode.activation = nn.GELU()
+    done = change(network, "elu", "dropout", x=X)
+    assert done.unchanged == ("the activation function of a decoder layer, left as it is",)
+    assert network.decode.activation is own
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from trainsmith.export.harvest import Harvest
 from trainsmith.export.readable import readable
 from trainsmith.initialization import outputs_of, signs_of
 from trainsmith.network import Factory
-from trainsmith.network.functional import rewritten
+from trainsmith.network.forward import rewritten
 from trainsmith.network.plain import AtEachPosition, Residual
 from trainsmith.network.rewriting import children_of
 from trainsmith.regularization import (

@@ -1,6 +1,6 @@
 """The layers that have weights to initialize, and what initializations of a whole network have in common."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -133,7 +133,7 @@ def calls_in_turn(network: nn.Module, layers: Iterable[nn.Module], x: Tensor) ->
 def outputs_of(network: nn.Module, x: Tensor) -> Any:
     """What the network gives in evaluation mode and without gradients; the mode of each module stays what it was.
 
-    Of an object with `logits` these, of a tuple the first.
+    Of an object with `logits` these, of a tuple or a mapping the first.
     """
     modes = [(module, module.training) for module in network.modules()]
     try:
@@ -143,6 +143,7 @@ def outputs_of(network: nn.Module, x: Tensor) -> Any:
         for module, mode in modes:  # not network.train(): what its owner froze stays frozen
             module.training = mode
     output = getattr(output, "logits", output)
+    output = [*output.values()] if isinstance(output, Mapping) else output
     return output[0] if isinstance(output, (tuple, list)) else output
 
 

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.initialization import Draw, joined_layers, weight_layers
+from trainsmith.initialization import Draw, joined_layers, outputs_of, weight_layers
 from trainsmith.network import unchanged
 from trainsmith.network.functional import call_modules
 from trainsmith.network.host import seed_torch
@@ -95,7 +95,7 @@ def change(
     chosen = [name if isinstance(name, Technique) else find(name) for name in names]
     _check(network, chosen, numbers or {})
     inside = [t for t in chosen if t.role != "input"]
-    with _as_the_network(network, seed):
+    with _as_the_network(network, seed), _what_it_looks_into():
         left = call_modules(network, x) if any(t.role in AT_ACTIVATIONS for t in inside) else ()
         before = dict(network.named_modules())
         drawn = [*weight_layers(network), *joined_layers(network)]
@@ -121,6 +121,7 @@ def change(
                     parametrize.register_parametrization(layer, "weight", Perturbed(t.make(**_short(t, trial.values))))
                     layer.parametrizations.train(layer.training)  # type: ignore[union-attr]
                 left += (f"the weights that another technique makes, without {t.name}",) if made else ()
+        outputs_of(whole, x[:2])
     if trial.recipe.initialization in done.skipped:  # what it drew is of no use without the rest of it
         _put_back(weights)
     for module in {*whole.modules()}.difference(network.modules()):
@@ -198,6 +199,18 @@ def _draw(seed: int) -> Draw:
         return torch.Generator().manual_seed(int.from_bytes(bits, "little"))
 
     return draw
+
+
+@contextlib.contextmanager
+def _what_it_looks_into() -> Iterator[None]:
+    """Says so where the network's forward looks for something in a layer around which a technique has been put."""
+    try:
+        yield
+    except AttributeError as missing:
+        raise InvalidInput(
+            f"the network's forward looks into a layer that a technique was put around ({missing}): put that technique "
+            "in yourself. The network is changed in part now; make it anew."
+        ) from missing
 
 
 @contextlib.contextmanager

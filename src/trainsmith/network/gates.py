@@ -1,4 +1,4 @@
-"""Sigmoids that are no activation functions of hidden units: those that gate, and those that give the outputs."""
+"""What is no activation function of hidden units to be replaced: sigmoids that gate, or that give the outputs."""
 
 from collections.abc import Collection
 from typing import Any
@@ -32,8 +32,15 @@ class Aside(nn.Module):
 
 
 def set_aside(root: nn.Module, example: Tensor, apart: Collection[nn.Module]) -> list[str]:
-    """Set the sigmoids aside that `gates` finds; a line on each. apart: as of `rewrite`."""
-    found = gates(root, example)
+    """Set the sigmoids aside that `gates` finds, and what a copy would lose; a line on each. apart: as of `rewrite`.
+
+    nn.TransformerDecoderLayer puts relu in the place of a module that is its activation function when it is copied.
+    """
+    decoders = [m.activation for m in root.modules() if isinstance(m, nn.TransformerDecoderLayer)]
+    lost = dict.fromkeys(
+        [f for f in decoders if isinstance(f, nn.Module)], "the activation function of a decoder layer"
+    )
+    found = {**gates(root, example), **lost}
     rewrite(root, lambda m: [Aside(m)] if m in found else None, apart)
     return [f"{what}, left as it is" for what in found.values()]
 

@@ -98,7 +98,7 @@ def _tying(root: nn.Module, technique: Technique, trial: Trial, example: Tensor,
     pairs, halves = mirrored(root), sum(type(m) is nn.Linear for m in root.modules()) // 2
     if len(pairs) < halves:
         untied = halves - len(pairs)
-        left += [f"{untied} of {halves} pairs of linear layers do not mirror each other in shape: they stay untied"]
+        left += [f"{untied} of {halves} pairs of linear layers that do not mirror each other in shape, left untied"]
     technique.make(root)
     return ""
 

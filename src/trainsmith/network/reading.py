@@ -7,7 +7,8 @@ from torch import nn
 
 from trainsmith.catalogue import techniques
 from trainsmith.network.factory import build
-from trainsmith.network.functional import held, rewritten
+from trainsmith.network.forward import rewritten
+from trainsmith.network.functional import held
 from trainsmith.network.host import seed_torch
 from trainsmith.network.reference import Factory
 from trainsmith.network.rewriting import is_activation

@@ -94,7 +94,7 @@ def apply(
     layered = norm.role == "layer" and "normalization" not in given
     own = layered and any(is_normalization(m) for m in root.modules())
     if "normalization" not in given:
-        left += unchanged.unknown(root, norm.name)
+        left += unchanged.unknown(root)
         rewrite(root, lambda m: _without_norm(m, own), apart)
     calls = calls_of(root, example)
     around = layered or norm.role == "parametrization"

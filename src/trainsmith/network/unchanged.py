@@ -41,15 +41,15 @@ def unperturbed(module: nn.Module, layers: Iterable[nn.Module], name: str) -> li
     return [f"weights without {name}, {_named(others)}"] if others else []
 
 
-def unknown(module: nn.Module, name: str) -> list[str]:
-    """Normalizations that are none of torch's or ours, by their class: they stay beside the one called `name`."""
+def unknown(module: nn.Module) -> list[str]:
+    """Normalizations that are none of torch's or ours, by their class."""
     kinds = {
         type(m).__name__
         for m in module.modules()
         if "norm" in type(m).__name__.lower() and not is_normalization(m) and not any(True for _ in m.children())
         if not type(m).__module__.startswith("trainsmith.")
     }
-    return [f"normalizations of a kind that is not known, {_named(sorted(kinds))}, left beside {name}"] if kinds else []
+    return [f"normalizations of a kind that is not known, {_named(sorted(kinds))}, left as they are"] if kinds else []
 
 
 def unhooked(before: Mapping[str, nn.Module], after: nn.Module) -> list[str]:
