@@ -26,7 +26,7 @@ from trainsmith.report.frames import curve_frame, technique_frame
 from trainsmith.report.html import STUDY_FILE
 from trainsmith.report.notebook import framed
 from trainsmith.report.terminal import Printable
-from trainsmith.store import Store, data_of, opened
+from trainsmith.store import Store, data_of, opened, where_it_began
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,10 +191,11 @@ def _check_processes(processes: int | None) -> None:
 
 def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:
     """Go on with the study in `folder`, whose data and question are there. Raises InvalidInput if it cannot."""
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     asked = Store(folder).about("question", dict)
     try:
         network, question = asked["network"], Question.of(asked)
-        return answer(network, data_of(folder), question, None, announce, folder)
+        with where_it_began(Store(folder).about("begun in"), network):
+            return answer(network, data_of(folder), question, None, announce, folder)
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the question of the study in '{folder}' is damaged: {error}.") from error

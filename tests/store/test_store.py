@@ -486,3 +486,50 @@ def test_what_is_said_of_the_data_is_looked_at(store, change):
 def test_a_text_with_half_characters_is_kept(tmp_path):
     text = from_text("a\U0001f600b\udc00" * 300, context=3)
     assert data_of(Store.create(tmp_path / "s", {}, text).folder).classes == text.classes
+
+
+def test_a_study_without_a_run_goes_while_nobody_can_begin_in_it(tmp_path, monkeypatch):
+    remove, told = Store.remove, []
+
+    def removed(self):
+        with pytest.raises(InvalidInput, match="another process is working"):
+            hold(self)
+        told.append(self.folder)
+        remove(self)
+
+    def fails():
+        with opened(tmp_path / "s", {}, table()):
+            raise KeyError("of the study")
+
+    monkeypatch.setattr(Store, "remove", removed)
+    with pytest.raises(KeyError):
+        fails()
+    assert told == [tmp_path / "s"]
+    assert list(tmp_path.iterdir()) == []
+
+
+NET = "from make_store import network\n\n\ndef build(shape, outputs):\n    return network(shape, outputs)\n"
+
+
+@pytest.mark.parametrize("named", ["nets/beside.py:build", "nets.beside:build"])
+def test_a_study_and_its_jobs_find_their_network_from_any_folder(named, tmp_path, monkeypatch, python):
+    """It is named from the folder that the study was begun in."""
+    (tmp_path / "home" / "nets").mkdir(parents=True)
+    (tmp_path / "home" / "nets" / "beside.py").write_text(NET)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    asked = {**ASKED, "trials": 1, "steps": 4}
+    first = api.compare(named, table(), **asked, folder=tmp_path / "s")
+    (id,) = Store(tmp_path / "s").ask("tuning", [Job(named, Training(4, 8), JOB.runs)])
+    here = work(Job(named, Training(4, 8), JOB.runs), table())
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from trainsmith.store import worker; "
+    done = python.run(f"{code}sys.exit(worker.main(['../s', '{id}']))", cwd=tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert [r.score for r in Store(tmp_path / "s").record(id).results] == [r.score for r in here.results]
+    again = python.run(
+        f"{code}from trainsmith import api; print(api.resume('../s').best().score)", cwd=tmp_path / "elsewhere"
+    )
+    assert again.stdout.strip() == str(first.best().score), again.stderr
+    for name in [n for n in sys.modules if n.split(".")[0] in ("beside", "nets")]:
+        del sys.modules[name]

@@ -1,5 +1,6 @@
 """The store: a study as a folder whose finished parts survive whatever happens to the process."""
 
+from trainsmith.store.begun import where_it_began
 from trainsmith.store.inputs import UnreadableWeights, data_of, digest
 from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
 from trainsmith.store.opening import SIGNATURE, opened, studies, unfinished
@@ -22,4 +23,5 @@ __all__ = [
     "source_digest",
     "studies",
     "unfinished",
+    "where_it_began",
 ]

@@ -35,8 +35,7 @@ def opened(folder: Path, question: Mapping[str, Any], dataset: Dataset) -> Itera
         yield store
     except BaseException:
         if new and not store.finished_runs():
-            lock.release()
-            store.remove()
+            store.remove()  # while nobody else can begin in it
         raise
     finally:
         lock.release()

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from trainsmith.errors import InvalidInput
 from trainsmith.leftovers import passing_folder, sweep
 from trainsmith.population import Job, Record, Result
+from trainsmith.store.begun import here
 from trainsmith.store.inputs import DATA, TEST, Weights, put_data
 from trainsmith.store.jobs import job_id, job_text, run_as_dict
 from trainsmith.store.schema import DATABASE, connected, json_of
@@ -62,6 +63,7 @@ class Store:
                 with connected(whole, make=True) as database:
                     _put(database, "question", json.dumps(question, ensure_ascii=False))
                     _put(database, "created", _now())
+                    _put(database, "begun in", json.dumps(here()))
                 if not there:
                     whole.replace(folder)
                 for part in sorted(whole.iterdir(), key=lambda p: p.name == DATABASE) if there else ():
@@ -80,7 +82,7 @@ class Store:
             self.folder.rmdir()
 
     def about(self, name: str, kind: type = object) -> Any:
-        """What is noted under `name`: "question", "packing", "created", "planned", "result"; None if nothing is.
+        """What is noted under `name`: "question", "packing", "created", "begun in", "planned", "result"; else None.
 
         Raises InvalidInput for what is not of that kind.
         """

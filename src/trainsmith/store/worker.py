@@ -12,6 +12,7 @@ import torch
 
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Record, work
+from trainsmith.store.begun import where_it_began
 from trainsmith.store.inputs import UnreadableWeights, data_for_work
 from trainsmith.store.jobs import job_of
 from trainsmith.store.store import Store
@@ -19,13 +20,14 @@ from trainsmith.store.store import Store
 
 def do(folder: Path, id: str) -> Record:
     """Train the job's runs and keep what they came to; at once what was kept, if it is done already."""
-    store = Store(folder)
+    store = Store(folder.absolute())
     with contextlib.suppress(UnreadableWeights):
         if (found := store.record(id)) is not None:
             return found
     started = time.monotonic()
     job = job_of(store.job(id))
-    record = work(job, data_for_work(folder))
+    with where_it_began(store.about("begun in"), job.network):
+        record = work(job, data_for_work(store.folder))
     store.keep(id, job, record, time.monotonic() - started)
     return record
 
