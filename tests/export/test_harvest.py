@@ -145,7 +145,7 @@ class Held(metaclass=Meta):
     class Inner:
         turn: float = turn
 def sizes(network):
-    one = [scale for scale in range(3)]
+    one = [DEPTH for DEPTH in range(3)]
     return sum(map(lambda build: build, one)) + len(network), Shape(width=3), Held.Inner().turn, WIDTH, enlarge(1)
 def network(scale):
     network = sizes([scale])
