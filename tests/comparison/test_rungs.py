@@ -12,6 +12,7 @@ from trainsmith import api
 from trainsmith.catalogue import Recipe, Trial, find
 from trainsmith.comparison import Budget, compare, read_study
 from trainsmith.comparison.budget import FAST
+from trainsmith.comparison.cuts import cut_notes
 from trainsmith.comparison.plan import FIRST_FRESH_SEED, Candidate
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.comparison.tuning import survivors, tune
@@ -119,7 +120,9 @@ def test_it_is_said_in_words_table_and_page_and_comes_back_from_its_record(study
     found = study[0]
     (note,) = (n for n in found.notes if n.startswith("fast:"))
     assert f"{len(found.cut)} of 8 techniques were cut" in note
-    assert all(c.technique in note for c in found.cut)
+    assert all(f"{c.technique} ({100 * c.behind:.1f} points)" in note for c in found.cut)
+    (plain,) = cut_notes(found.cut, 9, "R²")
+    assert f"{found.cut[0].technique} ({found.cut[0].behind:.3f})" in plain
     printed = str(Printable(summary(found))) + "".join(str(Printable(t)) for t in family_tables(found))
     assert "cut after tuning" in printed
     page = report_html(found)

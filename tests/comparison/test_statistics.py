@@ -249,6 +249,18 @@ def test_cannot_tell_asks_for_more_seeds_than_there_are_and_for_six_at_least():
     assert ours.verdict(one, 1.0, 0.01).words == "cannot tell yet: at least 6 seeds are needed"
 
 
+@pytest.mark.parametrize(
+    ("seeds", "kind"), [(2, "cannot tell yet"), (5, "cannot tell yet"), (6, "no difference worth having")]
+)
+def test_a_few_scores_that_tie_are_no_evidence_that_nothing_differs(seeds, kind):
+    """Of 36 validation examples two networks often have as many right."""
+    for apart in (0.0, 0.001):
+        tied = ours.paired_difference(np.full(seeds, 0.875) + apart, np.full(seeds, 0.875))
+        assert ours.verdict(tied, 1.0, 0.01).kind == kind
+    hardly = ours.paired_difference([0.9, 0.8, 0.7001], [0.9, 0.8, 0.7])
+    assert ours.verdict(hardly, 1.0, 0.01).kind == "no difference worth having", "its interval has a width"
+
+
 def test_a_planted_zero_is_called_no_difference_when_delta_is_large_enough():
     kinds = [ours.verdict(ours.paired_difference(row, 0 * row), ours.sign_flip_p(row), 2.5).kind
              for row in normal(200, 8, seed=3)]  # fmt: skip

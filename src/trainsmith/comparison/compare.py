@@ -130,7 +130,7 @@ def compare(
         delta=delta,
         baseline=baseline,
         rows=rows,
-        notes=(*ready.notes, *cut_notes(left_out, len(ready.candidates)), *trainer.notes()),
+        notes=(*ready.notes, *cut_notes(left_out, len(ready.candidates), rules_of(dataset).metric), *trainer.notes()),
         test=score_on_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
         plan=_plan(ready, len(tuned[0].trials) - budget.trials, taken),

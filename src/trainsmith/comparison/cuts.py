@@ -42,13 +42,17 @@ def _cut(candidate: Candidate, tuned: Tuned, least: float) -> Cut:
     )
 
 
-def cut_notes(left_out: Sequence[Cut], recipes: int) -> list[str]:
-    """What was cut, in one sentence, and where."""
+def cut_notes(left_out: Sequence[Cut], recipes: int, metric: str) -> list[str]:
+    """What was cut, in one sentence, and where; of accuracies in percentage points."""
     if not left_out:
         return []
-    named = ", ".join(f"{c.technique} ({'diverged' if math.isnan(c.score) else f'{-c.behind:+.3f}'})" for c in left_out)
+    named = ", ".join(f"{c.technique} ({'diverged' if math.isnan(c.score) else _far(c, metric)})" for c in left_out)
     return [
         f"fast: after tuning, {len(left_out)} of {recipes - 1} techniques were cut, by the mean validation score of "
         f"{left_out[0].seeds} tuning seeds at the whole length, and have no verdict; how far behind the last one that "
         f"was not cut: {named}."
     ]
+
+
+def _far(cut: Cut, metric: str) -> str:
+    return f"{100 * cut.behind:.1f} points" if metric == "accuracy" else f"{cut.behind:.3f}"

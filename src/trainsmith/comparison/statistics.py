@@ -195,7 +195,8 @@ def smallest_balanced_difference(sizes: Sequence[float], score: float) -> float:
 def verdict(difference: Paired, adjusted_p: float, delta: float, compared: int = 1) -> Verdict:
     """What a paired difference allows to be said, where differences smaller than `delta` are not worth having.
 
-    no difference worth having: the whole interval lies inside ±delta, even if it excludes zero. better, worse:
+    no difference worth having: the whole interval lies inside ±delta, even if it excludes zero; fewer than 6
+    differences that are all equal say nothing, since scores that are counts often tie. better, worse:
     the interval lies on one side of zero and adjusted_p < 0.05. cannot tell yet: neither, with the number of
     seeds at which an interval around the same mean with the same sd would be one of them: of half-width
     delta − |mean|, or |mean| at the confidence 0.95^(1/compared) that p-values adjusted for so many techniques ask for
@@ -203,7 +204,8 @@ def verdict(difference: Paired, adjusted_p: float, delta: float, compared: int =
     """
     if not delta > 0:
         raise InvalidInput(f"delta, the smallest difference worth having, must be above 0; got {delta!r}.")
-    if -delta < difference.low and difference.high < delta:
+    alike_by_chance = difference.sd == 0 and difference.n < LEAST_SEEDS
+    if -delta < difference.low and difference.high < delta and not alike_by_chance:
         return _plain("no difference worth having")
     if adjusted_p < SIGNIFICANCE and difference.low > 0:
         return _plain("better")
