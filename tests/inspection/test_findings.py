@@ -286,6 +286,7 @@ def test_equal_units_are_found_whatever_they_stand_between(columns):
     rows = draws(60, columns).double()
     rows[5], rows[50], rows[20] = rows[40], rows[40] * (1 + 1e-13), rows[10].flip(0)
     rows[30], rows[31], rows[7] = 0, 0, rows[8] * (1 + 1e-6)
+    rows[12] = rows[13] + 0.9e-9 * rows.norm(dim=1).max() / columns**0.5  # all of it in the sum
     layer = nn.Linear(columns, 60).double()
     layer.weight.data = rows
     call = Call("0", layer, draws(4, columns), draws(4, 60))
