@@ -75,6 +75,8 @@ class Watch(Measuring):
         for p in last.parameters:
             parameters.add_row(p.name, *(_cell("", v) for v in (p.norm, p.gradient, p.update_ratio)))
         said = [Text(f"{f.words} ({f.source})") for f in self.findings] or [Text("No findings.")]
+        if not last.layers:
+            said.insert(0, Text("No layer was seen: the network did not run in training mode with gradients."))
         return Printable(Group(layers, parameters, *said))
 
     def tensorboard(self, writer: Any) -> Self:

@@ -269,3 +269,26 @@ def test_arrays_backwards_or_read_only_will_do():
         warnings.simplefilter("error")
         assert inspect(network, still).layers == expected
         assert inspect(network, x.numpy()[::-1]).loss == pytest.approx(inspect(network, x).loss)
+
+
+class OwnLoss(nn.Module):
+    """Its loss is a layer, and one of its experts gets no example."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.idle, self.last, self.loss = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3), (
+            nn.CrossEntropyLoss())  # fmt: skip
+
+    def forward(self, x, labels):
+        hidden = torch.tanh(self.inner(x))
+        hidden = torch.cat([hidden, self.idle(hidden[:0])])
+        logits = self.last(hidden)
+        return {"loss": self.loss(logits, labels), "logits": logits}
+
+
+def test_layers_that_give_a_loss_or_nothing_have_no_row():
+    data = {"x": draws(50, 6), "labels": torch.arange(50) % 3}
+    found = inspect(OwnLoss(), data, lambda out, y: out["loss"], steps=2)
+    assert [m.name for m in found.layers] == ["inner", "tanh", "last"]
+    assert [m.name for m in found.course.measurements[0].layers] == ["inner", "tanh", "last"]

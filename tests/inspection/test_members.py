@@ -267,3 +267,16 @@ def test_what_a_population_needs_no_optimizer_for_is_said():
     empty = trainsmith.watch(population)
     assert empty.frame().empty
     assert "No findings" in empty._repr_html_()
+
+
+def test_a_watch_that_nobody_asks_any_more_ends_no_other():
+    x, y = draws(40, 6), torch.arange(40) % 3
+    population = trainsmith.Population(lambda: nn.Linear(6, 3), lr=[1e-3, 1e-2])
+    first, second = trainsmith.watch(population, every=2), trainsmith.watch(population, every=2)
+    first.start()
+    second.start()
+    first.stop()
+    population.fit(x, y, steps=6, batch_size=20)
+    second.stop()
+    population.fit(x, y, steps=4, batch_size=20)
+    assert [[m.step for m in w.measurements(1)] for w in (first, second)] == [[], [0, 2, 4]]

@@ -2,15 +2,18 @@
 
 import copy
 import random
+import sys
 
 import numpy as np
 import pytest
+import sklearn.ensemble
 import torch
 from torch import nn
 
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
+from trainsmith.inspection.held_back import trees
 
 
 def awkward():
@@ -120,6 +123,25 @@ def test_under_no_grad_it_is_the_same():
     expected = inspect(network, data)
     with torch.no_grad():
         assert inspect(network, data) == expected
+
+
+class Drawing:
+    """A module whose import draws random numbers, as scikit-learn's does."""
+
+    __path__ = ()
+
+    def __getattr__(self, name):
+        random.random()
+        np.random.random()
+        return getattr(sklearn.ensemble, name)
+
+
+def test_what_is_imported_on_the_way_leaves_the_luck_of_python_and_numpy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", Drawing())
+    x, y = draws(200, 10), torch.randint(4, (200,), generator=torch.Generator().manual_seed(0))
+    luck = random.getstate(), np.random.get_state()[1].tolist()
+    assert trees(x, y, draws(40, 10)).shape == (40, 4)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == luck
 
 
 class Remembers(nn.Module):

@@ -178,6 +178,37 @@ def test_layers_that_come_later_are_seen_at_the_next_close_look(forked, every, c
     assert {m.step: len(m.layers) for m in w.measurements} == {s: 3 + (s >= close) for s in range(0, 81, every)}
 
 
+@pytest.mark.parametrize("how", ["thawed", "added"])
+def test_parameters_that_train_later_are_seen_at_the_next_close_look(forked, how):
+    model = network()
+    model[0].requires_grad_(how == "added")
+    optimizer = torch.optim.SGD((model if how == "thawed" else model[2:]).parameters(), 1e-3)
+
+    def change(step):
+        if step == 10:
+            model[0].requires_grad_(True)
+            if how == "added":
+                optimizer.add_param_group({"params": model[0].parameters()})
+
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 81, watched=change)
+    own = [n for n, _ in model.named_parameters()]
+    seen = {m.step: [p.name for p in m.parameters] for m in w.measurements}
+    assert seen == {s: own if s >= 65 else own[2:] for s in range(81)}
+    first = next(p for p in w.parameters if p.name == "0.weight")
+    assert first.gradient == pytest.approx(float(model[0].weight.grad.norm()), rel=1e-5)
+    assert first.update == pytest.approx(1e-3 * first.gradient, rel=0.1)
+
+
+def test_a_table_without_layers_says_why(forked):
+    model = network().eval()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
+        train(model, optimizer, 2)
+    assert w.layers == ()
+    assert "No layer was seen: the network did not run in training mode" in str(w.table())
+
+
 def test_copies_and_files_of_a_watched_network_have_no_hook_of_the_watch(forked):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)

@@ -14,6 +14,7 @@ from trainsmith.inspection.given import called, count, has_rows, some, tensors
 from trainsmith.inspection.prepared import with_dense_gradients
 from trainsmith.inspection.record import Loss, first_tensor, reason_of
 from trainsmith.inspection.trials import own_luck, train
+from trainsmith.network.host import seeded_host
 
 FITTED_EXAMPLES, FITTING_STEPS = 512, 250
 LEARNED = 0.02
@@ -104,7 +105,8 @@ def trees(x: Any, y: Tensor, held: Any) -> Tensor:
     They take any numbers, of any scale, and need no setting: a second opinion on whether there is something to learn.
     Source: Geurts, Ernst & Wehenkel 2006, Extremely randomized trees.
     """
-    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+    with seeded_host([0]):  # its import draws random numbers
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
     a, b = (torch.cat([t.reshape(len(t), -1).float() for t in _with_rows(v)], 1).nan_to_num() for v in (x, held))
     known = (y if y.is_floating_point() else y.long()).detach().cpu().numpy()

@@ -46,7 +46,7 @@ class MembersWatch:
 
     def stop(self) -> None:
         """Look no more. What was measured stays."""
-        self.population.observe(None)
+        self.population.observe_no_more(self)
         for watch in self._alone.values():
             watch.stop()
 

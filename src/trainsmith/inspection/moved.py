@@ -144,8 +144,7 @@ class Moved:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, together: int = 1) -> None:
         self.optimizer = optimizer
-        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) in held]
+        named = _trained(model, optimizer)
         self._parameters: list[Tensor] = [p for _, p in named]
         self.trained = Trained([(name, tuple(p.shape)) for name, p in named])
         self._spaced, self._spaced_states = Spaced(SAMPLED, 2 * together), Spaced(REMEMBERED, 1)
@@ -153,6 +152,15 @@ class Moved:
         self._stuck: np.ndarray | None = None
         self._states: list[list[Tensor]] = [[] for _ in named]
         self._held: list[object] = []
+
+    def are_still(self, model: nn.Module) -> bool:
+        """Whether the optimizer moves the same parameters of the model, and no others."""
+        now = _trained(model, self.optimizer)
+        if not now:
+            return True  # all are frozen, for a while perhaps
+        return [name for name, _ in now] == [name for name, _ in self.trained.named] and all(
+            a is b for (_, a), b in zip(now, self._parameters, strict=True)
+        )
 
     def graded(self) -> bool:
         """Whether any of them has a gradient."""
@@ -223,6 +231,11 @@ class Moved:
             norms = torch.stack(in_single_precision(each, each[0].device)).cpu().numpy()
         owners = np.repeat(np.arange(len(self._states)), [len(held) for held in self._states])
         return np.bincount(owners, norms, len(self._states))
+
+
+def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[str, Tensor]]:
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) in held]
 
 
 class Spaced:

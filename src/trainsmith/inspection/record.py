@@ -67,8 +67,8 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
             if in_backward():
                 return
             entered, left = entering.pop(), first_tensor(output)
-            if entered is None or left is None or not left.is_floating_point():
-                return
+            if entered is None or left is None or not left.is_floating_point() or not (left.ndim and left.numel()):
+                return  # a loss, which has no examples, or a layer that got none
             seen[name] = seen.get(name, 0) + 1
             label = name if seen[name] == 1 else f"{name} ({ordinal(seen[name])} call)"
             call = Call(label, layer, entered, left.detach().clone())

@@ -49,7 +49,7 @@ class Watch:
             raise InvalidInput(f"watch needs the training's torch optimizer second; got {type(optimizer).__name__}.")
         check_whole(every=every)
         check_made(model)
-        self._moved = Moved(model, optimizer, together)
+        self._moved, self._together = Moved(model, optimizer, together), together
         if not self._moved.trained.named:
             raise InvalidInput(
                 "the optimizer holds none of the network's trainable parameters: pass the one it trains with."
@@ -146,6 +146,9 @@ class Watch:
         """The next step is to be measured."""
         self._forget()
         self._closely = self._log.closely(self.steps)
+        if self._closely and not self._moved.are_still(self.model):  # layers were thawed, or came
+            self._tell()
+            self._moved = Moved(self.model, self.optimizer, self._together)
 
     def _forget(self) -> None:
         """No pass is the next step's yet."""

@@ -124,6 +124,11 @@ class Population:
         if self._crew is not None:
             self._crew.observe(observer)
 
+    def observe_no_more(self, observer: Observer) -> None:
+        """Have this one told nothing, if it is the one that is told."""
+        if self._observer is observer:
+            self.observe(None)
+
     def step(self, x: Tensor, y: Tensor, *, each: bool = False, rate: float = 1.0) -> Tensor:
         """One optimizer step of every member; each one's loss before it (members,), nan where it was taken out.
 
