@@ -178,6 +178,7 @@ def test_a_followed_training_reads_each_batch_when_it_comes(monkeypatch):
             ("inspect", "--example", "depth", "--out", "x.html"),
             "drawn as a picture: give a name that ends in .png; got",
         ),
+        (("inspect", "wine", "--out", "empty.py/x.png"), "error: File exists: empty.py"),
         (("inspect", "wine", "--out", "x.pdf"), "name that ends in .png, .html or .htm; got 'x.pdf'"),
         (
             ("report", "study", "--out", "x.pdf"),

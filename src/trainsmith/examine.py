@@ -42,7 +42,11 @@ class Shown:
 
 
 def written(path: Path, example: str | None) -> Path:
-    """Where to draw an inspection, or the experiment `example`. Raises InvalidInput for files of other kinds."""
+    """Where to draw an inspection, or the experiment `example`, in a folder that is made if there is none.
+
+    Raises InvalidInput for files of other kinds, and OSError for a folder that cannot be made: before any work.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     if example is not None:
         return named(path, f"the {example} experiment is drawn as a picture", *PICTURE)
     return named(path, "an inspection is drawn as a picture or written as a page", *PICTURE, *PAGE)

@@ -28,7 +28,18 @@ class Bare(nn.Module):
         raise ValueError
 
 
+class Careful(nn.Module):
+    def forward(self, x):
+        assert x.shape[1] == 5, "five are needed"
+
+
+def absent(outputs, targets):
+    return {}["weight"]
+
+
 MISTAKES = {
+    "an assertion": (Careful(), X, None, r": AssertionError: five are needed.* \(test_.*, line \d+\)\."),
+    "a key": (FC, (X, X), absent, r"the loss cannot take .*: KeyError: 'weight' \(test_.*, line \d+\)\."),
     "a loader": (FC, LOADER, None, r"got DataLoader: give one batch, such as next\(iter\(loader\)\)"),
     "lazy layers": (nn.Sequential(nn.LazyLinear(3)), X, None, r"0 \(LazyLinear\) is not made before"),
     "words": (FC, np.array(["a", "b"]), None, "must hold numbers; got an array of <U1"),

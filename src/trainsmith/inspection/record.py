@@ -14,6 +14,7 @@ from torch.nn import functional
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.functions import functions_seen
 from trainsmith.inspection.given import called, over, tensors
+from trainsmith.network.factory import told
 from trainsmith.network.host import host_states, put_back
 from trainsmith.network.signature import HOOKS, STACKED
 
@@ -139,7 +140,7 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tens
     """The loss, and the network's output."""
     try:
         output = called(module, x)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # it is the user's code
         shape = ", ".join(str(tuple(t.shape)) for t in tensors(x))
         reason = reason_of(error)
         raise InvalidInput(f"the network cannot take this batch (inputs {shape}): {reason}.") from error
@@ -148,7 +149,7 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tens
         raise InvalidInput(f"the network must return a tensor; it returned {type(output).__name__}.")
     try:
         value = loss_value(output, y, loss)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # it is the user's code
         given = "no targets" if y is None else f"targets {tuple(y.shape)} of {y.dtype}"
         told = f"outputs {tuple(tensor.shape)} and {given}: {reason_of(error)}."
         raise InvalidInput(f"the loss cannot take {told}") from error
@@ -159,7 +160,9 @@ def _loss_of(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[Tens
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of what an error says, or its kind."""
+    """The first line of what an error says; of one that torch does not raise its kind, and the user's line, too."""
+    if not isinstance(error, (RuntimeError, ValueError, TypeError, IndexError)):
+        return told(error)
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
