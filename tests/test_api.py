@@ -82,6 +82,10 @@ def test_what_is_exported_runs_without_trainsmith_and_prints_the_score_in_its_re
     printed = done.stdout.split()[1]
     assert f"accuracy {printed}." in lines
     assert "trainsmith" not in "".join(p.read_text() for p in folder.glob("*.py"))
+    (folder / "train.py").write_text("mine")
+    with pytest.raises(trainsmith.InvalidInput, match="won' exists already; choose another folder"):
+        comparison.export(folder)
+    assert (folder / "train.py").read_text() == "mine"
 
 
 def test_what_is_exported_trains_anew_to_the_reported_score(comparison, tmp_path, python):

@@ -18,6 +18,7 @@ DATA = from_arrays(X, np.array(["a=b", "common", "rare"])[np.arange(60) % 3], "t
         ("rare=5", (1.0, 1.0, 5.0)),
         (" rare = 5 , common=.5, a=b=2", (2.0, 0.5, 5.0)),
         ({"rare": 3, "common": 0.5}, (1.0, 0.5, 3.0)),
+        ({"rare": np.int64(3), "common": np.float32(0.5)}, (1.0, 0.5, 3.0)),
         ([1, 2, 3], (1.0, 2.0, 3.0)),
         (np.array([1, 2, 3], np.float32), (1.0, 2.0, 3.0)),
         ({}, (1.0, 1.0, 1.0)),

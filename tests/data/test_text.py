@@ -15,7 +15,7 @@ def written(data, indices):
 
 
 def test_pieces_are_the_text_and_their_targets_the_text_one_character_on():
-    data = from_text(TEXT, context=7)
+    data = from_text(TEXT, context=np.int64(7))
     pieces = (len(TEXT) - 1) // 7
     x, y = data.test.open()
     assert len(data.x) + len(x) == pieces

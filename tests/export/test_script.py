@@ -129,3 +129,9 @@ def test_where_one_training_more_lies_is_students_interval_for_one_value():
     half = stats.t.ppf(0.975, 6) * scores.std(ddof=1) * (1 + 1 / 7) ** 0.5
     found = one_more(Estimate.of(t_interval(scores)), 7)
     assert found == pytest.approx((scores.mean() - half, scores.mean() + half))
+
+
+def test_source_that_cannot_be_read_says_why():
+    """Not that what would have come after it is not there."""
+    with pytest.raises(NameError, match="nothing_there"), imported({"model.py": "nothing_there", "train.py": ""}):
+        pass
