@@ -4,8 +4,9 @@
 
 One thread, one chunk of the size that trainsmith chooses, for the perceptrons of tasks.py; microseconds of CPU time a
 member's step, the least of several goes taken alternately. "products" are the same batched matrix products and
-nothing else: no program that trains these members one by one or together can take less. "compiled" is the same
-straight line of operations through torch.compile in place of TorchScript; what compiling took stands beside it.
+nothing else: no program that trains these members one by one or together can take less. "step" is one by itself,
+"stretch" one of several in one call, the gathering of its examples included. "compiled" is the same straight line of
+operations through torch.compile in place of TorchScript; what compiling took stands beside it.
 """
 
 import argparse
@@ -35,6 +36,8 @@ from trainsmith.population.objective import CrossEntropy, Objective
 from trainsmith.population.program import Program
 
 GOES = 15
+STRETCH = 16
+"""Steps of a stretch."""
 
 
 def products(task: Task, members: int) -> Callable[[], None]:
@@ -72,7 +75,7 @@ def profile(task: Task) -> dict[str, float]:
     chosen = torch.from_numpy(task.orders()[:members, 0])
     x, y = task.x[chosen], task.y[chosen]
     chunk = Chunk(learners, x[0], y[0])
-    keys = chunk._keys(1, x)
+    keys, several = chunk._keys(1, x), chosen.expand(STRETCH, *chosen.shape)
 
     def program() -> None:
         with torch.no_grad():
@@ -94,6 +97,7 @@ def profile(task: Task) -> dict[str, float]:
         "compiled": compiled,
         "update": lambda: chunk._update(2, 1.0),
         "step": lambda: chunk.step(2, 1.0, x, y),
+        "stretch": lambda: chunk.stretch(2, [1.0] * STRETCH, task.x, y.expand(STRETCH, *y.shape), several),
     }
     best = dict.fromkeys(parts, float("inf"))
     for _ in range(GOES):
@@ -102,7 +106,8 @@ def profile(task: Task) -> dict[str, float]:
             started = time.process_time()
             for _ in range(5):
                 work()
-            best[name] = min(best[name], (time.process_time() - started) / 5 / members * 1e6)
+            steps = STRETCH if name == "stretch" else 1
+            best[name] = min(best[name], (time.process_time() - started) / 5 / steps / members * 1e6)
     found = {f"{name}_us": round(v, 1) for name, v in best.items()}
     return {"members": members, **found, "compiling_s": round(compiling, 1)}
 
