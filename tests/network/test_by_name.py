@@ -563,6 +563,14 @@ def test_weights_that_are_not_perturbed_and_pairs_that_are_not_tied_are_listed()
     assert line == "1 of 2 pairs of linear layers that do not mirror each other in shape, left untied"
 
 
+def test_activation_functions_inside_recurrent_layers_are_listed():
+    network = Recurrent()
+    network.more = nn.ModuleList([nn.GRUCell(2, 2), nn.LSTM(2, 2)])
+    (line,) = change(network, "elu", x=ROWS).unchanged
+    assert line == "activation functions inside GRUCell, LSTM, left as in the network"
+    assert change(Recurrent(), "he", x=ROWS).unchanged == ()
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_scripted_network_is_refused():
     with pytest.raises(InvalidInput, match="a scripted network is compiled and cannot be changed: change it before"):

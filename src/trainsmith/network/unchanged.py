@@ -52,6 +52,12 @@ def unknown(module: nn.Module) -> list[str]:
     return [f"normalizations of a kind that is not known, {_named(sorted(kinds))}, left as they are"] if kinds else []
 
 
+def recurrent(module: nn.Module) -> list[str]:
+    """Recurrent layers, by their class, whose functions are torch's own."""
+    kinds = {type(m).__name__ for m in module.modules() if isinstance(m, (nn.RNNBase, nn.RNNCellBase))}
+    return [f"activation functions inside {', '.join(sorted(kinds))}, left as in the network"] if kinds else []
+
+
 def unhooked(before: Mapping[str, nn.Module], after: nn.Module) -> list[str]:
     """Modules, by their names before, that had forward hooks and are no part of the network any more."""
     there = {*after.modules()}

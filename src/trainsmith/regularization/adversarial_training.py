@@ -174,7 +174,8 @@ class TRADES(InRange):
 
     Differs: 1. eps is a share of the range of the training inputs, of each column for tables; for pixels from 0 to 1
     it is the paper's. 2. The default is 5 steps. 3. The attack begins at a uniform point of the ball, since at x itself
-    the divergence has no slope. 4. Its passes leave running statistics as they are.
+    the divergence has no slope. 4. Its passes leave running statistics as they are. 5. The attack's passes are those of
+    training, with its noise and the batch's statistics; the authors' code attacks in evaluation mode.
 
     Pitfall: it costs one gradient for each step of the attack and two more.
 
