@@ -31,19 +31,20 @@ def call_modules(root: nn.Module, example: Tensor) -> tuple[str, ...]:
     """Turn calls of activation functions in the forward of `root`'s modules into modules, in place.
 
     What was left as it is, one line for each function: calls in functions beside forward, in a forward whose source is
-    not to be had, or of a value that multiplies another, which is a gate. The network computes the same as before.
+    not to be had, or of a value that multiplies another, which is a gate; and what recurrent layers
+    have inside. The network computes the same as before.
     """
     handed = [_handed(m, name, make) for m in root.modules() for name, make in held(m)]
     decoders = [m.activation for m in root.modules() if isinstance(m, DECODER)]
     kept = Counter(str(getattr(f, "__name__", f)) for f in decoders if not isinstance(f, nn.Module))
     if not handed and not called(root, example):
-        return unchanged.calls(kept)
+        return (*unchanged.recurrent(root), *unchanged.calls(kept))
     with torch.no_grad():
         wanted = _outputs(root, example)
         _attempt(handed, root, example, wanted)
         kinds: list[tuple[nn.Module, Any]] = [(m, type(m)) for m in root.modules()]
         _attempt([_recast(m, new) for m, kind in kinds if (new := rewritten(kind))], root, example, wanted)
-    return unchanged.calls(called(root, example) + kept)
+    return (*unchanged.recurrent(root), *unchanged.calls(called(root, example) + kept))
 
 
 def held(module: nn.Module) -> Iterator[tuple[str, Make]]:

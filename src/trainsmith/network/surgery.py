@@ -82,8 +82,6 @@ def apply(
     recipe, given = trial.recipe, given or {}
     skipped = {getattr(recipe, family): why for family, why in given.items() if why and family != "regularization"}
     left = [*unchanged.frozen(root), *(() if "activation" in given else call_modules(root, example))]
-    if "activation" not in given:
-        left += unchanged.recurrent(root)
     if "initialization" not in given:
         left += unchanged.undrawn(module)
         if not weight_layers(root) and not joined_layers(root):
