@@ -351,6 +351,8 @@ def test_a_point_of_a_curve_that_is_not_finite_counts_as_the_constant_prediction
     diverged = Result(status="diverged", score=math.nan, curve=[(1, 0.0, 0.0, 0.5), (2, math.inf, math.inf, score)])
     full = Result(curve=[(1, 0.0, 0.0, 0.5), (2, 0.0, 0.0, 0.75)])
     assert curve([diverged, full], 0.25).mean == pytest.approx((0.5, 0.5))
+    recovered = Result(curve=[(1, 0.0, 0.0, score), (2, 0.0, 0.0, 0.25)])
+    assert curve([recovered, full], 0.25).mean == pytest.approx((0.375, 0.5))
 
 
 def test_a_curve_ends_where_a_diverged_run_is_counted_whatever_accuracy_its_outputs_have():
