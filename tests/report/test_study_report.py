@@ -15,7 +15,7 @@ from make_study import make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
 from trainsmith.comparison.study import Cost, Cut, Effect, EqualCost, Estimate
-from trainsmith.report import family_tables, report_html, summary, tally, words, write_report
+from trainsmith.report import family_tables, report_html, summary, tally, template, words, write_report
 from trainsmith.report.interaction_map import interaction_map
 from trainsmith.report.interval_figure import interval, scale_of
 
@@ -145,7 +145,7 @@ def test_a_line_is_broken_before_an_interval_and_between_settings_only():
         ("-0.024 [-0.044, +0.004]", ["-0.024", "[-0.044, +0.004]"]),
         ("lr 0.012*, weight_decay 0.32", ["lr 0.012*,", "weight_decay 0.32"]),
     ):
-        assert [part.replace("\N{NO-BREAK SPACE}", " ") for part in words.unbroken(whole).split(" ")] == parts
+        assert [part.replace("\N{NO-BREAK SPACE}", " ") for part in template.unbroken(whole).split(" ")] == parts
 
 
 def test_a_study_from_before_these_were_measured_has_a_page_without_them():

@@ -6,12 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from trainsmith.catalogue import Trial
 from trainsmith.comparison import Study
 from trainsmith.report import activation_figure, interaction_map, interval_figure, study_figure, tally, words
+from trainsmith.report.template import filled
 
 STUDY_FILE = "study.toml"
 
@@ -19,40 +19,24 @@ STUDY_FILE = "study.toml"
 def report_html(study: Study, question: str = "") -> str:
     """The page as text. Everything that came from the user is escaped. question: the text of its study.toml, if any."""
     script = files("trainsmith.report").joinpath("page.js").read_text(encoding="utf-8")
-    return (
-        environment()
-        .get_template("study.html")
-        .render(
-            study=study,
-            words=words,
-            tally=tally,
-            families=[_family(study, family) for family in study.families()],
-            map=interaction_map.interaction_map(study),
-            activations=_activations(study),
-            layer=activation_figure.layer,
-            number=activation_figure.number,
-            drawn=study_figure.MOST_DRAWN,
-            baseline_values=Trial(study.baseline).values,
-            unit=words.unit(study),
-            delta=words.delta(study),
-            question=_asked(question) if question else "",
-            script=Markup(script),
-            policy=policy(script),
-        )
+    return filled(
+        "study.html",
+        study=study,
+        words=words,
+        tally=tally,
+        families=[_family(study, family) for family in study.families()],
+        map=interaction_map.interaction_map(study),
+        activations=_activations(study),
+        layer=activation_figure.layer,
+        number=activation_figure.number,
+        drawn=study_figure.MOST_DRAWN,
+        baseline_values=Trial(study.baseline).values,
+        unit=words.unit(study),
+        delta=words.delta(study),
+        question=_asked(question) if question else "",
+        script=Markup(script),
+        policy=policy(script),
     )
-
-
-def environment() -> jinja2.Environment:
-    """The pages' templates: values are escaped, a name that is missing is an error."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("trainsmith.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["unbroken"] = words.unbroken
-    return made
 
 
 def policy(script: str) -> str:

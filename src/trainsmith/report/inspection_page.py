@@ -1,6 +1,5 @@
 """The page of an inspection: one HTML file that opens offline, or a part of a notebook."""
 
-import jinja2
 from markupsafe import Markup
 
 from trainsmith.inspection import Inspection, LayerStatistics, ranked
@@ -10,6 +9,7 @@ from trainsmith.report.course_table import COLUMNS, course_rows, course_title, g
 from trainsmith.report.inspection_figure import layer_svg
 from trainsmith.report.inspection_number import number
 from trainsmith.report.inspection_table import effect_words, layer_cells, remedy_cells, treatment_title
+from trainsmith.report.template import filled
 
 MOST_OPEN = 40
 """The table of more layers than these is folded away."""
@@ -17,7 +17,8 @@ MOST_OPEN = 40
 
 def page(inspection: Inspection, treatment: Treatment | None, network: str) -> str:
     """The whole page. Everything that came from the user is escaped."""
-    return _template("inspection.html").render(
+    return filled(
+        "inspection.html",
         network=network,
         number=number,
         inspection=inspection,
@@ -40,7 +41,8 @@ def course_html(inspection: Inspection) -> str:
     """The training as a picture and a table of what changed."""
     course = inspection.course
     assert course is not None
-    return _template("course.html").render(
+    return filled(
+        "course.html",
         title=course_title(course),
         columns=COLUMNS,
         rows=course_rows(course, inspection.layers),
@@ -56,14 +58,4 @@ def remedies_html(treatment: Treatment | None) -> str:
         return "<p>No remedy of the catalogue is against what was found.</p>"
     rows = [(row, remedy_cells(row)) for row in (treatment.as_it_is, *treatment.remedies)]
     title = treatment_title(treatment)
-    return _template("remedies.html").render(
-        rows=rows, title=title, skipped=treatment.skipped, helped=effect_words(treatment)
-    )
-
-
-def _template(name: str) -> jinja2.Template:
-    loader = jinja2.PackageLoader("trainsmith.report", ".")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template(name)
+    return filled("remedies.html", rows=rows, title=title, skipped=treatment.skipped, helped=effect_words(treatment))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from trainsmith.population import COSTS
+from trainsmith.report.template import filled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,9 +126,5 @@ def listing(found: Sequence[Progress]) -> RenderableType:
 
 def write_partial(progress: Progress, path: Path) -> Path:
     """Write the page of an unfinished study to `path`; returns the path."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("trainsmith.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("partial.html")
-    path.write_text(page.render(progress=progress, note=NO_VERDICT), encoding="utf-8")
+    path.write_text(filled("partial.html", progress=progress, note=NO_VERDICT), encoding="utf-8")
     return path

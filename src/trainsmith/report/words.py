@@ -1,7 +1,6 @@
 """A study's numbers as words: scores, differences, settings, the answer in two sentences."""
 
 import math
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,11 +47,6 @@ def sort_key(study: Study, estimate: Estimate | None) -> str:
     if estimate is None or not math.isfinite(estimate.mean):
         return ""
     return f"{study.shown(estimate).mean:.9g}"
-
-
-def unbroken(text: str) -> str:
-    """The same text, which a line can end in only before an interval and between settings, never before a number."""
-    return re.sub(r" (?=[-+\d%])", "\N{NO-BREAK SPACE}", text)
 
 
 def settings(row: Row) -> str:
