@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ from torch import nn
 
 import trainsmith
 from inspection.make_network import draws
-from trainsmith.report.inspection_table import effect_words
+from trainsmith.report.inspection_table import effect_words, remedy_cells
 
 
 def sick():
@@ -150,6 +151,13 @@ def test_the_best_remedy_and_its_effect_stand_in_a_sentence(inspection):
         "What helps: initialization he: spread at 5 from 3.0e-04 to 0.82; loss after 100 steps from 2.3 to 0.41, "
         "8 seeds, [0.36, 0.47]."
     )
+    lost = dataclasses.replace(own, loss=math.inf, diverged=8)
+    saves = dataclasses.replace(best, difference=math.nan, low=-math.inf, high=math.inf, saved=8)
+    told = effect_words(dataclasses.replace(treatment, as_it_is=lost, remedies=(saves,), steps=100, seeds=8))
+    assert told.endswith(
+        "loss after 100 steps 0.41, where it does not stay finite with 8 of 8 seeds as it is, [0.36, 0.47]."
+    )
+    assert remedy_cells(saves)[3] == "saves 8 seeds"
     worse = dataclasses.replace(best, low=-0.5, high=0.1)
     assert effect_words(dataclasses.replace(treatment, remedies=(worse,))) == ""
 

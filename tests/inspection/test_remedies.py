@@ -15,7 +15,8 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection import FAULTS, inspect
 from trainsmith.inspection.cures import cured
 from trainsmith.inspection.fault import finding
-from trainsmith.inspection.remedies import AS_IT_IS, _interval, _rule, try_remedies
+from trainsmith.inspection.remedies import _rule, try_remedies
+from trainsmith.inspection.treatment import AS_IT_IS, Remedy, compared, interval
 
 CLASSES = 3
 
@@ -81,8 +82,47 @@ def test_nothing_is_tried_where_nothing_is_found():
 def test_intervals_are_students():
     values = np.array([0.3, 0.5, 0.1, 0.9])
     low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
-    assert _interval(values) == pytest.approx((values.mean(), low, high))
-    assert _interval(np.array([0.3, math.inf]))[1:] == (math.inf, math.inf)
+    assert interval(values) == pytest.approx((values.mean(), low, high))
+    assert interval(np.array([0.3, math.inf]))[1:] == (-math.inf, math.inf)
+    assert interval(np.array([0.3])) == (0.3, -math.inf, math.inf)
+
+
+def row(losses, own, name="learning rate 0.01"):
+    loss, difference, diverged, saved = compared(np.array(losses), np.array(own))
+    return Remedy(name, "", *loss, *difference, diverged, "", math.nan, math.nan, (), saved)
+
+
+def test_what_stays_finite_where_the_network_as_it_is_does_not_is_better():
+    lost = [math.inf] * 8
+    assert row([0.1] * 8, lost).verdict == "better"
+    assert row([0.1] * 8, lost).saved == 8
+    assert row([0.1] * 5, lost[:5]).verdict == "cannot tell", "five seeds come so by chance once in sixteen"
+    assert row([0.1] * 6, lost[:6]).verdict == "better"
+    assert row(lost, lost).verdict == "diverges with 8 seeds"
+    assert row(lost, lost, AS_IT_IS).verdict == "diverges with 8 seeds"
+    assert row([0.1] * 8, [0.1] * 8, AS_IT_IS).verdict == ""
+    assert row([0.1], [0.2]).verdict == "cannot tell", "one seed has no interval"
+
+
+def test_seeds_in_which_both_stay_finite_are_compared_beside_those_that_are_saved():
+    some = row([0.1, 0.2, 0.3, 0.4], [math.inf, 0.7, 0.81, 0.9])
+    assert (some.saved, some.diverged) == (1, 0)
+    assert some.difference == pytest.approx(-1.51 / 3)
+    assert some.verdict == "better"
+    assert row([0.1, 0.7, 0.81, 0.9], [math.inf, 0.2, 0.3, 0.4]).verdict == "cannot tell"
+    assert row([0.7, 0.7, 0.81, 0.9], [0.1, 0.2, 0.3, 0.4]).verdict == "worse"
+    assert row([0.1, math.inf, 0.3], [math.inf, 0.7, 0.8]).verdict == "diverges with 1 seed"
+
+
+def test_a_rate_that_explodes_is_mended_by_a_smaller_one():
+    network = small(std=12**-0.5, depth=2)
+    x, y = draws(120, 12), draws(120, CLASSES, seed=2)
+    optimizer = torch.optim.SGD(network.parameters(), 300.0)
+    measured = inspect(network, (x, y), optimizer=optimizer)
+    assert [f.short for f in measured.findings] == ["learning rate too high"]
+    done = try_remedies(network, (x, y), measured, optimizer=optimizer, seeds=6, steps=20, batch_size=30)
+    assert done.as_it_is.diverged == 6
+    assert done.remedies[0].verdict == "better"
 
 
 def test_learning_rates_are_remedies_of_learning_rates():

@@ -15,10 +15,10 @@ from trainsmith.inspection.cures import cured
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.given import check_whole, read
 from trainsmith.inspection.inspect import Inspection, inspect_network
-from trainsmith.inspection.plain import plain
 from trainsmith.inspection.record import Loss, loss_value
 from trainsmith.inspection.telling import tell
 from trainsmith.inspection.threads import fitting_threads
+from trainsmith.inspection.treatment import AS_IT_IS, Remedy, Treatment, compared
 from trainsmith.optimizer import Optimizer
 from trainsmith.population import Population
 
@@ -26,65 +26,9 @@ MOST = 6
 """Remedies tried, those against the first findings first."""
 RATES = {"learning rate too high": (0.1, 0.01, 0.001), "learning rate too low": (10.0, 100.0, 1000.0),
          "batch far too small": (0.3, 0.1)}  # fmt: skip
-AS_IT_IS = "as it is"
 TORCHS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad", "NAdam": "nadam",
           "RAdam": "radam", "Adamax": "adamax"}  # fmt: skip
 """The catalogue's names of torch's optimizers."""
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """One technique tried: the loss after training, mean and 95 % interval over seeds.
-
-    difference: of the loss to that of the network as it is, paired by seed; low, high: its 95 % interval. diverged:
-    seeds whose loss did not stay finite. spread: of the outputs of `layer`, the last with the finding, before training,
-    and spread_before that without the remedy; NaN where the remedy changes the layers. cures: findings that are gone,
-    of those that network and batch alone can give: others, such as of the learning rate, are not looked for again.
-    """
-
-    name: str
-    against: str
-    loss: float
-    loss_low: float
-    loss_high: float
-    difference: float
-    low: float
-    high: float
-    diverged: int
-    layer: str
-    spread_before: float
-    spread: float
-    cures: tuple[str, ...]
-
-    @property
-    def verdict(self) -> str:
-        """Whether it helps, as far as the interval of the difference says."""
-        if self.name == AS_IT_IS:
-            return ""
-        if self.diverged:
-            return f"diverges with {self.diverged} seeds"
-        return "better" if self.high < 0 else "worse" if self.low > 0 else "cannot tell"
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """What the remedies came to, best first, and the network as it is; skipped: why others could not be tried."""
-
-    as_it_is: Remedy
-    remedies: tuple[Remedy, ...]
-    skipped: dict[str, str]
-    steps: int
-    seeds: int
-    batch_size: int
-    optimizer: str
-    first_loss: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as values that JSON knows."""
-        whole: dict[str, Any] = plain(self)
-        for row, remedy in zip(whole["remedies"], self.remedies, strict=True):
-            row["verdict"] = remedy.verdict
-        return whole
 
 
 @dataclass(frozen=True)
@@ -229,17 +173,6 @@ def _trained(
     return losses
 
 
-def _interval(values: np.ndarray[Any, Any]) -> tuple[float, float, float]:
-    """Mean and 95 % t interval; infinite where a value is."""
-    if len(values) < 2 or not np.isfinite(values).all():
-        return float(np.mean(values)), math.inf, math.inf
-    from scipy.special import stdtrit
-
-    mean = float(values.mean())
-    half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / len(values) ** 0.5)
-    return mean, mean - half, mean + half
-
-
 def _row(
     arm: _Arm,
     losses: np.ndarray[Any, Any],
@@ -249,15 +182,11 @@ def _row(
     whole: Inspection,
 ) -> Remedy:
     """seen, before: the network with the remedy and as it is, both looked at in the same way. whole: all findings."""
-    diverged = int((~np.isfinite(losses)).sum())
-    with np.errstate(invalid="ignore"):
-        differences = losses - own
+    loss, difference, diverged, saved = compared(losses, own)
     finding = arm.finding
     layer = next((f.layer for f in reversed(whole.findings) if finding and f.short == finding.short), "")
     was, now = ({m.name: m.std for m in i.layers}.get(layer, math.nan) for i in (before, seen))
     left = {f.short for f in seen.findings}
     cures = tuple(short for short in dict.fromkeys(f.short for f in before.findings) if short not in left)
     against = finding.short if finding else ""
-    return Remedy(
-        arm.name, against, *_interval(losses), *_interval(differences), diverged, layer, was, now, cures
-    )  # fmt: skip
+    return Remedy(arm.name, against, *loss, *difference, diverged, layer, was, now, cures, saved)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics, ranked
-from trainsmith.inspection.remedies import AS_IT_IS, Remedy, Treatment
+from trainsmith.inspection.treatment import AS_IT_IS, Remedy, Treatment
 from trainsmith.report.inspection_number import number
 
 
@@ -80,10 +80,14 @@ def effect_words(treatment: Treatment) -> str:
     if best is None:
         return ""
     spread = f"spread at {best.layer} from {number(best.spread_before)} to {number(best.spread)}; "
+    lost, steps = treatment.as_it_is.diverged, f"loss after {treatment.steps} steps"
+    if lost:
+        before = f"{steps} {number(best.loss)}, where it does not stay finite with {lost} of"
+    else:
+        before = f"{steps} from {number(treatment.as_it_is.loss)} to {number(best.loss)},"
     return (
-        f"What helps: {best.name.replace('=', ' ')}: {spread if math.isfinite(best.spread) else ''}loss after "
-        f"{treatment.steps} steps from {number(treatment.as_it_is.loss)} to {number(best.loss)}, {treatment.seeds} "
-        f"seeds, [{number(best.loss_low)}, {number(best.loss_high)}]."
+        f"What helps: {best.name.replace('=', ' ')}: {spread if math.isfinite(best.spread) else ''}{before} "
+        f"{treatment.seeds} seeds{' as it is' if lost else ''}, [{number(best.loss_low)}, {number(best.loss_high)}]."
     )
 
 
@@ -103,15 +107,24 @@ def remedy_cells(row: Remedy) -> tuple[str, str, str, str, str]:
         row.name.replace("=", " "),
         row.against,
         _with_interval(row.loss, row.loss_low, row.loss_high),
-        "" if own else _with_interval(row.difference, row.low, row.high),
+        "" if own else _difference(row),
         "" if own or not math.isfinite(row.spread) else spread,
     )
+
+
+def _difference(row: Remedy) -> str:
+    """The difference with its interval, and the seeds that are lost only without the remedy."""
+    told = _with_interval(row.difference, row.low, row.high)
+    if not row.saved:
+        return told
+    saves = f"saves {row.saved} seed{'s' if row.saved > 1 else ''}"
+    return saves if told == "-" else f"{told}, {saves}"
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
     if not math.isfinite(value):
         return "-"
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+    return number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(high - low) else "")
 
 
 def depth_table(experiment: DepthExperiment) -> RenderableType:
