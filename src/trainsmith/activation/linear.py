@@ -12,7 +12,8 @@ class Identity(nn.Module):
 
         f(x) = x
 
-    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.1 (why a linear model cannot learn XOR).
+    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.1, equation 6.2 (a linear model, which
+    cannot learn XOR).
 
     Differs: nothing known.
 

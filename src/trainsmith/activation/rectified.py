@@ -14,7 +14,8 @@ class ReLU(nn.Module):
 
         f(x) = max(0, x)
 
-    Paper: Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines, section 2.
+    Paper: Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines, section 2; Goodfellow,
+    Bengio & Courville 2016, Deep Learning, section 6.3.1, unnumbered.
 
     Differs: 1. The slope at 0 is taken as 0, as torch does.
 

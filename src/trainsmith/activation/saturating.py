@@ -45,7 +45,8 @@ class Tanh(nn.Module):
 
         f(x) = (e^x - e^-x) / (e^x + e^-x)
 
-    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.4.
+    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.4; Goodfellow, Bengio & Courville 2016,
+    Deep Learning, equation 6.39.
 
     Differs: 1. LeCun's recommended 1.7159 tanh(2x/3) is another function.
 

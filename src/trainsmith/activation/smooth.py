@@ -18,7 +18,7 @@ class GELU(nn.Module):
 
         f(x) = x * Phi(x),  Phi(x) = (1 + erf(x / sqrt(2))) / 2
 
-    Paper: Hendrycks & Gimpel 2016, Gaussian error linear units, section 2.
+    Paper: Hendrycks & Gimpel 2016, Gaussian error linear units, section 2, unnumbered.
 
     Differs: nothing known. This is the exact form; gelu-tanh is the paper's approximation of it.
 
@@ -47,7 +47,7 @@ class GELUTanh(nn.Module):
 
         f(x) = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))
 
-    Paper: Hendrycks & Gimpel 2016, Gaussian error linear units, section 2 (the approximation).
+    Paper: Hendrycks & Gimpel 2016, Gaussian error linear units, section 2, unnumbered (the approximation).
 
     Differs: nothing known.
 

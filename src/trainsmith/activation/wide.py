@@ -19,7 +19,8 @@ class Maxout(nn.Module):
 
         f(x_1, ..., x_k) = max_j x_j,   x_j the j-th of k equal parts of the features
 
-    Paper: Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, Maxout networks, section 3.
+    Paper: Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, Maxout networks, section 3; Goodfellow, Bengio
+    & Courville 2016, Deep Learning, equation 6.37.
 
     Differs: 1. k parts of one layer of k times the width stand for the paper's k affine functions a unit. The default
     of 2 pieces is what its authors advise without dropout. The number of pieces decides shapes, so it is no

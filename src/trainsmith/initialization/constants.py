@@ -15,7 +15,7 @@ def zeros(weight: Weight, *, generator: torch.Generator | None = None) -> Weight
 
         w = 0
 
-    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4 (breaking symmetry).
+    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4, unnumbered (breaking symmetry).
 
     Differs: nothing known.
 
@@ -38,7 +38,7 @@ def constant(weight: Weight, value: float = 0.01, *, generator: torch.Generator 
 
         w = value
 
-    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4 (breaking symmetry).
+    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4, unnumbered (breaking symmetry).
 
     Differs: nothing known.
 

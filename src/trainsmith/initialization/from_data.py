@@ -79,8 +79,8 @@ class ClassPrior(NetworkInitialization):
 
         w as he;   last bias[c] = ln((n_c + 1) / (n + classes))
 
-    Paper: Lin, Goyal, Girshick, He & Dollár 2017, Focal loss for dense object detection, section 3.3 (for two classes);
-    Bishop 2006, Pattern recognition and machine learning, equation 4.63 (softmax of log priors).
+    Paper: Lin, Goyal, Girshick, He & Dollár 2017, Focal loss for dense object detection, sections 3.3 and 4.1 (for
+    two classes); Bishop 2006, Pattern recognition and machine learning, equation 4.63 (softmax of log priors).
 
     Differs: 1. Counts are raised by one, so that a class that is missing in the training data has a logarithm.
 

@@ -18,8 +18,8 @@ def normal(weight: Weight, std: float = 0.01, *, generator: torch.Generator | No
 
         w ~ N(0, std^2)
 
-    Paper: Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional neural networks, section
-    5 (std 0.01).
+    Paper: Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional neural networks,
+    section 5, unnumbered (std 0.01).
 
     Differs: nothing known; the biases of that paper (1 in some layers) are not part of it.
 

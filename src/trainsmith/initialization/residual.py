@@ -125,7 +125,8 @@ class ZeroResidual(NetworkInitialization):
 
         y = x + F(x),   F's last gain (of its normalization, or else its last weight) = 0;   the other weights as he
 
-    Paper: Goyal et al. 2017, Accurate, large minibatch SGD, section 5.1 (gain 0 in the last normalization).
+    Paper: Goyal et al. 2017, Accurate, large minibatch SGD, section 5.1, unnumbered (gain 0 in the last
+    normalization).
 
     Differs: 1. Without a normalization at the end of the branch its last weight layer is 0. 2. Blocks are found by
     running the network: see residual_branches.
@@ -153,7 +154,7 @@ class ReZero(NetworkInitialization):
 
         y = x + alpha F(x),   alpha = 0 at first;   the weights as he
 
-    Paper: Bachlechner, Majumder, Mao, Cottrell & McAuley 2020, ReZero is all you need, section 3.
+    Paper: Bachlechner, Majumder, Mao, Cottrell & McAuley 2020, ReZero is all you need, equation 1.
 
     Differs: 1. The paper takes the normalizations out; here that is the recipe's choice.
 

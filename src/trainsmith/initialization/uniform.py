@@ -18,7 +18,8 @@ def uniform(weight: Weight, bound: float = 0.05, *, generator: torch.Generator |
 
         w ~ U(-bound, bound),   std = bound / sqrt(3)
 
-    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4 (the default bound is Keras's).
+    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4, unnumbered (the default bound is
+    Keras's).
 
     Differs: nothing known.
 
@@ -111,7 +112,8 @@ def torch_default(weight: Weight, *, generator: torch.Generator | None = None) -
 
         w ~ U(-b, b),  b = 1 / sqrt(fan_in)
 
-    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.6, whose spread this takes for a bound.
+    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4, unnumbered, before its equation 8.23;
+    the bound is the standard deviation of LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, equation 16.
 
     Differs: 1. PyTorch draws the biases from the same distribution; here, as in every initialization, they are 0.
 

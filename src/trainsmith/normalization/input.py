@@ -16,7 +16,8 @@ class Standardization(Fitted):
 
         y = (x - mean_train) / std_train
 
-    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.3.
+    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.3, unnumbered; Han, Kamber & Pei 2011,
+    Data mining, equation 3.9.
 
     Differs: 1. A feature that is constant on the training data becomes 0 at all times, instead of being divided by
     0: on MNIST a border pixel would otherwise reach hundreds of standard deviations in the test set.

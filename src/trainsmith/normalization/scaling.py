@@ -16,7 +16,7 @@ class MinMax(Fitted):
 
         y = (x - min_train) / (max_train - min_train)
 
-    Paper: Han, Kamber & Pei 2011, Data mining, section 3.5.2.
+    Paper: Han, Kamber & Pei 2011, Data mining, section 3.5.2, equation 3.8 onto [0, 1].
 
     Differs: 1. A feature that is constant on the training data becomes 0 at all times. 2. Images (more than one axis
     per example) share one minimum and one maximum. 3. Later values beyond the ends are not cut off.

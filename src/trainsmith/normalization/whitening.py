@@ -74,7 +74,7 @@ class PCAWhitening(_Whitening):
 
         y = (x - mean) U / sqrt(lambda + ridge * mean(lambda)),   cov(x_train) = U diag(lambda) U^T
 
-    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.3 (Karhunen-Loève expansion).
+    Paper: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.3, unnumbered (Karhunen-Loève expansion).
 
     Differs: 1. Columns of a table, which differ in unit, are standardized first (PCA-cor in Kessy, Lewin & Strimmer
     2018); pixels are not. 2. Components without variance in the training data become 0 at all times instead of being

@@ -24,7 +24,7 @@ class AdaGrad(Optimizer):
         theta = theta - lr * g / (sqrt(s) + eps)
 
     Paper: Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning and stochastic optimization,
-    section 1.1, with the diagonal of G.
+    section 1.1, with the diagonal of G; Goodfellow, Bengio & Courville 2016, Deep Learning, Algorithm 8.4.
 
     Differs: 1. s starts at 0, as in torch; Keras and optax start it at 0.1, which makes the first step of a gradient
     of 0.01 thirty times shorter. 2. eps stands outside the root and is 1e-10, as in torch.

@@ -23,7 +23,8 @@ class RMSprop(Optimizer):
         s     = alpha s + (1 - alpha) g^2
         theta = theta - lr * g / (sqrt(s) + eps)
 
-    Paper: Tieleman & Hinton 2012, Neural networks for machine learning, lecture 6e, slide 29.
+    Paper: Tieleman & Hinton 2012, Neural networks for machine learning, lecture 6e, slide 29; Goodfellow, Bengio &
+    Courville 2016, Deep Learning, Algorithm 8.5 (its constant is inside the root).
 
     Differs: 1. eps stands outside the root, as in torch; Keras and optax add it inside. 2. alpha is 0.99 and lr 0.001
     by default; the lecture has 0.9, torch lr 0.01.

@@ -51,7 +51,7 @@ class ClipByValue(Clipping):
         g = max(-threshold, min(threshold, g))
 
     Paper: Mikolov 2012, Statistical language models based on neural networks (thesis); Goodfellow, Bengio &
-    Courville 2016, Deep Learning, section 10.11.1.
+    Courville 2016, Deep Learning, section 10.11.1, unnumbered.
 
     Differs: nothing known; torch's clip_grad_value_ is the same.
 

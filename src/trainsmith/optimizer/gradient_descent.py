@@ -23,7 +23,8 @@ class SGD(Optimizer):
 
         theta = theta - lr * g
 
-    Paper: Robbins & Monro 1951, A stochastic approximation method, section 2.
+    Paper: Robbins & Monro 1951, A stochastic approximation method, section 2; Goodfellow, Bengio & Courville 2016,
+    Deep Learning, Algorithm 8.1.
 
     Differs: nothing known.
 

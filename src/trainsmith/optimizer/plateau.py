@@ -23,8 +23,8 @@ class Plateau:
         waited = waited + 1                         where not
         factor = gamma factor   and  waited = 0     where waited > patience
 
-    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.3.1, on watching the loss; the rule is that of
-    torch.optim.lr_scheduler.ReduceLROnPlateau in its default mode.
+    Paper: Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.3.1, unnumbered, on watching the loss; the
+    rule is that of torch.optim.lr_scheduler.ReduceLROnPlateau in its default mode.
 
     Differs: 1. patience is 2, for a training that is looked at 20 times; torch's is 10 epochs. 2. There is no lowest
     rate and no pause behind a fall. 3. In a study the loss is the mean training loss between two checks.

@@ -45,8 +45,8 @@ def staircase(step: int, steps: int, stairs: float = 3, gamma: float = 0.1) -> f
 
         factor_t = gamma^floor(stairs (t - 1) / T)
 
-    Paper: He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition, section 3.4 (divided by 10 when the
-    error is on a plateau; section 4.2 says after which steps).
+    Paper: He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition, section 3.4, unnumbered (divided
+    by 10 when the error is on a plateau; section 4.2 says after which steps).
 
     Differs: 1. The falls are spread evenly; the paper's lie at half and at three quarters of the training.
 
@@ -77,8 +77,8 @@ def exponential(step: int, steps: int, final: float = 0.01) -> float:
 
         factor_t = final^((t - 1) / T)
 
-    Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the Inception architecture for computer vision,
-    section 8.
+    Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the Inception architecture for computer
+    vision, section 8, unnumbered.
 
     Differs: 1. It falls at each step, the paper's every two epochs. 2. It is given by what is left after the last step,
     not by what is lost at one, so that it means the same in a training of any length.

@@ -73,7 +73,8 @@ def warm_up(step: int, steps: int, warmup: float = 0.05) -> float:
 
         factor_t = min(1, t / r),   r = max(1, round(warmup T))
 
-    Paper: Goyal et al. 2017, Accurate, large minibatch SGD: training ImageNet in 1 hour, section 2.2, gradual warmup.
+    Paper: Goyal et al. 2017, Accurate, large minibatch SGD: training ImageNet in 1 hour, section 2.2, unnumbered
+    (gradual warmup).
 
     Differs: 1. It rises from 1 / r, the paper's from the rate of one machine.
 
@@ -102,9 +103,9 @@ def stable_decay(step: int, steps: int, warmup: float = 0.05, decay: float = 0.2
 
         factor_t = min(1, t / r, (T - t + 1) / (f + 1)),   r = max(1, round(warmup T)),   f = max(1, round(decay T))
 
-    Paper: Hu et al. 2024, MiniCPM: unveiling the potential of small language models with scalable training strategies,
-    section 4.3; with the linear decay of Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed
-    training durations, section 3.
+    Paper: Hu et al. 2024, MiniCPM: unveiling the potential of small language models with scalable training
+    strategies, equation 1; with the linear decay of Hägele et al. 2024, Scaling laws and compute-optimal training
+    beyond fixed training durations, section 3.
 
     Differs: 1. The decay is a line to 0, MiniCPM's is exponential. 2. The 0 lies one step behind the last.
 
@@ -137,7 +138,7 @@ def one_cycle(step: int, steps: int, rise: float = 0.3, start: float = 0.04, fin
         factor_t = final + (1 - final) / 2 (1 + cos(pi (t - 1 - q) / (T - 1 - q)))               behind it
 
     Paper: Smith & Topin 2018, Super-convergence: very fast training of neural networks using large learning rates,
-    section 3.
+    section 3, unnumbered.
 
     Differs: 1. torch.optim.lr_scheduler.OneCycleLR's shape and numbers: half cosines in the place of lines. 2. The
     momentum stays; the paper's falls while the rate rises.

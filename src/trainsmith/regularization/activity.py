@@ -116,7 +116,8 @@ class ActivityKL(ActivityPenalty):
         m = the unit's mean over the batch (and over positions), between 0 and 1
 
     Paper: Lee, Ekanadham & Ng 2008, Sparse deep belief net model for visual area V2; Ng 2011, Sparse autoencoder
-    (lecture notes CS294A), section 3.
+    (lecture notes CS294A), section 3; Goodfellow et al. 2016, Deep Learning, equation 7.48 (any penalty of the
+    units).
 
     Differs: 1. m is the mean of the batch, not of all examples. 2. m is kept 1e-6 away from 0 and 1.
 

@@ -65,7 +65,7 @@ class PGDTrainingL2(RootMeanSquare, PGDTraining):
         P: back to the ball of radius r = eps sqrt(d) around x, of d numbers
 
     Paper: Madry, Makelov, Schmidt, Tsipras & Vladu 2018, Towards deep learning models resistant to adversarial
-    attacks, sections 2 and 5.
+    attacks, equation 2.1 (the loss) and sections 2.1 (the steps, unnumbered) and 5.
 
     Differs: as of pgd-training, and: 4. eps is the root mean square of the move, so that one range serves tables and
     images: a length of 2 for MNIST's 784 pixels is 0.071.

@@ -74,7 +74,8 @@ class FGSMTraining(InRange):
 
         loss = alpha * J(x) + (1 - alpha) * J(x'),   x' = clip(x + eps * sign(dJ/dx))
 
-    Paper: Goodfellow, Shlens & Szegedy 2015, Explaining and harnessing adversarial examples, sections 4 and 6.
+    Paper: Goodfellow, Shlens & Szegedy 2015, Explaining and harnessing adversarial examples, sections 4 (the step)
+    and 6 (the loss), unnumbered.
 
     Differs: 1. eps is a share of the range of the training inputs, of each column for tables; for pixels from 0 to 1
     it is the paper's. 2. x' is clipped to that range. 3. The pass that finds x' leaves running statistics as they are.
@@ -120,7 +121,7 @@ class PGDTraining(InRange):
         loss = J(x'),   x' = the last of `steps` times  u <- clip(P_eps(u + 2.5 eps / steps * sign(dJ/du)))
 
     Paper: Madry, Makelov, Schmidt, Tsipras & Vladu 2018, Towards deep learning models resistant to adversarial
-    attacks, section 2.
+    attacks, equation 2.1 (the loss) and section 2.1 (the steps, unnumbered).
 
     Differs: 1. eps is a share of the range of the training inputs, of each column for tables; for pixels from 0 to 1
     it is the paper's. 2. The default is 5 steps, the paper's MNIST network had 40. 3. The passes that find x' leave

@@ -159,9 +159,9 @@ class PolyakAveraging(Averaging):
 
         average_t = 1 / (t - r) (theta_(r+1) + ... + theta_t),   r = floor(start T);   theta_t itself until then
 
-    Paper: Polyak & Juditsky 1992, Acceleration of stochastic approximation by averaging; Goodfellow, Bengio & Courville
-    2016, Deep Learning, section 8.7.3; from a later step on by Rakhlin, Shamir & Sridharan 2012, Making gradient
-    descent optimal for strongly convex stochastic optimization.
+    Paper: Polyak & Juditsky 1992, Acceleration of stochastic approximation by averaging; Goodfellow, Bengio &
+    Courville 2016, Deep Learning, section 8.7.3, unnumbered; from a later step on by Rakhlin, Shamir & Sridharan
+    2012, Making gradient descent optimal for strongly convex stochastic optimization.
 
     Differs: 1. Running statistics are taken anew at the average.
 

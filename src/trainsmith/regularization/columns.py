@@ -24,7 +24,8 @@ class SwapNoise(nn.Module):
         x'_ic = x_jc with probability rate, j a random example of the batch;   in evaluation x' = x
 
     Paper: Vincent, Larochelle, Bengio & Manzagol 2008, Extracting and composing robust features with denoising
-    autoencoders, section 2.3 (corruption); Jahrer 2017, Porto Seguro's safe driver prediction, first place, for swaps.
+    autoencoders, section 2.3, unnumbered (corruption); Jahrer 2017, Porto Seguro's safe driver prediction, first
+    place, for swaps.
 
     Differs: 1. j may be i itself. 2. It augments a supervised training; Jahrer's feeds a denoising autoencoder.
 
@@ -65,7 +66,8 @@ class FeatureDropout(Fitted):
         x'_ic = mean of column c with probability rate;   in evaluation x' = x
 
     Paper: Vincent, Larochelle, Bengio & Manzagol 2008, Extracting and composing robust features with denoising
-    autoencoders, section 2.3 (masking noise); Srivastava et al. 2014, Dropout, section 4 (visible units).
+    autoencoders, section 2.3, unnumbered (masking noise); Srivastava et al. 2014, Dropout, section 4 (visible
+    units).
 
     Differs: 1. A hidden value is its column's mean in the training examples, the paper's is 0: the same for columns
     that are centred. Without `fit` it is 0. 2. What is left is not scaled up, as in the denoising autoencoder.

@@ -21,8 +21,8 @@ class ConfidencePenalty(nn.Module):
 
     ignore_index: the class index of targets that are left out: the mean is over the others.
 
-    Paper: Pereyra, Tucker, Chorowski, Kaiser & Hinton 2017, Regularizing neural networks by penalizing confident output
-    distributions, section 3.
+    Paper: Pereyra, Tucker, Chorowski, Kaiser & Hinton 2017, Regularizing neural networks by penalizing confident
+    output distributions, section 3, unnumbered.
 
     Differs: nothing known.
 

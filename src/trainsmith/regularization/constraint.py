@@ -100,7 +100,7 @@ class MaxNorm(Constraint):
 
     Paper: Srebro, Rennie & Jaakkola 2005, Maximum-margin matrix factorization; Hinton, Srivastava, Krizhevsky,
     Sutskever & Salakhutdinov 2012, Improving neural networks by preventing co-adaptation of feature detectors;
-    Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, Dropout, section 5.1.
+    Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, Dropout, section 5.1, unnumbered.
 
     Differs: 1. A unit is an index of the weight's first axis, as in torch's Linear, convolutions and embeddings; Keras
     has its units in the last. 2. Weights within the limit stay bit for bit as they are; Keras and torch's renorm
@@ -142,8 +142,9 @@ class SoftThreshold(Constraint):
         after the step:   w = sign(w) * max(|w| - lr * strength, 0)
 
     Paper: Duchi & Singer 2009, Efficient online and batch learning using forward backward splitting, section 5.1;
-    Daubechies, Defrise & De Mol 2004, An iterative thresholding algorithm for linear inverse problems with a sparsity
-    constraint.
+    Daubechies, Defrise & De Mol 2004, An iterative thresholding algorithm for linear inverse problems with a
+    sparsity constraint; Goodfellow, Bengio & Courville 2016, Deep Learning, equation 7.23 (the same function gives
+    the minimum).
 
     Differs: nothing known; it is the proximal step of strength * sum |w|.
 

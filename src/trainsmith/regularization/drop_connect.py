@@ -24,7 +24,8 @@ class DropConnect(nn.Module):
 
         gradient = dJ/dw at w * mask / (1 - rate),   mask ~ Bernoulli(1 - rate), anew at each step;   evaluation is at w
 
-    Paper: Wan, Zeiler, Zhang, LeCun & Fergus 2013, Regularization of neural networks using DropConnect, section 3.
+    Paper: Wan, Zeiler, Zhang, LeCun & Fergus 2013, Regularization of neural networks using DropConnect, section 3,
+    Algorithm 1.
 
     Differs: 1. One mask for the whole batch; the paper draws one for each example, as DropConnectLinear does. 2. On
     all weights of two axes or more, the paper on fully connected layers. 3. Scaled in training, so that evaluation

@@ -18,7 +18,8 @@ class Dropout(nn.Module):
 
         y = x * mask / (1 - rate),   mask ~ Bernoulli(1 - rate);   in evaluation y = x
 
-    Paper: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, Dropout, section 4 (and 10, inverted).
+    Paper: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, Dropout, section 4, pages 1933 and 1934,
+    unnumbered (section 10: inverted).
 
     Differs: 1. The scale is kept in training (inverted dropout), the paper scales the weights at test time.
     2. rate is the probability of dropping; the paper's p is that of keeping.

@@ -107,8 +107,8 @@ class Bagging(DeepEnsemble):
 
         p(y | x) = 1 / M sum_m p_m(y | x),   M = 4;   network m sees n of the n training examples, drawn one by one
 
-    Paper: Breiman 1996, Bagging predictors, section 1; Goodfellow, Bengio & Courville 2016, Deep learning,
-    section 7.11.
+    Paper: Breiman 1996, Bagging predictors, section 1; Goodfellow, Bengio & Courville 2016, Deep Learning, section
+    7.11 and equation 7.52.
 
     Differs: 1. The networks also differ in weights, batches and noise. 2. Probabilities are averaged, Breiman votes.
 

@@ -30,7 +30,7 @@ class Flip(nn.Module):
         x'_ij = x_i,(W-1-j) with probability rate;   in evaluation x' = x
 
     Paper: Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional neural networks,
-    section 4.1 (horizontal reflections); Goodfellow et al. 2016, Deep Learning, section 7.4.
+    section 4.1, unnumbered (horizontal reflections); Goodfellow et al. 2016, Deep Learning, section 7.4.
 
     Differs: nothing known.
 
@@ -72,9 +72,9 @@ class Shift(nn.Module):
         x'_ij = x_(i-a),(j-b), 0 outside;   a, b uniform among the whole numbers from -r to r
         r = reach times the side, rounded;   in evaluation x' = x
 
-    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual document
-    analysis, section 2; He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition, section 4.2 (crops of
-    images padded by 4 of 32 pixels).
+    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual
+    document analysis, section 2, unnumbered; He, Zhang, Ren & Sun 2016, Deep residual learning for image
+    recognition, section 4.2 (crops of images padded by 4 of 32 pixels).
 
     Differs: 1. Borders are filled with 0; data whose background is not 0 get a visible edge.
 
@@ -130,8 +130,8 @@ class Rotation(nn.Module):
 
         x'(p) = x(R(-a) p), bilinear between pixels and 0 outside;   a ~ U(-angle, angle);   in evaluation x' = x
 
-    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual document
-    analysis, section 2.
+    Paper: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual
+    document analysis, section 2, unnumbered.
 
     Differs: nothing known; positive angles turn as torch.rot90 does.
 
@@ -176,8 +176,8 @@ class Zoom(nn.Module):
         x'(p) = x(p / f), bilinear between pixels and 0 outside;   log f ~ U(-log factor, log factor);
         in evaluation x' = x
 
-    Paper: Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image recognition, section 3.1
-    (scale jitter).
+    Paper: Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image recognition, section
+    3.1, unnumbered (scale jitter).
 
     Differs: 1. Reduced images are surrounded by 0, where the paper crops from larger ones.
 
@@ -222,7 +222,8 @@ class Cutout(nn.Module):
         x'_ij = 0 for |i - a|, |j - b| within the square of side L = size * min(H, W), rounded;   a, b uniform pixels
         in evaluation x' = x
 
-    Paper: DeVries & Taylor 2017, Improved regularization of convolutional neural networks with cutout, section 3.2.
+    Paper: DeVries & Taylor 2017, Improved regularization of convolutional neural networks with cutout, section 3.2,
+    unnumbered.
 
     Differs: 1. 0 is the mean only of data that were centred, as the paper's are.
 

@@ -22,8 +22,8 @@ class LabelSmoothing(nn.Module):
 
     ignore_index: the class index of targets that are left out: the mean is over the others.
 
-    Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the inception architecture for computer vision,
-    section 7.
+    Paper: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2016, Rethinking the inception architecture for computer
+    vision, section 7, unnumbered.
 
     Differs: nothing known; torch, Keras and timm have the same formula, fairseq spreads epsilon / (K - 1) over the
     others.

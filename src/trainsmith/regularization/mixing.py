@@ -33,7 +33,8 @@ class Mixup(nn.Module):
         x' = share * x_i + (1 - share) * x_j,   loss = share * loss(x', y_i) + (1 - share) * loss(x', y_j)
         share = max(b, 1 - b),   b ~ Beta(alpha, alpha),   j = a random order of the batch
 
-    Paper: Zhang, Cisse, Dauphin & Lopez-Paz 2018, mixup: beyond empirical risk minimization, section 2.
+    Paper: Zhang, Cisse, Dauphin & Lopez-Paz 2018, mixup: beyond empirical risk minimization, section 1, unnumbered
+    (the formula), and section 2.
 
     Differs: 1. One share for the batch, as in the authors' code. 2. The larger share goes to the first example: the
     batch is the same but for its order, and alpha 0 mixes nothing. 3. Losses are mixed, not targets: the same for

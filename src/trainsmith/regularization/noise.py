@@ -27,7 +27,7 @@ class InputNoise(Fitted):
         s = the standard deviation of the column, or of all pixels of images, in the training examples
 
     Paper: Bishop 1995, Training with noise is equivalent to Tikhonov regularization; Goodfellow et al. 2016, Deep
-    Learning, section 7.5.
+    Learning, section 7.5, unnumbered.
 
     Differs: 1. std is relative to the inputs' spread, so that columns in other units get the noise they can bear;
     without `fit`, s is 1.
@@ -85,8 +85,8 @@ class WeightNoise(nn.Module):
         gradient = dJ/dw at w + std * n,   n ~ N(0, 1), anew at each step;   evaluation is at w
 
     Paper: Graves 2011, Practical variational inference for neural networks; Jim, Giles & Horne 1996, An analysis of
-    noise in recurrent neural networks; Goodfellow, Bengio & Courville 2016, Deep Learning, section 7.5. Graves, Mohamed
-    & Hinton 2013 use std 0.075.
+    noise in recurrent neural networks; Goodfellow, Bengio & Courville 2016, Deep Learning, section 7.5, equation
+    7.31. Graves, Mohamed & Hinton 2013 use std 0.075.
 
     Differs: 1. One draw for the whole batch; Graves draws one for each sequence. 2. On weights of two axes or more,
     not on biases and gains.

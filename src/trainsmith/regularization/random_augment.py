@@ -32,7 +32,7 @@ class RandAugment(nn.Module):
         in evaluation x' = x
 
     Paper: Cubuk, Zoph, Shlens & Le 2020, RandAugment: practical automated data augmentation with a reduced search
-    space, section 3.
+    space, section 3 and figure 2 (its code).
 
     Differs: 1. Nine changes of the paper's fourteen and zoom: those that need no palette of 256 levels. 2. The linear
     maps of both rounds are joined, then the image is sampled once; shifts, by whole pixels, come after them and

@@ -137,7 +137,8 @@ class AuxiliaryRotation(Turning):
         q: softmax of a linear head on what goes into the network's last linear or convolution layer
 
     Paper: Hendrycks, Mazeika, Kadavath & Song 2019, Using self-supervised learning can improve model robustness and
-    uncertainty, section 3; the task of Gidaris, Singh & Komodakis 2018, section 2.2.
+    uncertainty, section 3; the task of Gidaris, Singh & Komodakis 2018, Unsupervised representation learning by
+    predicting image rotations, equation 3 and section 2.2.
 
     Differs: 1. Each image is turned by one random quarter a step, not by all four: the same mean at two gradients a
     step instead of five. 2. The turned images go through a pass of their own, which leaves running statistics as they

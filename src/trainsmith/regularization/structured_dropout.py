@@ -30,8 +30,8 @@ class SpatialDropout(nn.Module):
 
         y = x * mask / (1 - rate),   one mask ~ Bernoulli(1 - rate) for each example and channel
 
-    Paper: Tompson, Goroshin, Jain, LeCun & Bregler 2015, Efficient object localization using convolutional networks,
-    section 3.2.
+    Paper: Tompson, Goroshin, Jain, LeCun & Bregler 2015, Efficient object localization using convolutional
+    networks, section 3.2, unnumbered.
 
     Differs: 1. Scaled in training, as in torch.nn.Dropout2d. 2. On inputs without positions (n, features) it is
     ordinary dropout of features.
@@ -78,7 +78,7 @@ class AlphaDropout(nn.Module):
         a = (q + s^2 q (1 - q))^(-1/2),   b = -a (1 - q) s
 
     Paper: Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks, section "New dropout
-    technique".
+    technique", unnumbered.
 
     Differs: 1. rate is the probability of dropping, the paper's q that of keeping.
 

@@ -44,7 +44,8 @@ def tied_weights(network: nn.Module) -> nn.Module:
 
         encoder: h_i = f(W_i h_(i-1) + b_i), i = 1 ... m;   decoder: g_(i-1) = f(W_i^T g_i + c_i), i = m ... 1
 
-    Paper: Vincent, Larochelle, Lajoie, Bengio & Manzagol 2010, Stacked denoising autoencoders, section 2.2.
+    Paper: Vincent, Larochelle, Lajoie, Bengio & Manzagol 2010, Stacked denoising autoencoders, section 2.2,
+    unnumbered.
 
     Differs: 1. In any network whose linear layers mirror one another in shape, the outermost two at least, in the order
     in which it holds them; a layer in the middle stays as it is. 2. The decoder's biases start at 0.
@@ -87,7 +88,7 @@ class SoftTying(nn.Module):
         J = loss + strength * sum |W_a - W_b|^2   over each weight W_a and the next one W_b of its shape
 
     Paper: Lasserre, Bishop & Minka 2006, Principled hybrids of generative and discriminative models, section 2;
-    Goodfellow et al. 2016, Deep Learning, section 7.9.
+    Goodfellow et al. 2016, Deep Learning, section 7.9, unnumbered.
 
     Differs: 1. Between layers of one network, each with the next of its shape; the paper ties those of two models.
 

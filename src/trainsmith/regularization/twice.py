@@ -85,8 +85,9 @@ class GradientPenalty(nn.Module):
 
         loss = J + strength / 2 * mean over examples i of |n dJ/dx_i|^2,   n examples in the batch
 
-    Paper: Drucker & Le Cun 1992, Improving generalization performance using double backpropagation; Goodfellow, Bengio
-    & Courville 2016, Deep Learning, section 7.14. Ross & Doshi-Velez 2018 use it against adversarial examples.
+    Paper: Drucker & Le Cun 1992, Improving generalization performance using double backpropagation; Goodfellow,
+    Bengio & Courville 2016, Deep Learning, section 7.14, unnumbered. Ross & Doshi-Velez 2018 use it against
+    adversarial examples.
 
     Differs: 1. The factor 1/2, and the mean over examples. 2. The slopes come from a pass of their own, with its own
     noise, that leaves running statistics as they are. It is not the penalty of Wasserstein networks, which draws the
