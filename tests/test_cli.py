@@ -10,13 +10,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from trainsmith import examine
+from trainsmith import api, examine
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.cli import main
 from trainsmith.data import load
+from trainsmith.errors import InvalidInput
 from trainsmith.inspection import costs
 from trainsmith.population import make_member
+from trainsmith.question import Question
 from trainsmith.rows import Rows
+from trainsmith.store import Store
 
 
 @pytest.fixture
@@ -383,3 +386,25 @@ def test_options_that_would_be_ignored_are_refused(run, arguments, ignored):
     done = run(*arguments)
     assert done.exit_code == 2
     assert ignored in done.output
+
+
+def test_a_study_begun_beside_one_that_other_versions_began_says_so(run, tmp_path, monkeypatch):
+    def answer(network, data, question, processes, announce, folder, file):
+        raise InvalidInput(f"begins {folder}.")
+
+    wine = load("wine")
+    asks = Question(techniques=["sgd"]).record("mlp", wine)
+    Store.create(
+        tmp_path / "trainsmith-studies" / "wine-1", {**asks, "versions": {**asks["versions"], "torch": "1.0"}}, wine
+    )
+    monkeypatch.setattr(api, "answer", answer)
+    done = run("compare", "wine", "--techniques", "sgd")
+    assert "begins trainsmith-studies/wine-2." in done.output
+    said = " ".join(done.output.split())
+    assert (
+        "the unfinished study in trainsmith-studies/wine-1 asks the same, but was begun with torch 1.0; this is torch "
+        in said
+    )
+    assert "a new one is begun in trainsmith-studies/wine-2. To go on with the other instead" in said
+    assert "trainsmith compare --resume trainsmith-studies/wine-1;" in said
+    assert "versions" not in run("compare", "wine", "--techniques", "adam,sgd,tanh").output

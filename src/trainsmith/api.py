@@ -26,7 +26,7 @@ from trainsmith.report.frames import curve_frame, technique_frame
 from trainsmith.report.html import STUDY_FILE
 from trainsmith.report.notebook import framed
 from trainsmith.report.terminal import Printable
-from trainsmith.store import Store, data_of, opened, where_it_began
+from trainsmith.store import Store, data_of, named_as_begun, opened, where_it_began
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +162,8 @@ def answer(
     asked = question.understood(network, dataset)
 
     def run(store: Store | None) -> Comparison:
-        study = run_comparison(network, dataset, **asked, processes=processes, announce=announce, store=store)
+        with named_as_begun(store, network) as (kept, named):
+            study = run_comparison(named, dataset, **asked, processes=processes, announce=announce, store=kept)
         return Comparison(study, network, dataset, asked["training"])
 
     if folder is None:

@@ -61,6 +61,8 @@ class Bar(Announce):
     def going_on(self, words: str) -> None:
         self.console.print(words, highlight=False, markup=False, soft_wrap=not self.draws)
 
+    begun_beside = going_on
+
     def found(self, recipe: str, score: float, metric: str) -> None:
         self.best = f"best {score:.1%} {recipe}" if metric == "accuracy" else f"best {metric} {score:.3g} {recipe}"
         self.progress.update(self.task, best=self.best)

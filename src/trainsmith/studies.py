@@ -16,7 +16,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.network import default_network
 from trainsmith.question import Question
 from trainsmith.report.partial import Progress, write_partial
-from trainsmith.store import DATABASE, Store, studies, unfinished
+from trainsmith.store import DATABASE, Store, of_other_versions, studies, unfinished
 from trainsmith.store.jobs import recipe_of
 from trainsmith.store.schema import no_study
 
@@ -46,13 +46,25 @@ def begin(
     dataset = load(asked.data, **asked.reading)
     network = asked.network or default_network(dataset.kind)
     question = asked.question
-    folder = out or unfinished(root, question.record(network, question.dataset(dataset)))
+    asks = question.record(network, question.dataset(dataset))
+    folder = out or unfinished(root, asks)
     if folder is None:
         folder = _new_folder(root, dataset.name)
+        if (other := of_other_versions(root, asks)) is not None:
+            announce.begun_beside(_beside(*other, folder))
     elif (folder / DATABASE).is_file():
         _say_going_on(folder, announce)
     processes = asked.options.get("processes")
     return _kept(folder, lambda: api.answer(network, dataset, question, processes, announce, folder, file))
+
+
+def _beside(other: Path, apart: str, folder: Path) -> str:
+    """That a new study is begun in `folder` beside an unfinished one of the same question, and what can be done."""
+    return (
+        f"the unfinished study in {other} asks the same, but {apart}: a new one is begun in {folder}. "
+        f"To go on with the other instead, install those versions and give: trainsmith compare --resume {other}; if it "
+        "is of no more use, remove that folder."
+    )
 
 
 def planned(asked: Asked) -> Prepared:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from make_store import ASKED, NETWORK, network, table
+from make_store import ASKED, NETWORK, RUNS, network, numbers, table
+from trainsmith import api
+from trainsmith.comparison import Announce
 from trainsmith.errors import InvalidInput
 from trainsmith.question import Question
 from trainsmith.store import SIGNATURE, Store, network_name, opened
-from trainsmith.store.opening import differing, unfinished
+from trainsmith.store.opening import differing, of_other_versions, unfinished
 
 ASKING = Question(**{name: value for name, value in ASKED.items() if name != "processes"})
 NET = (
@@ -28,6 +30,13 @@ import net_of_a_partial
 import test_same_network as asked
 asked.begin(asked.Path("s"), functools.partial(net_of_a_partial.build, width=5))
 print("gone on with")
+"""
+IN_A_FILE = """
+from torch import nn
+
+
+def build(shape, outputs):
+    return nn.Sequential(nn.Linear(shape[0], 5), nn.ReLU(), nn.Linear(5, outputs))
 """
 
 
@@ -98,3 +107,59 @@ def test_a_name_holds_no_address():
             return network(shape, outputs)
 
     assert network_name(Maker()) == f"{__name__}:<{__name__}.{Maker.__qualname__} object>"
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A network in net.py of the working directory, and in a file beside it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.py", "other.py"):
+        Path(name).write_text(IN_A_FILE)
+    Path("sub").mkdir()
+    return tmp_path
+
+
+def test_a_network_in_a_file_is_the_same_however_its_path_is_typed(elsewhere, monkeypatch):
+    begin(elsewhere / "s", "net.py:build")
+    typed = ["./net.py:build", "sub/../net.py:build", f"{elsewhere}/net.py:build"]
+    for name in typed:
+        begin(elsewhere / "s", name)
+        assert unfinished(elsewhere, ASKING.record(name, table())) == elsewhere / "s"
+    for other in ("other.py:build", "net.py:nn.Identity"):
+        assert differing({"network": "net.py:build"}, {"network": other}) == ["network"]
+    monkeypatch.chdir(elsewhere / "sub")
+    begin(elsewhere / "s", "../net.py:build")
+    with pytest.raises(InvalidInput, match=r"other network\)"):
+        begin(elsewhere / "s", "../other.py:build")
+
+
+def test_a_study_goes_on_with_its_jobs_however_its_network_is_typed(elsewhere, monkeypatch):
+    class Halfway(Announce):
+        def progress_made(self, what, member_steps, runs):
+            if runs:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.compare("./net.py:build", table(), **ASKED, folder="s", announce=Halfway())
+    store = Store(elsewhere / "s")
+    assert 0 < store.finished_runs() < RUNS
+    monkeypatch.chdir(elsewhere / "sub")
+    Path("net.py").write_text("is not the one that was begun with")
+    again = api.compare("../net.py:build", table(), **ASKED, folder="../s")
+    assert store.finished_runs() == RUNS
+    assert store.about("question")["network"] == "./net.py:build" == again.study.network
+    monkeypatch.chdir(elsewhere)
+    assert numbers(api.compare("./net.py:build", table(), **ASKED)) == numbers(again)
+
+
+def test_an_unfinished_study_of_other_versions_is_known_with_what_is_other(tmp_path):
+    begin(tmp_path / "s", NETWORK)
+    store, asks = Store(tmp_path / "s"), ASKING.record(NETWORK, table())
+    assert of_other_versions(tmp_path, asks) is None
+    store.note("question", {**asks, "versions": {**asks["versions"], "torch": "1.0"}})
+    path, apart = of_other_versions(tmp_path, asks)
+    assert path == tmp_path / "s"
+    assert apart == f"was begun with torch 1.0; this is torch {asks['versions']['torch']}, whose numbers may differ"
+    assert of_other_versions(tmp_path, {**asks, "design": "grid"}) is None
+    store.note("result", {})
+    assert of_other_versions(tmp_path, asks) is None

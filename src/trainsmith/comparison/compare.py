@@ -52,6 +52,9 @@ class Announce:
     def going_on(self, words: str) -> None:
         """Called first, if a study that was interrupted is gone on with: how far it is."""
 
+    def begun_beside(self, words: str) -> None:
+        """Called first, if a study is begun anew beside an unfinished one that other versions began: which, and why."""
+
     def extended(self, runs: int, member_steps: int) -> None:
         """Called when more is trained than was planned."""
 

@@ -3,7 +3,7 @@
 from trainsmith.store.begun import where_it_began
 from trainsmith.store.inputs import UnreadableWeights, data_of, digest
 from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
-from trainsmith.store.opening import SIGNATURE, opened, studies, unfinished
+from trainsmith.store.opening import SIGNATURE, named_as_begun, of_other_versions, opened, studies, unfinished
 from trainsmith.store.schema import DATABASE
 from trainsmith.store.store import Keeper, Store, hold
 
@@ -17,7 +17,9 @@ __all__ = [
     "digest",
     "hold",
     "job_of",
+    "named_as_begun",
     "network_name",
+    "of_other_versions",
     "opened",
     "recipe_of",
     "source_digest",

@@ -28,6 +28,14 @@ def where_it_began(begun: object, network: str | Factory) -> Iterator[None]:
         yield
 
 
+def placed(network: object, folder: object = None) -> object:
+    """The name of a network in a file with the file's whole path, seen from `folder`, else from here; others as is."""
+    file, _, factory = network.rpartition(":") if isinstance(network, str) else ("", "", "")
+    if not file.endswith(".py"):
+        return network
+    return f"{(Path(folder if isinstance(folder, str) else '') / Path(file).expanduser()).resolve()}:{factory}"
+
+
 def _found(network: str, folder: Path) -> bool:
     """Whether the file or module that a network is named by lies in the folder, or is installed."""
     place = network.rpartition(":")[0]
