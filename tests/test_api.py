@@ -172,6 +172,11 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
         ({"regularization": "dropout+l2"}, {"regularization": ("dropout", "l2")}),
         ({"regularization": "none"}, {"regularization": ()}),
         ({"optimizer": "sgd+clip-by-norm"}, {"optimizer": "sgd", "clipping": "clip-by-norm"}),
+        (
+            {"schedule": "one-cycle", "clipping": "clip-by-value"},
+            {"schedule": "one-cycle", "clipping": "clip-by-value"},
+        ),
+        ({"optimizer": "sgd+one-cycle", "clipping": "none"}, {"schedule": "one-cycle", "clipping": "none"}),
     ],
 )
 def test_a_baseline_has_everything_that_is_named(given, found):
@@ -191,7 +196,18 @@ def test_a_baseline_has_everything_that_is_named(given, found):
         ({"vary": "optimizer"}, r"vary must be a list of names, such as \['optimizer'\]; got 'optimizer'\."),
         ({"design": None}, "unknown design 'None': choose one of: grid, one-at-a-time, pairs"),
         ({"design": ["grids"]}, r"unknown design '\['grids'\]': did you mean grid"),
-        ({"baseline": {1: "sgd"}}, "unknown family '1': choose one of: activation, init"),
+        ({"baseline": {1: "sgd"}}, "unknown family '1': choose one of: activation, clipping, init"),
+        ({"baseline": {"schedule": "one-cycl"}}, "unknown schedule 'one-cycl': did you mean one-cycle"),
+        ({"baseline": {"schedule": "adam"}}, "unknown schedule 'adam': choose one of: .*none, one-cycle"),
+        (
+            {"baseline": {"schedule": "one-cycle+wsd"}},
+            "a recipe has one schedule; the baseline names one-cycle and stable-decay",
+        ),
+        (
+            {"baseline": {"optimizer": "sgd+one-cycle", "schedule": "wsd"}},
+            "a recipe has one schedule; the baseline names one-cycle and stable-decay",
+        ),
+        ({"baseline": {"optimizer": "sgd+wsd", "schedule": "none"}}, "names stable-decay and none"),
         ({"fast": "no"}, "fast must be True or False; got 'no'"),
         ({"metric": 3}, "a metric is a name, such as 'log loss'; got 3"),
         ({"processes": "2"}, "processes must be a whole number of at least 1; got '2'"),

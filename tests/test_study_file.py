@@ -25,6 +25,7 @@ processes = 1
 [baseline]
 optimizer = "sgd"
 activation = "tanh"
+schedule = "one-cycle"
 """
 
 
@@ -47,7 +48,7 @@ def test_every_key_arrives_and_comes_back(tmp_path):
         "context": None,
     }
     assert asked.options == {
-        "baseline": {"optimizer": "sgd", "activation": "tanh"}, "vary": ["optimizer"],
+        "baseline": {"optimizer": "sgd", "activation": "tanh", "schedule": "one-cycle"}, "vary": ["optimizer"],
         "techniques": ["adam", "optimizer/sgd"], "trials": 4, "seeds": 6, "steps": 50, "batch_size": 8,
         "schedule": "constant", "metric": "R²",
         "class_weights": "rare=5", "processes": 1,

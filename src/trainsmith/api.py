@@ -125,7 +125,8 @@ def compare(
     called with (input_shape, outputs) if it takes two arguments; one with an argument `activation`, `normalization` or
     `regularization` gets there what makes the technique's layer. data: a name such as "digits", a path to a file or
     folder, a pair (x, y) of arrays, a torch Dataset, a Hugging Face dataset, or {"train": ..., "test": ...} of
-    such, perhaps with inputs without targets under "unlabelled". baseline: the recipe varied, one family at a time;
+    such, perhaps with inputs without targets under "unlabelled". baseline: the recipe varied, one family at a time, or
+    names for some of its places, such as {"optimizer": "sgd", "schedule": "one-cycle", "regularization": "dropout+l2"};
     by default He, Adam and what the network has of normalization and activation. vary: the families to vary (default
     all). techniques: only these. trials: tuning trials for each technique. seeds: fresh seeds for what is reported.
     budget: what the study may take, such as "2min" or "300runs", in place of trials and seeds, and of steps where

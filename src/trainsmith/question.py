@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from trainsmith import __version__
-from trainsmith.catalogue import FAMILIES, Recipe, Technique, find, find_all
+from trainsmith.catalogue import FAMILIES, PLACES, Recipe, Technique, find, find_all, spelt, techniques
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
 from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weights, with_labels
 from trainsmith.errors import InvalidInput, shown, unknown_name
@@ -127,7 +127,7 @@ def _check_names(argument: str, given: object, kinds: Any, such: str) -> None:
 
 
 def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, network: str | Factory) -> Recipe:
-    """The default baseline for data and network with the families in `given` replaced."""
+    """The default baseline for data and network with what `given` names replaced: families, clipping, schedule."""
     if isinstance(given, Recipe):
         return given
     if not isinstance(given, Mapping | None) or not all(isinstance(names, str) for names in (given or {}).values()):
@@ -135,18 +135,35 @@ def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, ne
             "a baseline is a Recipe, or techniques' names by their families, such as {'optimizer': 'sgd'}; got "
             f"{shown(repr(given))}."
         )
-    recipe = default_baseline(dataset, network)
-    for family, names in (given or {}).items():
-        if family not in FAMILIES:
-            raise unknown_name("family", family, FAMILIES)
-        chosen = [find(name, family) for name in names.split("+")]
-        if family == "regularization":
-            recipe = replace(recipe, regularization=tuple(t.name for t in chosen))
-            continue
-        for technique in chosen:
+    recipe, chosen = default_baseline(dataset, network), list[Technique]()
+    for place, names in (given or {}).items():
+        named = _of_place(place, names)
+        chosen += named
+        if place == "regularization":
+            recipe = replace(recipe, regularization=tuple(t.name for t in named))
+        elif not named:
+            recipe = replace(recipe, **{str(place): "none"})
+        for technique in named if place != "regularization" else ():
             recipe = recipe.having(technique)
-        if replaced := [t.name for t in chosen if t not in recipe.techniques()]:
-            raise InvalidInput(
-                f"a recipe has one {family}; the baseline names {' and '.join([*replaced, chosen[-1].name])}."
-            )
+    if replaced := [t for t in chosen if t not in recipe.techniques() and t.role != "nothing"]:
+        place = replaced[0].place
+        names = [
+            *(t.name for t in chosen if t.place == place),
+            *["none"] * (spelt((given or {}).get(place, "")) == "none"),
+        ]
+        raise InvalidInput(f"a recipe has one {place}; the baseline names {' and '.join(names)}.")
     return recipe
+
+
+def _of_place(place: str, names: str) -> list[Technique]:
+    """The techniques of these names, joined by +, of a family or of what may stand beside an optimizer, which may be
+    none."""
+    if place in FAMILIES:
+        return [find(name, place) for name in names.split("+")]
+    if place not in PLACES:
+        raise unknown_name("family", place, PLACES)
+    known = {n: t for t in techniques("optimizer") if t.role == place for n in (t.name, *t.aliases)}
+    wanted = [spelt(name) for name in names.split("+")]
+    if unknown := [name for name in wanted if name not in known and wanted != ["none"]]:
+        raise unknown_name(place, unknown[0], [*known, "none"])
+    return [known[name] for name in wanted if name != "none"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainsmith.catalogue import FAMILIES
+from trainsmith.catalogue import PLACES
 from trainsmith.errors import InvalidInput, shown, unknown_name
 from trainsmith.studies import Asked
 
@@ -66,8 +66,8 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise InvalidInput(f"'{path}': {key} must be {NAMES[wanted]}; got {shown(value)}.")
     if wanted is dict:
         for family, name in value.items():
-            if family not in FAMILIES:
-                raise unknown_name(f"family in baseline of '{path}'", family, FAMILIES)
+            if family not in PLACES:
+                raise unknown_name(f"family in baseline of '{path}'", family, PLACES)
             if not isinstance(name, str):
                 raise InvalidInput(f"'{path}': baseline.{family} must be a technique's name; got {shown(name)}.")
 

@@ -24,7 +24,7 @@ DESIGNS = ["one-at-a-time", "pairs", "grid"]
 @click.option("--network", help="A name, package.module:factory or file.py:factory [default: mlp; gpt for a text].")
 @click.option("--vary", help="Families to vary, separated by commas [default: all].")
 @click.option("--techniques", "names", help="Only these techniques, separated by commas.")
-@click.option("--baseline", help="What is varied around, such as optimizer=sgd,activation=tanh.")
+@click.option("--baseline", help="What is varied around, such as optimizer=sgd,schedule=one-cycle.")
 @click.option("--trials", type=int, help="Tuning trials of each technique.")
 @click.option("--seeds", type=int, help="Fresh seeds for what is reported.")
 @click.option("--steps", type=int, help="Optimizer steps of each run.")
