@@ -16,6 +16,7 @@ from torch import nn
 import trainsmith
 from fresh import Program, Server
 from make_runs import blobs, line
+from trainsmith.question import Question
 
 SMALL = {"trials": 2, "seeds": 3, "steps": 25, "batch_size": 16, "processes": 1}
 
@@ -158,6 +159,32 @@ def test_bad_input_raises_one_clear_error(arguments, message):
     network, data, *options = arguments
     with pytest.raises(trainsmith.InvalidInput, match=message):
         trainsmith.compare(network, data, **(options[0] if options else {}))
+
+
+def test_a_misspelt_argument_is_named_with_the_nearest():
+    for call in (trainsmith.compare, trainsmith.plan):
+        with pytest.raises(
+            trainsmith.InvalidInput, match=f"unknown argument of {call.__name__} 'trails': .*mean trials"
+        ):
+            call("mlp", blobs(), trails=3)
+    with pytest.raises(trainsmith.InvalidInput, match=r"unknown argument of plan '_': choose one of: .* seeds, .*"):
+        trainsmith.plan("mlp", blobs(), _=0)
+
+
+def test_whole_numbers_of_every_kind_are_taken_and_noted_as_pythons():
+    kinds = (int, np.int64, np.uint8, lambda number: np.array(number, np.int32), torch.tensor)
+    records = []
+    for kind in kinds:
+        numbers = {"trials": 2, "seeds": 3, "steps": 7, "batch_size": 8, "labels": 20}
+        asked = {name: kind(value) for name, value in numbers.items()}
+        planned = trainsmith.plan("mlp", blobs(), processes=kind(1), techniques=["tanh"], **asked)
+        records.append(json.dumps(planned.to_dict()["budget"] | planned.to_dict()["training"]))
+        question = Question(techniques=["tanh"], **asked)
+        records.append(json.dumps(question.record("mlp", question.dataset(blobs()))))
+    assert len(set(records)) == 2
+    for refused in (True, np.True_, 3.0, np.float32(3), "3", None):
+        with pytest.raises(trainsmith.InvalidInput, match="trials must be a whole number of at least 1; got"):
+            trainsmith.plan("mlp", blobs(), trials=refused)
 
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error():

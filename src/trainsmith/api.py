@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from trainsmith.catalogue import Recipe, Technique
 from trainsmith.comparison import Announce, Prepared, Row, Study, prepare
 from trainsmith.comparison import compare as run_comparison
 from trainsmith.data import ClassWeights, Dataset
-from trainsmith.errors import PAGE, InvalidInput, named
+from trainsmith.errors import PAGE, InvalidInput, arguments_named, named, whole
 from trainsmith.export import export_winner
 from trainsmith.export.stored import NOT_EXPORTED, WINNER, check_free
 from trainsmith.network import Factory
@@ -97,6 +96,10 @@ class Comparison:
         return framed(report_html(self.study))
 
 
+ASKED = tuple(field.name for field in fields(Question))
+
+
+@arguments_named()
 def compare(
     network: str | Factory,
     data: Any,
@@ -144,7 +147,7 @@ def compare(
     Raises InvalidInput for anything that cannot be used.
     """
     given = locals()
-    question = Question(**{field.name: given[field.name] for field in fields(Question)})
+    question = Question(**{name: given[name] for name in ASKED})
     return answer(network, data, question, processes, announce, None if folder is None else Path(folder))
 
 
@@ -159,7 +162,7 @@ def answer(
 ) -> Comparison:
     """What compare gives for a question. file: the text of a study.toml that asks it, which is left in the folder."""
     dataset = question.dataset(data)
-    _check_processes(processes)
+    processes = None if processes is None else whole("processes", processes)
     asked = question.understood(network, dataset)
 
     def run(store: Store | None) -> Comparison:
@@ -178,17 +181,13 @@ def answer(
     return comparison
 
 
+@arguments_named(*ASKED)
 def plan(network: str | Factory, data: Any, *, processes: int | None = None, **asked: Any) -> Prepared:
     """What `compare` with these arguments would train and about how long it would take; nothing is trained."""
     question = Question(**asked)
     dataset = question.dataset(data)
-    _check_processes(processes)
+    processes = None if processes is None else whole("processes", processes)
     return prepare(network, dataset, **question.understood(network, dataset), processes=processes)
-
-
-def _check_processes(processes: int | None) -> None:
-    if processes is not None and (not isinstance(processes, Integral) or processes < 1):
-        raise InvalidInput(f"processes must be a whole number of at least 1; got {processes!r}.")
 
 
 def resume(folder: str | Path, announce: Announce | None = None) -> Comparison:

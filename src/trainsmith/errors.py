@@ -1,8 +1,12 @@
 """What a user gave that cannot be used, said in one sentence."""
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 
 class InvalidInput(ValueError):
@@ -39,6 +43,22 @@ def unknown_name(kind: str, given: object, valid: Iterable[str], listed: str = "
     return InvalidInput(f"unknown {kind} '{shown(given)}': {hint}")
 
 
+def integer(value: Any) -> int | None:
+    """A whole number of whatever kind, NumPy's among them, as Python's; None for all else, True and False included."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an integer. Raises InvalidInput, which calls it `name`, for what is none, or is below `least`."""
+    number = integer(value)
+    if number is None or number < least:
+        raise InvalidInput(f"{name} must be a whole number of at least {least}; got {shown(repr(value))}.")
+    return number
+
+
 def named(path: str | Path, what: str, *suffixes: str) -> Path:
     """The path of a file to write, whose name must end in one of these, as .html does. what: what it will hold."""
     path = Path(path)
@@ -47,6 +67,30 @@ def named(path: str | Path, what: str, *suffixes: str) -> Path:
         ending = f"{', '.join(most)} or {last}" if most else last
         raise InvalidInput(f"{what}: give a name that ends in {ending}; got '{shown(path)}'.")
     return path
+
+
+Given, Made = ParamSpec("Given"), TypeVar("Made")
+
+
+def arguments_named(*further: str) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:
+    """A decorator of a function that raises InvalidInput, with the nearest name, for an argument it does not have.
+
+    further: names that it takes besides those of its signature, of which **kwargs is none.
+    """
+
+    def named_in(call: Callable[Given, Made]) -> Callable[Given, Made]:
+        kinds = inspect.signature(call).parameters.items()
+        known = {*further, *(name for name, p in kinds if p.kind is not p.VAR_KEYWORD)}
+
+        @functools.wraps(call)
+        def checked(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+            if unknown := [name for name in kwargs if name not in known]:
+                raise unknown_name(f"argument of {call.__name__}", unknown[0], known)
+            return call(*args, **kwargs)
+
+        return checked
+
+    return named_in
 
 
 PICTURE, PAGE = (".png",), (".html", ".htm")

@@ -6,7 +6,7 @@ from typing import Any
 
 from trainsmith.catalogue.hyperparameter import Hyperparameter
 from trainsmith.catalogue.registry import BESIDE, FAMILIES, Family, Technique, find
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.errors import InvalidInput, integer, unknown_name
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,7 @@ class Run:
     seed: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+        seed = integer(self.seed)
+        if seed is None or not 0 <= seed < 2**32:
             raise InvalidInput(f"a seed must be a whole number from 0 to 2**32 - 1; got {self.seed!r}.")
+        object.__setattr__(self, "seed", seed)

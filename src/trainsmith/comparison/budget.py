@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, whole
 
 CONFIRMED = 4
 """With rungs, one of so many techniques goes on to the fresh seeds, at least one, and the baseline always."""
@@ -50,11 +50,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, least in (("trials", 1), ("finalists", 1), ("final_seeds", 0), ("fresh_seeds", 2), ("extension", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InvalidInput(
-                    f"{name.replace('_', ' ')} must be a whole number of at least {least}; got {value!r}."
-                )
+            object.__setattr__(self, name, whole(name.replace("_", " "), getattr(self, name), least))
         if not isinstance(self.fast, bool):
             raise InvalidInput(f"fast must be True or False; got {self.fast!r}.")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.split import CLASSES, split
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, integer
 
 LABELLED = ("classification", "balanced", "regression", "multilabel")
 """Tasks whose targets can be hidden."""
@@ -26,13 +26,14 @@ def with_labels(dataset: Dataset, labels: int) -> Dataset:
         )
     least = len(dataset.classes) if dataset.task in CLASSES else 2
     most = len(split(dataset, 0)[0])
-    if isinstance(labels, bool) or not isinstance(labels, int) or not least <= labels <= most:
+    count = integer(labels)
+    if count is None or not least <= count <= most:
         told = f"{least}, one a class," if dataset.task in CLASSES else str(least)
         raise InvalidInput(
             f"labels must be a whole number from {told} to the {most} examples that a run on {dataset.name} trains on; "
             f"got {labels!r}."
         )
-    return replace(dataset, labels=labels)
+    return replace(dataset, labels=count)
 
 
 def labelled(dataset: Dataset, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

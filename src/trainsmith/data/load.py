@@ -10,7 +10,7 @@ from trainsmith.data.dataset import Dataset
 from trainsmith.data.files import SUFFIXES, read_file
 from trainsmith.data.mapped import sweep_scratch
 from trainsmith.data.named import IN_FILES, NAMES, known_name, named
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.errors import InvalidInput, unknown_name, whole
 
 WHERE = f"a data folder says where the files of {', '.join(IN_FILES[:-1])} and {IN_FILES[-1]} are"
 
@@ -68,8 +68,7 @@ def _loaded(
         if _is_path(given):
             if data_dir is not None:
                 raise InvalidInput(f"{WHERE}; '{given}' is where these data are: leave it out.")
-            if image_size is not None and image_size < 1:
-                raise InvalidInput(f"the image size must be a whole number of at least 1; got {image_size}.")
+            image_size = None if image_size is None else whole("the image size", image_size)
             return read_file(Path(os.path.expanduser(given)), target, task, image_size, context)
         raise _unknown(given)
     if target is not None:

@@ -1,6 +1,5 @@
 """A text cut into pieces, each character's successor to be predicted."""
 
-from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from trainsmith.data.dataset import Dataset, LockedTest
 from trainsmith.data.mnist import VARIABLE, data_folder
 from trainsmith.data.split import SHARE
-from trainsmith.errors import InvalidInput, shown
+from trainsmith.errors import InvalidInput, integer, shown
 
 CONTEXT = 32
 """Characters in a piece."""
@@ -27,8 +26,8 @@ def from_text(text: str, name: str = "text", context: int | None = None) -> Data
     last fifth of the text is locked for the test; seeds validate on pieces of the rest. Raises InvalidInput for a text
     of fewer than 25 pieces, of a single character or of more than 1,000 different ones.
     """
-    length = CONTEXT if context is None else context
-    if not isinstance(length, Integral) or isinstance(length, bool) or length < 1:
+    length = CONTEXT if context is None else integer(context)
+    if length is None or length < 1:
         raise InvalidInput(f"the context must be a whole number of characters, at least 1; got {context!r}.")
     codes, indices = np.unique(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4"), return_inverse=True)
     pieces = max(0, len(indices) - 1) // length

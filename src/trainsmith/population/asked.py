@@ -1,7 +1,6 @@
 """What a user gives a population to train with, checked before anything is trained."""
 
 import copy
-import operator
 from typing import Any
 
 import torch
@@ -9,17 +8,6 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput, shown
 from trainsmith.population.objective import CrossEntropy
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """A whole number, of whatever kind it is. Raises InvalidInput for what is none, or is below `least`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool):
-        raise InvalidInput(f"{name} must be a whole number of at least {least}; got {value!r}.")
-    return number
 
 
 def batch(x: Any, y: Any, members: int, each: bool, unlabelled: bool, classes: bool) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import whole
 from trainsmith.optimizer import Schedule
 from trainsmith.population.attacked import scores_under_attack
 from trainsmith.population.kernels import Rate
@@ -50,9 +50,7 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checks"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InvalidInput(f"{name.replace('_', ' ')} must be a whole number of at least 1; got {value!r}.")
+            object.__setattr__(self, name, whole(name.replace("_", " "), getattr(self, name)))
         object.__setattr__(self, "schedule", self._factor.name)  # an unknown one is refused now, not at the first step
 
     @functools.cached_property

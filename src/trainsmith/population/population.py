@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, whole
 from trainsmith.optimizer import Optimizer
-from trainsmith.population.asked import batch, check_classes, copied, usable_device, whole
+from trainsmith.population.asked import batch, check_classes, copied, usable_device
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
 from trainsmith.population.kernels import Rate
