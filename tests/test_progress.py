@@ -7,7 +7,7 @@ from rich.console import Console
 from trainsmith import progress
 
 
-def played(terminal, monkeypatch, find=lambda bar: None, runs=40):
+def played(terminal, monkeypatch, find=lambda bar: None, runs=40, start=0.0):
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     out = io.StringIO()
@@ -15,6 +15,9 @@ def played(terminal, monkeypatch, find=lambda bar: None, runs=40):
         bar.going_on("going on with digits-1: 3 of 40 runs are done")
         bar.planned(runs, 100 * runs, "40 runs: about 40 s")
         find(bar)
+        for _ in range(5):  # workers start, and have nothing to tell
+            clock[0] += start / 5
+            bar.progress_made("tuning", 0, 0)
         for _ in range(runs):
             clock[0] += 1.0
             bar.progress_made("tuning", 100, 1)
@@ -30,6 +33,12 @@ def test_in_a_pipe_there_is_a_plain_line_every_ten_seconds(monkeypatch):
         "tuning: 30 of 40 runs, 75%, 30 s, about 10 s left",
         "tuning: 40 of 40 runs, 100%, 40 s",
     ]
+
+
+def test_the_start_of_workers_is_no_time_of_runs(monkeypatch):
+    lines = played(False, monkeypatch, start=8.0).splitlines()
+    assert lines[2] == "tuning: 2 of 40 runs, 5%, 10 s, about 38 s left"
+    assert played(False, monkeypatch, start=9.0).splitlines()[2] == "tuning: 1 of 40 runs, 2%, 10 s", "no pace yet"
 
 
 def test_the_best_so_far_stands_in_every_line(monkeypatch):

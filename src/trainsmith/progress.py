@@ -40,6 +40,8 @@ class Bar(Announce):
         self.best = ""
         self.done, self.runs, self.steps, self.total, self.read = 0, 0, 0, 0, 0
         self.started = self.said = time.monotonic()
+        self.paced: tuple[float, int] | None = None
+        """When the first training was heard of, and the member-steps till then: starting workers tells no pace."""
 
     def __enter__(self) -> Bar:
         self.progress.start()
@@ -71,21 +73,27 @@ class Bar(Announce):
         self.done += runs
         self.steps += member_steps
         self.progress.update(self.task, description=what, advance=member_steps, done=self.done)
-        now = time.monotonic()
+        now, trained = time.monotonic(), self.steps - self.read
+        if self.paced is None and trained > 0:
+            self.paced = now, trained
         if not self.draws and now - self.said >= max(LINE_EVERY, LINE_SHARE * (now - self.started)):
             self.said = now
-            self.console.print(
-                self._line(what, now - self.started), highlight=False, markup=False, soft_wrap=not self.draws
-            )
+            self.console.print(self._line(what, now), highlight=False, markup=False, soft_wrap=not self.draws)
 
     def was_done(self, member_steps: int) -> None:
         self.read += member_steps
+        if self.steps <= self.read:
+            self.paced = None
         self.progress.reset(self.task, total=self.total, completed=self.steps)  # it says nothing of how fast this goes
 
-    def _line(self, what: str, seconds: float) -> str:
-        share, trained = min(1.0, self.steps / self.total), self.steps - self.read
-        left = (
-            f", about {seconds * (self.total - self.steps) / trained:.0f} s left" if trained > 0 and share < 1 else ""
-        )
+    def _line(self, what: str, now: float) -> str:
+        share, left = min(1.0, self.steps / self.total), self._left(now)
+        remains = f", about {left:.0f} s left" if left is not None and share < 1 else ""
         best = f"; {self.best}" if self.best else ""
-        return f"{what}: {self.done} of {self.runs} runs, {share:.0%}, {seconds:.0f} s{left}{best}"
+        return f"{what}: {self.done} of {self.runs} runs, {share:.0%}, {now - self.started:.0f} s{remains}{best}"
+
+    def _left(self, now: float) -> float | None:
+        """Seconds that the rest takes at the pace since training was first heard of; None while there is none."""
+        began, before = self.paced or (now, 0)
+        since = self.steps - self.read - before
+        return (now - began) * (self.total - self.steps) / since if since > 0 and now > began else None
