@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainsmith.comparison.effects import interactions, main_effects, shares
+from trainsmith.catalogue import Recipe, find
+from trainsmith.comparison.effects import interactions, lost_of, main_effects, scores_of, shares
+from trainsmith.comparison.plan import Candidate
+from trainsmith.population import Result
 
 LEVELS = {"activation": ["tanh", "gelu"], "optimizer": ["sgd"], "regularization": ["dropout", "l2", "l1"]}
 SEEDS = 8
@@ -137,3 +140,25 @@ def test_the_interval_of_a_share_is_the_jackknifes_over_seeds():
     half = stats.t.ppf(0.975, SEEDS - 1) * np.std(pseudo, ddof=1) / math.sqrt(SEEDS)
     assert whole["regularization",].low == pytest.approx(np.mean(pseudo) - half, rel=1e-9)
     assert whole["regularization",].high == pytest.approx(np.mean(pseudo) + half, rel=1e-9)
+
+
+def test_where_all_runs_diverged_nothing_is_said_of_a_difference():
+    techniques = [find(name) for name in ("tanh", "gelu", "dropout")]
+    tanh, gelu, dropout = techniques
+    cells = [(), *((t,) for t in techniques), (tanh, dropout), (gelu, dropout)]
+    chosen = [Candidate(cell, Recipe()) for cell in cells]
+    results = [[Result("finished" if gelu in cell else "diverged")] * SEEDS for cell in cells]
+    results[1] = [Result("diverged")] * (SEEDS - 1) + [Result("finished")]  # tanh alone, once
+    scores = scores_of(chosen, [np.full(SEEDS, 0.25)] * len(cells))
+    lost = lost_of(chosen, results)
+    assert len(lost) == 3, "the baseline, dropout, and tanh with dropout"
+    none = "cannot tell yet: all runs of all these recipes diverged"
+    said = {e.techniques: e.words for e in main_effects(scores, 0.01, lost)}
+    same = "no difference worth having"
+    assert said == {("tanh",): same, ("gelu",): same, ("dropout",): same}, "each was trained somewhere"
+    lost |= {frozenset({("activation", "tanh")})}
+    said = {e.techniques: (e.verdict, e.words) for e in main_effects(scores, 0.01, lost)}
+    assert said["tanh",] == ("cannot tell yet", none)
+    assert said["gelu",] == said["dropout",] == (same, same)
+    said = {e.techniques: e.words for e in interactions(scores, 0.01, lost)}
+    assert said == {("tanh", "dropout"): none, ("gelu", "dropout"): "they add up"}

@@ -16,7 +16,7 @@ from trainsmith.comparison.budget import Budget
 from trainsmith.comparison.costs import at_equal_cost, measured_costs
 from trainsmith.comparison.cuts import cut_notes, cuts
 from trainsmith.comparison.designs import ONE_AT_A_TIME
-from trainsmith.comparison.effects import interactions, main_effects, scores_of, shares
+from trainsmith.comparison.effects import interactions, lost_of, main_effects, scores_of, shares
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.explained import explained
 from trainsmith.comparison.limit import Limit
@@ -121,7 +121,7 @@ def compare(
     equal = at_equal_cost(trainer, candidates, fresh, scores[0], constant, delta)
     planned = 0 if budget.fast else budget.trials
     rows = make_rows(candidates, [(t.best, t.attempts) for t in chosen], results, constant, delta, planned, equal)
-    factorial = scores_of(candidates, scores) if design != ONE_AT_A_TIME else {}
+    factorial, lost = scores_of(candidates, scores) if design != ONE_AT_A_TIME else {}, lost_of(candidates, results)
     deviation, tolerance = trainer.worst
     best = next(i for i, c in enumerate(candidates) if c.recipe == winner(rows).recipe)
     taken.note()
@@ -140,8 +140,8 @@ def compare(
         environment=describe_environment(),
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
         design=design,
-        effects=main_effects(factorial, delta),
-        interactions=interactions(factorial, delta),
+        effects=main_effects(factorial, delta, lost),
+        interactions=interactions(factorial, delta, lost),
         shares=shares(factorial),
         activations=_activations(trainer, fresh, results, best),
         cut=left_out,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
 from trainsmith.catalogue import PLACES
 from trainsmith.comparison.plan import Candidate
-from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_difference, t_interval, verdict
+from trainsmith.comparison.statistics import Floats, Verdict, max_t_sign_flip, paired_difference, t_interval, verdict
 from trainsmith.comparison.study import Effect, Estimate, Share
+from trainsmith.population import Result
 
 Techniques = frozenset[tuple[str, str]]
 """(place, name) of each technique that stands in a recipe in the baseline's place; empty for the baseline."""
 Scores = Mapping[Techniques, Floats]
 """The scores (n,) of a recipe's fresh seeds, the same n seeds for all recipes."""
+Excess = tuple[Floats, bool]
+"""A sum and difference of scores (n,), and whether no recipe in it was ever trained to its end."""
+NOTHING_TRAINED = Verdict("cannot tell yet", "cannot tell yet: all runs of all these recipes diverged")
+"""Of an effect that is nothing but differences of constant predictions."""
 INTERACTION = {
     "better": "better together than the sum of both",
     "worse": "worse together than the sum of both",
@@ -26,32 +31,44 @@ INTERACTION = {
 
 def scores_of(candidates: Sequence[Candidate], scores: Sequence[Floats]) -> dict[Techniques, Floats]:
     """The scores by what each recipe has of its own."""
-    return {frozenset((t.place, t.name) for t in c.techniques): s for c, s in zip(candidates, scores, strict=True)}
+    return {_own(c): s for c, s in zip(candidates, scores, strict=True)}
 
 
-def main_effects(scores: Scores, delta: float) -> tuple[Effect, ...]:
+def lost_of(candidates: Sequence[Candidate], results: Sequence[Sequence[Result]]) -> set[Techniques]:
+    """The recipes, by what each has of its own, of whose fresh runs every one diverged."""
+    each = zip(candidates, results, strict=True)
+    return {_own(c) for c, of_recipe in each if all(r.status == "diverged" for r in of_recipe)}
+
+
+def _own(candidate: Candidate) -> Techniques:
+    return frozenset((t.place, t.name) for t in candidate.techniques)
+
+
+def main_effects(scores: Scores, delta: float, lost: Set[Techniques] = frozenset()) -> tuple[Effect, ...]:
     """Of each technique, in the order of PLACES: what it adds on average over the recipes it was added to.
 
     mean over C of y(C + a) − y(C), by seed, where C goes through the recipes without a technique in a's place, if both
-    were trained. p-values are adjusted over those of one place (max-T).
+    were trained. p-values are adjusted over those of one place (max-T). lost: recipes all of whose runs diverged; an
+    effect of such alone has no verdict.
     """
     found: list[Effect] = []
     for place in PLACES:
         techniques = [t for t in _techniques(scores) if t[0] == place]
-        averages = [_average(_additions(scores, t)) for t in techniques]
+        averages = [_average(_additions(scores, t, lost)) for t in techniques]
         found += _judged([(t,) for t in techniques], averages, delta)
     return tuple(found)
 
 
-def interactions(scores: Scores, delta: float) -> tuple[Effect, ...]:
+def interactions(scores: Scores, delta: float, lost: Set[Techniques] = frozenset()) -> tuple[Effect, ...]:
     """Of each two techniques of different families: what they add together beyond the sum of what each adds.
 
     mean over C of y(C + a + b) − y(C + a) − y(C + b) + y(C), by seed, where C goes through the recipes without either
     family for which all four were trained. p-values are adjusted over all pairs (max-T). Largest first.
+    lost: as in main_effects.
     """
     pairs, averages = [], []
     for a, b in itertools.combinations(_techniques(scores), 2):
-        excess = list(_excesses(scores, a, b))
+        excess = list(_excesses(scores, a, b, lost))
         if a[0] != b[0] and excess:
             pairs.append((a, b))
             averages.append(_average(excess))
@@ -126,36 +143,37 @@ def _techniques(scores: Scores) -> list[tuple[str, str]]:
     return sorted(met, key=lambda t: PLACES.index(t[0]))
 
 
-def _additions(scores: Scores, a: tuple[str, str]) -> Iterator[Floats]:
+def _additions(scores: Scores, a: tuple[str, str], lost: Set[Techniques]) -> Iterator[Excess]:
     for cell, y in scores.items():
         if a in cell and cell - {a} in scores:
-            yield y - scores[cell - {a}]
+            yield y - scores[cell - {a}], {cell, cell - {a}} <= lost
 
 
-def _excesses(scores: Scores, a: tuple[str, str], b: tuple[str, str]) -> Iterator[Floats]:
+def _excesses(scores: Scores, a: tuple[str, str], b: tuple[str, str], lost: Set[Techniques]) -> Iterator[Excess]:
     for cell, y in scores.items():
         parts = [cell - {a}, cell - {b}, cell - {a, b}]
         if {a, b} <= cell and all(part in scores for part in parts):
             with_b, with_a, neither = (scores[part] for part in parts)
-            yield y - with_a - with_b + neither
+            yield y - with_a - with_b + neither, {cell, *parts} <= lost
 
 
-def _average(differences: Iterator[Floats] | Sequence[Floats]) -> tuple[Floats, int]:
-    rows = list(differences)
-    return np.mean(rows, axis=0), len(rows)
+def _average(excesses: Iterator[Excess] | Sequence[Excess]) -> tuple[Floats, int, bool]:
+    """Their mean, how many there are, and whether no recipe in any of them was trained to its end."""
+    rows, lost = zip(*excesses, strict=True)
+    return np.mean(rows, axis=0), len(rows), all(lost)
 
 
 def _judged(
-    groups: Sequence[tuple[tuple[str, str], ...]], averages: Sequence[tuple[Floats, int]], delta: float
+    groups: Sequence[tuple[tuple[str, str], ...]], averages: Sequence[tuple[Floats, int, bool]], delta: float
 ) -> list[Effect]:
     """An effect of each group of techniques, p-values adjusted over all of them."""
     if not groups:
         return []
-    adjusted = max_t_sign_flip(np.stack([d for d, _ in averages]))
+    adjusted = max_t_sign_flip(np.stack([d for d, *_ in averages]))
     found = []
-    for group, (d, recipes), p in zip(groups, averages, adjusted, strict=True):
+    for group, (d, recipes, lost), p in zip(groups, averages, adjusted, strict=True):
         paired = paired_difference(d, np.zeros(len(d)))
-        judged = verdict(paired, float(p), delta, len(groups))
+        judged = NOTHING_TRAINED if lost else verdict(paired, float(p), delta, len(groups))
         words = judged.words if len(group) == 1 else INTERACTION.get(judged.kind, judged.words)
         families, names = (tuple(part) for part in zip(*group, strict=True))
         estimate = Estimate.of(paired)
