@@ -17,7 +17,7 @@ from trainsmith.comparison.costs import at_equal_cost, measured_costs
 from trainsmith.comparison.cuts import cut_notes, cuts
 from trainsmith.comparison.designs import ONE_AT_A_TIME
 from trainsmith.comparison.effects import interactions, lost_of, main_effects, scores_of, shares
-from trainsmith.comparison.environment import describe_environment
+from trainsmith.comparison.environment import describe_environment, processor_notes, processors_of
 from trainsmith.comparison.explained import explained
 from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.prepared import Prepared, prepare
@@ -92,7 +92,7 @@ def compare(
     it takes no more. design: which combinations are trained besides (see DESIGNS). store: keeps what is finished, and
     gives what was finished before; the numbers are the same.
     """
-    taken, announce = Taken(store), announce or Announce()
+    taken, announce, processors = Taken(store), announce or Announce(), processors_of(store)
     ready = prepare(
         network, dataset, baseline=baseline, vary=vary, techniques=techniques, budget=budget, training=training,
         within=within, design=design, processes=processes, report=taken.told(announce.progress_made), store=store,
@@ -113,6 +113,7 @@ def compare(
     kept = survivors(tuned, ready.confirmed)
     candidates, chosen = [ready.candidates[i] for i in kept], [tuned[i] for i in kept]
     left_out = cuts(ready.candidates, tuned, kept)
+    cut = cut_notes(left_out, len(ready.candidates), rules_of(dataset).metric)
     fresh = [planning.fresh_runs(t.trial, budget) for t in chosen]
     results = _confirm(trainer, fresh)
     constant = rules_of(dataset).constant(dataset.y)
@@ -133,11 +134,11 @@ def compare(
         delta=delta,
         baseline=baseline,
         rows=rows,
-        notes=(*ready.notes, *cut_notes(left_out, len(ready.candidates), rules_of(dataset).metric), *trainer.notes()),
+        notes=(*ready.notes, *cut, *trainer.notes(), *processor_notes(processors)),
         test=score_on_test(trainer, candidates, fresh, results, best, constant),
         receipt=Receipt(deviation, len(trainer.deviations), FIRST_LOSSES, tolerance, tuple(trainer.loops)),
         plan=_plan(ready, len(tuned[0].trials) - budget.trials, taken),
-        environment=describe_environment(),
+        environment={**describe_environment(), "cpu": "; ".join(processors)},
         states={run.seed: r.state for run, r in zip(fresh[best], results[best], strict=True) if r.state is not None},
         design=design,
         effects=main_effects(factorial, delta, lost),
