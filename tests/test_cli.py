@@ -408,3 +408,11 @@ def test_a_study_begun_beside_one_that_other_versions_began_says_so(run, tmp_pat
     assert "a new one is begun in trainsmith-studies/wine-2. To go on with the other instead" in said
     assert "trainsmith compare --resume trainsmith-studies/wine-1;" in said
     assert "versions" not in run("compare", "wine", "--techniques", "adam,sgd,tanh").output
+
+
+def test_what_a_table_is_read_as_is_said_before_it_is_inspected(run, tmp_path):
+    (tmp_path / "t.csv").write_text("\n".join(["rate,a,y", *(f"{i % 7}%,{i * 37 % 11}.5,{i % 2}" for i in range(60))]))
+    said = "the column 'rate' holds percentages, which are read as numbers: 0% as 0."
+    done = run("inspect", "t.csv", "--no-remedies")
+    assert " ".join(done.output.split()).startswith(f"note: {said}"), done.output
+    assert json.loads(run("inspect", "t.csv", "--no-remedies", "--json").stdout)["notes"] == [said]

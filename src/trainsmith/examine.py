@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 from torch import Tensor, nn
 
 from trainsmith.catalogue import Run, Trial
@@ -127,7 +128,11 @@ def _shown(
     measured.network = f"{name} on {dataset.name}"
     if remedies and any(f.remedies for f in measured.findings):
         measured.remedies(batch_size=Training.batch_size)
-    return Shown(measured.to_dict(), measured.table(), lambda path: _written(measured, path))
+    numbers, table = measured.to_dict(), measured.table()
+    if dataset.notes:
+        numbers = {**numbers, "notes": list(dataset.notes)}
+        table = Group(*(Text(f"note: {note}", "dim") for note in dataset.notes), table)
+    return Shown(numbers, table, lambda path: _written(measured, path))
 
 
 def _written(measured: Inspection, path: Path) -> Path:

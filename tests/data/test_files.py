@@ -307,7 +307,7 @@ def test_a_spreadsheets_semicolons_tabs_and_decimal_commas_are_read(tmp_path, se
     for i in range(30):
         lines.append(separator.join((f"{i}.5".replace(".", point), "a, b" if separator != "," else "a", str(i % 2))))
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    x, y, features, _ = read_table(tmp_path / "t.csv")
+    x, y, features, *_ = read_table(tmp_path / "t.csv")
     assert x[:, 0].tolist() == [i + 0.5 for i in range(30)]
     assert y.tolist() == [i % 2 for i in range(30)]
     assert features[0] == "size"
@@ -323,7 +323,7 @@ def test_a_name_that_two_columns_have_is_refused(here):
 
 def test_separators_in_quotes_separate_nothing(here):
     (here / "t.csv").write_text('"Height, cm";"Weight, kg"\n' + "\n".join(f"{i},5;{i % 2}" for i in range(60)))
-    x, y, features, target = read_table(here / "t.csv")
+    x, y, features, target, _ = read_table(here / "t.csv")
     assert (features, target) == (["Height, cm"], "Weight, kg")
     assert x[:, 0].tolist() == [i + 0.5 for i in range(60)]
     assert y.tolist() == [i % 2 for i in range(60)]
@@ -331,7 +331,7 @@ def test_separators_in_quotes_separate_nothing(here):
 
 def test_blank_lines_before_the_names_are_passed_over(here):
     (here / "t.csv").write_text("\n\r\na;y\n" + "\n".join(f"{i};{i % 2}" for i in range(60)))
-    assert read_table(here / "t.csv")[2:] == (["a"], "y")
+    assert read_table(here / "t.csv")[2:4] == (["a"], "y")
 
 
 @pytest.mark.parametrize(("first", "left_out"), [(0, True), (1, True), (2, False)])

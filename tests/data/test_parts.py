@@ -33,7 +33,7 @@ def test_a_part_that_would_be_dropped_is_refused(part, message):
 
 def test_decimals_are_numbers_as_a_column_and_as_the_target():
     prices = [Decimal(i) / 4 for i in range(60)]
-    x, y, names, _ = arrays_of(pd.DataFrame({"price": prices, "target": prices}), None, Path("d.parquet"))
+    x, y, names, *_ = arrays_of(pd.DataFrame({"price": prices, "target": prices}), None, Path("d.parquet"))
     assert names == ["price"]
     assert x[:, 0].tolist() == y.tolist() == [i / 4 for i in range(60)]
 
@@ -71,6 +71,6 @@ def test_dates_and_times_are_refused(values, chosen):
     ],
 )
 def test_text_that_is_no_date_is_a_category(values):
-    x, _, names, _ = arrays_of(pd.DataFrame({"when": values, "y": [1, 2, 3]}), None, Path("d.csv"))
+    x, _, names, *_ = arrays_of(pd.DataFrame({"when": values, "y": [1, 2, 3]}), None, Path("d.csv"))
     assert x.tolist() == np.eye(3)[np.argsort(np.argsort(values))].tolist()
     assert names == [f"when={value}" for value in sorted(values)]

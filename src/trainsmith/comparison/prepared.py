@@ -174,6 +174,7 @@ def prepare(
         raise InvalidInput(f"nothing to compare: {skipped[-1]}")
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
     notes += [
+        *dataset.notes,
         *planning.imbalance(dataset),
         *planning.unscaled(dataset, baseline),
         *planning.few_seeds(budget),

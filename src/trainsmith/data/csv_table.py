@@ -8,9 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from trainsmith.data.table import arrays_of
+from trainsmith.data.table import Arrays, arrays_of
 from trainsmith.errors import InvalidInput, shown
 
 if TYPE_CHECKING:
@@ -21,10 +19,8 @@ VALUE = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?|-\d+", re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"')
 
 
-def read_table(path: Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray, list[str], str]:
-    """(x, y, features, the target's column) of a table whose first line names the columns.
-
-    See arrays_of, and marks for what separates them.
+def read_table(path: Path, target: str | None = None) -> Arrays:
+    """The arrays of a table whose first line names the columns; see arrays_of, and marks for what separates them.
 
     A column without a name that only counts the rows from 0 or 1, as pandas and R write it, is left out. Raises
     InvalidInput for anything that is no such table.

@@ -58,7 +58,8 @@ class Dataset:
     were not None. metric: what a study judges by, "" for the task's own. labels: how many of a
     run's training examples keep their label, 0 for all (see few.py). unlabelled: further training inputs
     (m, *features) that have none. class_weights: "", "balanced", or of each class what its examples count in the loss
-    (see class_weights.py). predicted: the column of a table that holds the targets, "" for other data.
+    (see class_weights.py). predicted: the column of a table that holds the targets, "" for other data. notes: sentences
+    on what was read otherwise than one may think, such as a column that loses digits.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Dataset:
     unlabelled: Tensor | None = None
     class_weights: str | tuple[float, ...] = ""
     predicted: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

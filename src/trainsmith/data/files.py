@@ -167,5 +167,6 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 def read_csv(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
     """A comma-separated table with a header line; see read_table for what becomes of its columns."""
-    x, y, features, chosen = read_table(path, target)
-    return replace(assemble(x, y, path.stem, source=str(path), task=task, features=features), predicted=chosen)
+    x, y, features, chosen, notes = read_table(path, target)
+    made = assemble(x, y, path.stem, source=str(path), task=task, features=features)
+    return replace(made, predicted=chosen, notes=notes)

@@ -58,10 +58,11 @@ def from_frames(
     images = _image_columns(train)
     if image_size is not None and not images:
         raise InvalidInput(f"an image size is for encoded pictures only; {source} holds a table. Leave it out.")
+    notes: tuple[str, ...] = ()
     if not images:
         import pandas as pd
 
-        x, y, features, chosen = arrays_of(pd.concat(frames, ignore_index=True), target, Path(source))
+        x, y, features, chosen, notes = arrays_of(pd.concat(frames, ignore_index=True), target, Path(source))
     else:
         chosen = target_of([c for c in train.columns if c not in images], target, Path(source))
         encoded = [_bytes(value, source) for f in frames for value in f[images[0]]]
@@ -71,7 +72,7 @@ def from_frames(
     given = None if test is None else (x[n:], y[n:])
     known = classes if classes and len(np.unique(y)) == len(classes) else None
     made = assemble(x[:n], y[:n], name, source=source, task=task, test=given, features=features, classes=known)
-    return replace(made, predicted=chosen)
+    return replace(made, predicted=chosen, notes=notes)
 
 
 def parquet_parts(path: Path) -> dict[str, list[Path]]:

@@ -7,7 +7,7 @@ import re
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ TIMES = (date, time, timedelta)
 SEVERAL = (list, tuple, dict, set, np.ndarray)
 NUMERAL = re.compile(r"[-+]?(\d+|\d{1,3}([.' ]\d{3})+)(,\d+)?|[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 """A whole number, or one with a comma."""
+PERCENTAGE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)? ?%", re.IGNORECASE)
+EXACT = 2**24
+"""Up to here every whole number has a 32-bit float of its own."""
 CLOCK = r"[0-2]\d:[0-5]\d(:[0-5]\d([.,]\d+)?)?([ ]?[ap]m)?([ ]?(z|utc|[+-]\d\d:?\d\d))?"
 MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 WRITTEN = rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}} | \d\d?[ -]{MONTH},?[ -][12]\d{{3}}
@@ -29,15 +32,29 @@ WRITTEN = rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}
 """Text that is a date, a time or both, such as 2024-03-01, 1/3/2024 09:30, 1 March 2024 or 09:30:00."""
 
 
-def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.ndarray, np.ndarray, list[str], str]:
-    """(x, y, features, the target's column) of a table with named columns.
+class Arrays(NamedTuple):
+    """A table's inputs (n, columns) and targets (n,), the inputs' names, the target's column, and what is to be said.
+
+    notes: of columns that were read otherwise than one may think, a sentence each.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    features: list[str]
+    target: str
+    notes: tuple[str, ...]
+
+
+def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> Arrays:
+    """The arrays of a table with named columns.
 
     target: the target's column; by default the one named target, label, class or y (in that order, any
-    case), else the last. Columns of numbers and of true/false are taken as they are; a column of text becomes
-    one column of 0 and 1 for each of its values, in alphabetical order, named "column=value". Raises
-    InvalidInput for missing values and for text with more than 50 different values.
+    case), else the last. Columns of numbers and of true/false are taken as they are, and so are percentages, 5 for 5 %;
+    a column of text becomes one column of 0 and 1 for each of its values, in alphabetical order, named "column=value".
+    Raises InvalidInput for missing values and for text with more than 50 different values.
     """
     chosen = target_of(list(frame.columns), target, path)
+    frame, notes = _without_percent_signs(frame)
     _check_missing(frame, path)
     y = values_of(frame[chosen])
     columns, features = [], []
@@ -57,7 +74,53 @@ def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> tuple[np.n
         else:
             columns.append(values)
             features.append(name)
-    return np.column_stack([np.asarray(c, np.float64) for c in columns]), y, features, chosen
+            notes += _merged(name, values) or _counting(name, values)
+    return Arrays(np.column_stack([np.asarray(c, np.float64) for c in columns]), y, features, chosen, tuple(notes))
+
+
+def _without_percent_signs(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table with numbers in place of columns of percentages, beside which there may be marks for missing ones."""
+    found, notes = frame.copy(deep=False), []
+    for name in frame.columns:
+        text = frame[name].to_numpy()
+        if text.dtype.kind != "O" or not all(isinstance(v, str) for v in text[~frame[name].isna()]):
+            continue
+        held = np.array([isinstance(v, str) and any(map(str.isalnum, v)) for v in text], bool)
+        if held.any() and all(PERCENTAGE.fullmatch(v.strip()) for v in text[held]):
+            numbers = text.astype(object)
+            numbers[held] = [float(v.strip().rstrip("%")) for v in text[held]]
+            found[name] = numbers.astype(np.float64) if held.all() else numbers
+            said = f"{text[held][0].strip()} as {numbers[held][0]:g}"
+            notes.append(f"the column '{shown(name)}' holds percentages, which are read as numbers: {said}.")
+    return found, notes
+
+
+def _merged(name: str, values: np.ndarray) -> list[str]:
+    """That whole numbers of a column fall together in 32 bits, if some do."""
+    if values.dtype.kind not in "iuf" or not len(values) or float(np.abs(values).max()) <= EXACT:
+        return []
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    different, left = len(np.unique(values)), len(np.unique(single))
+    if left == different or not (values == np.floor(values)).all():
+        return []
+    lost = int(np.flatnonzero(single.astype(np.float64) != values.astype(np.float64))[0])
+    return [
+        f"the column '{shown(name)}' has whole numbers beyond {EXACT:,}, which lose digits in 32 bits "
+        f"({values[lost]:.0f} becomes {single[lost]:.0f}): of its {different:,} different values {left:,} are left. "
+        "If it holds ids, leave it out; else subtract what all have in common, or split it in two columns."
+    ]
+
+
+def _counting(name: str, values: np.ndarray) -> list[str]:
+    """That a column only counts the rows, if it does."""
+    count = np.arange(len(values))
+    if len(values) < 2 or not any(np.array_equal(values, count + start) for start in (0, 1)):
+        return []
+    return [
+        f"the column '{shown(name)}' only counts the rows, and may tell the targets of rows that are sorted by them: "
+        "leave it out if it is no measurement."
+    ]
 
 
 def target_of(names: list[str], target: str | None, path: Path) -> str:
@@ -129,8 +192,8 @@ def values_of(column: pd.Series) -> np.ndarray:
 
 
 def _with_commas(array: np.ndarray) -> bool:
-    """Whether all are text that is a number, some with a comma: for the decimals, or between thousands."""
-    text = [v.strip() for v in array if isinstance(v, str)]
+    """Whether all are text that is a number or a percentage, some with a comma: for decimals, or between thousands."""
+    text = [v.strip().removesuffix("%").rstrip() for v in array if isinstance(v, str)]
     return len(text) == len(array) > 0 and any("," in v for v in text) and all(map(NUMERAL.fullmatch, text))
 
 
