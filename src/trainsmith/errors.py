@@ -69,7 +69,8 @@ def named(path: str | Path, what: str, *suffixes: str) -> Path:
     return path
 
 
-Given, Made = ParamSpec("Given"), TypeVar("Made")
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 def arguments_named(*further: str) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:

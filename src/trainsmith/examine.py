@@ -128,11 +128,9 @@ def _shown(
     measured.network = f"{name} on {dataset.name}"
     if remedies and any(f.remedies for f in measured.findings):
         measured.remedies(batch_size=Training.batch_size)
-    numbers, table = measured.to_dict(), measured.table()
-    if dataset.notes:
-        numbers = {**numbers, "notes": list(dataset.notes)}
-        table = Group(*(Text(f"note: {note}", "dim") for note in dataset.notes), table)
-    return Shown(numbers, table, lambda path: _written(measured, path))
+    numbers = {**measured.to_dict(), **({"notes": list(dataset.notes)} if dataset.notes else {})}
+    said = [Text(f"note: {note}", "dim") for note in dataset.notes]
+    return Shown(numbers, Group(*said, measured.table()), lambda path: _written(measured, path))
 
 
 def _written(measured: Inspection, path: Path) -> Path:

@@ -142,16 +142,15 @@ def make_baseline(given: Recipe | Mapping[str, str] | None, dataset: Dataset, ne
         if place == "regularization":
             recipe = replace(recipe, regularization=tuple(t.name for t in named))
         elif not named:
-            recipe = replace(recipe, **{str(place): "none"})
+            emptied: dict[str, Any] = {place: "none"}
+            recipe = replace(recipe, **emptied)
         for technique in named if place != "regularization" else ():
             recipe = recipe.having(technique)
     if replaced := [t for t in chosen if t not in recipe.techniques() and t.role != "nothing"]:
         place = replaced[0].place
-        names = [
-            *(t.name for t in chosen if t.place == place),
-            *["none"] * (spelt((given or {}).get(place, "")) == "none"),
-        ]
-        raise InvalidInput(f"a recipe has one {place}; the baseline names {' and '.join(names)}.")
+        none = ["none"] if spelt((given or {}).get(place, "")) == "none" else []
+        said = " and ".join([*(t.name for t in chosen if t.place == place), *none])
+        raise InvalidInput(f"a recipe has one {place}; the baseline names {said}.")
     return recipe
 
 

@@ -50,7 +50,7 @@ def named_as_begun(store: Store | None, network: str | Factory) -> Iterator[tupl
 
     The folder in which that name was typed is the working directory meanwhile if it is a path seen from there.
     """
-    there = (store.about("question", dict) or {}).get(NETWORK, network) if store is not None else network
+    there: Any = (store.about("question", dict) or {}).get(NETWORK, network) if store is not None else network
     if store is None or not isinstance(network, str) or there == network:
         yield store, network
         return
