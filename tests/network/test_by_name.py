@@ -590,8 +590,73 @@ class Looks(nn.Module):
 
 def test_a_forward_that_looks_into_a_layer_that_a_technique_is_around_is_told_of():
     assert change(Looks(), "elu", "drop-connect", "spectral-norm", x=ROWS).skipped == {}
-    with pytest.raises(InvalidInput, match=r"looks into a layer .* \('Sequential' object has no attribute 'weight'\)"):
+    told = r"looks into a layer .* \('Sequential' object has no attribute 'weight'\): .* The network is as it was."
+    with pytest.raises(InvalidInput, match=told):
         change(Looks(), "layer", x=ROWS)
+
+
+def everything(network):
+    """What a network is: its modules, their kinds, modes and attributes, its tensors and their numbers."""
+    named = network.named_modules()
+    modules = [(path, id(m), type(m), list(vars(m)), list(m._modules), m.training) for path, m in named]
+    tensors = [(n, id(t), t.requires_grad) for n, t in [*network.named_parameters(), *network.named_buffers()]]
+    return modules, tensors
+
+
+class Stops(nn.Linear):
+    """Fails at its n-th call, as a layer may that something is wrong with."""
+
+    def __init__(self, calls, error):
+        super().__init__(6, 6)
+        self.left, self.error = [calls], error
+
+    def forward(self, x):
+        self.left[0] -= 1
+        if not self.left[0]:
+            raise self.error
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize(
+    "names",
+    [("glu", "layer", "dropout"), ("weight-norm", "lsuv"), ("drop-connect", "he", "batch"), ("standardization", "elu")],
+    ids=str,
+)
+def test_an_error_at_any_pass_leaves_the_network_as_it_was(names, error):
+    def network(calls):
+        torch.manual_seed(2)
+        inner = nn.Sequential(Stops(calls, error), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 6), nn.Tanh(), Calls())
+        inner[3].weight.requires_grad_(False)
+        inner[1].eval()
+        return inner
+
+    whole = network(0)
+    counter = whole[0].left
+    change(whole, *names, x=ROWS)
+    passes = -counter[0]
+    assert passes > 3
+    for calls in range(1, passes + 1):
+        stopped = network(calls)
+        before, state = everything(stopped), copy.deepcopy(stopped.state_dict())
+        handle = stopped[3].register_forward_hook(lambda *_: None)
+        with pytest.raises(type(error)):
+            change(stopped, *names, x=ROWS)
+        assert handle.id in stopped[3]._forward_hooks
+        handle.remove()
+        assert everything(stopped) == before
+        assert all(torch.equal(t, state[n]) for n, t in stopped.state_dict().items())
+        stopped[0].left = [0]
+        assert stopped(ROWS).shape == (24, 3)
+
+
+def test_a_network_whose_layers_wait_for_their_inputs_stays_whole_too():
+    network = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), Looks())
+    with pytest.raises(InvalidInput, match="The network is as it was"):
+        change(nn.Sequential(nn.LazyLinear(6), nn.ReLU(), Looks()), "layer", x=ROWS)
+    with pytest.raises(RuntimeError):
+        change(network, "layer", x=ROWS)
+    assert isinstance(network[0], nn.Linear)
 
 
 class Answers(nn.Module):

@@ -352,3 +352,26 @@ def test_a_mean_teacher_goes_on_from_the_state_of_another_that_had_begun():
     assert torch.equal(*losses)
     begun = second.begun(network)
     assert torch.equal(begun.teacher(network)["0.weight"], network[0].weight)
+
+
+def test_a_teacher_of_half_precision_moves_by_small_shares_as_one_of_single():
+    """A share of 0.001 of a step is less than the rounding of the mean."""
+    found = []
+    for kind in (torch.bfloat16, torch.float32):
+        network = nn.Linear(2, 2).to(kind)
+        nn.init.zeros_(network.weight)
+        technique = MeanTeacher(decay=0.999).begun(network)
+        technique.step.fill_(1000)  # the mean of all weights so far would be the shorter memory before
+        nn.init.ones_(network.weight)
+        x, y = torch.ones(4, 2, dtype=kind), torch.tensor([0, 1])
+        for step in range(300):
+            if step == 150:
+                stored, technique = technique.state_dict(), MeanTeacher(decay=0.999)
+                technique.load_state_dict(stored)
+            with torch.no_grad():
+                technique(network, functional.cross_entropy, x, y)
+        teacher = technique.teacher(network)
+        assert {t.dtype for t in teacher.values()} == {kind}
+        found.append(teacher["weight"].float())
+    assert 0.2 < found[1][0, 0] < 0.3
+    torch.testing.assert_close(found[0], found[1], rtol=0.01, atol=0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from trainsmith.catalogue import FAMILIES, Recipe, Role, Technique, Trial, find
@@ -18,6 +19,7 @@ from trainsmith.network.functional import call_modules
 from trainsmith.network.host import seed_torch
 from trainsmith.network.reading import techniques_in
 from trainsmith.network.surgery import NOT_NUMBERS, Surgery, apply, in_front
+from trainsmith.network.undone import undone_by_errors
 from trainsmith.normalization.parametrization import Parametrization
 from trainsmith.regularization import GaussianDropConnect
 from trainsmith.rows import fit
@@ -79,7 +81,8 @@ def change(
     techniques could not be put in, by name (`skipped`), and what else was left as it was (`unchanged`).
 
     Raises InvalidInput for what is no part of a network, such as an optimizer, for two techniques of which a network
-    has one, for a number that no named technique has, and for a network on another device than the CPU.
+    has one, for a number that no named technique has, and for a network on another device than the CPU. Whatever error
+    ends it, the network is as it was then.
 
     >>> import torch
     >>> from torch import nn
@@ -94,34 +97,44 @@ def change(
     """
     chosen = [name if isinstance(name, Technique) else find(name) for name in names]
     _check(network, chosen, numbers or {})
+    if any(is_lazy(p) for p in network.parameters()):  # it has no weights yet that could be kept
+        with _as_the_network(network, seed):
+            outputs_of(network, x[:2])
+    with undone_by_errors(network), _as_the_network(network, seed), _what_it_looks_into():
+        return _changed(network, chosen, x, y, seed, numbers or {})
+
+
+def _changed(
+    network: nn.Module, chosen: list[Technique], x: Tensor, y: Tensor | None, seed: int, numbers: Mapping[str, float]
+) -> Surgery:
+    """What `change` does, of what it has checked."""
     inside = [t for t in chosen if t.role != "input"]
-    with _as_the_network(network, seed), _what_it_looks_into():
-        left = call_modules(network, x) if any(t.role in AT_ACTIVATIONS for t in inside) else ()
-        before = dict(network.named_modules())
-        drawn = [*weight_layers(network), *joined_layers(network)]
-        weights = {layer: copy.deepcopy(layer.state_dict()) for layer in drawn}
-        trial = Trial(_recipe(inside, techniques_in(network)), _of(inside, numbers or {}))
-        kept: dict[str, str] = {family: "" for family in FAMILIES if family not in {t.family for t in inside}}
-        whole: nn.Module = network
-        of_inputs = [t for t in chosen if t.role == "input"]
-        refused = dict.fromkeys([t.name for t in of_inputs if not x.is_floating_point()], NOT_NUMBERS)
-        for t in of_inputs:
-            if t.name not in refused:
-                behind = whole if type(whole) is nn.Sequential else nn.Sequential(whole)
-                made_for = fit(t.make(**_short(t, _of([t], numbers or {}))), x)
-                whole = in_front(made_for.train(network.training), behind)
-        done = apply(whole, trial, x, _draw(seed), y, kept)
-        whole = done.module
-        made = [m for p in whole.modules() if isinstance(p, MAKERS) for m in p.modules()]
-        layers = [layer for layer in weight_layers(whole) if layer not in made]
-        for t in inside:
-            if t.role == "perturbation":
-                left += tuple(unchanged.unperturbed(network, [*layers, *made], t.name))
-                for layer in layers:
-                    parametrize.register_parametrization(layer, "weight", Perturbed(t.make(**_short(t, trial.values))))
-                    layer.parametrizations.train(layer.training)  # type: ignore[union-attr]
-                left += (f"the weights that another technique makes, without {t.name}",) if made else ()
-        outputs_of(whole, x[:2])
+    left = call_modules(network, x) if any(t.role in AT_ACTIVATIONS for t in inside) else ()
+    before = dict(network.named_modules())
+    drawn = [*weight_layers(network), *joined_layers(network)]
+    weights = {layer: copy.deepcopy(layer.state_dict()) for layer in drawn}
+    trial = Trial(_recipe(inside, techniques_in(network)), _of(inside, numbers))
+    kept: dict[str, str] = {family: "" for family in FAMILIES if family not in {t.family for t in inside}}
+    whole: nn.Module = network
+    of_inputs = [t for t in chosen if t.role == "input"]
+    refused = dict.fromkeys([t.name for t in of_inputs if not x.is_floating_point()], NOT_NUMBERS)
+    for t in of_inputs:
+        if t.name not in refused:
+            behind = whole if type(whole) is nn.Sequential else nn.Sequential(whole)
+            made_for = fit(t.make(**_short(t, _of([t], numbers))), x)
+            whole = in_front(made_for.train(network.training), behind)
+    done = apply(whole, trial, x, _draw(seed), y, kept)
+    whole = done.module
+    made = [m for p in whole.modules() if isinstance(p, MAKERS) for m in p.modules()]
+    layers = [layer for layer in weight_layers(whole) if layer not in made]
+    for t in inside:
+        if t.role == "perturbation":
+            left += tuple(unchanged.unperturbed(network, [*layers, *made], t.name))
+            for layer in layers:
+                parametrize.register_parametrization(layer, "weight", Perturbed(t.make(**_short(t, trial.values))))
+                layer.parametrizations.train(layer.training)  # type: ignore[union-attr]
+            left += (f"the weights that another technique makes, without {t.name}",) if made else ()
+    outputs_of(whole, x[:2])
     if trial.recipe.initialization in done.skipped:  # what it drew is of no use without the rest of it
         _put_back(weights)
     for module in {*whole.modules()}.difference(network.modules()):
@@ -209,7 +222,7 @@ def _what_it_looks_into() -> Iterator[None]:
     except AttributeError as missing:
         raise InvalidInput(
             f"the network's forward looks into a layer that a technique was put around ({missing}): put that technique "
-            "in yourself. The network is changed in part now; make it anew."
+            "in yourself. The network is as it was."
         ) from missing
 
 

@@ -150,7 +150,8 @@ def monte_carlo_dropout(
         for module, mode in modes.items():
             module.training = mode
     mean = probabilities.mean(0)
-    return mean, _entropy(mean) - _entropy(probabilities).mean(0)
+    information = _entropy(mean) - _entropy(probabilities).mean(0)
+    return mean, information.clamp(min=0)  # entropy is concave: what lies below 0 is rounding
 
 
 def _entropy(p: Tensor) -> Tensor:

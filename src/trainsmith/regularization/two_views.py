@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, Hyperparameter, technique
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.passes import Loss, needs_module, still, trained
 from trainsmith.regularization.semi_supervised import consistency
@@ -137,7 +138,8 @@ class MeanTeacher(Views):
         """Learn the network's names, and take its weights where no stored state brought a teacher's."""
         weights, buffers = trained(network), dict(network.named_buffers())
         self.taught, self.kept = tuple(weights), tuple(buffers)
-        for kind, tensors in (("mean", weights), ("statistic", buffers)):
+        means = {name: single(t) for name, t in weights.items()}  # half precision has no room for small shares
+        for kind, tensors in (("mean", means), ("statistic", buffers)):
             for i, t in enumerate(tensors.values()):
                 if f"{kind}{i}" not in self._buffers:
                     self.register_buffer(f"{kind}{i}", t.detach().clone())
@@ -159,14 +161,15 @@ class MeanTeacher(Views):
         return super().forward(network, loss, x, y)
 
     def _followed(self, weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The teacher's weights once it has followed the steps so far, of which `own` counts all."""
+        """The teacher's weights, in its precision, once it has followed the steps so far, of which `own` counts all."""
         a = torch.minimum(1 - 1 / (own["step"] + 1), own["decay"])
         means = {name: own[f"mean{i}"] for i, name in enumerate(self.taught)}
-        return {name: a.to(m) * m + (1 - a.to(m)) * weights[name].detach() for name, m in means.items()}
+        return {name: a.to(m) * m + (1 - a.to(m)) * weights[name].detach().to(m) for name, m in means.items()}
 
     def term(self, network: nn.Module, x: Tensor) -> Float[Tensor, ""]:
         """The squared distance from what the teacher predicts."""
-        means = {name: getattr(self, f"mean{i}") for i, name in enumerate(self.taught)}
+        weights = trained(network)
+        means = {name: getattr(self, f"mean{i}").to(weights[name]) for i, name in enumerate(self.taught)}
         statistics = {name: getattr(self, f"statistic{i}") for i, name in enumerate(self.kept)}
         with torch.no_grad():
             target = functional_call(network, {**means, **statistics}, (self.view(x),))
@@ -181,4 +184,5 @@ class MeanTeacher(Views):
     def scored(self, weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The same out of tensors by their names: the network's `weights`, and this technique's `own` buffers."""
         statistics = {name: own[f"statistic{i}"] for i, name in enumerate(self.kept)}
-        return {**self._followed(weights, own), **statistics}
+        means = {name: mean.to(weights[name]) for name, mean in self._followed(weights, own).items()}
+        return {**means, **statistics}
