@@ -75,7 +75,8 @@ class Inspection:
         """Try the findings' remedies on copies of the network, as one population, and say how much each helps.
 
         Each is trained for `steps` steps with `seeds` seeds and compared with the network as it is, seed by seed; its
-        loss is that of the whole batch afterwards. Raises InvalidInput for a batch without targets, or several inputs.
+        loss is that of the whole batch afterwards. Raises InvalidInput for a batch without targets, unless the network
+        makes a loss of its own.
         """
         given = self._given
         treatment = try_remedies(

@@ -23,6 +23,8 @@ MEASURED = 16
 """So many measured steps, where no cadence is given."""
 RATE = 1e-3
 """Adam's learning rate, where no optimizer is given."""
+CALMER = ("optimizer=lr", "optimizer=clip-by-norm")
+"""What is tried against a loss that does not stay finite."""
 LOOKED_AT = 1000
 """Examples that the trained copy is looked at with, at most."""
 
@@ -119,7 +121,8 @@ def _stopped(losses: list[float]) -> list[Finding]:
     at = len(losses) - 1
     before = f", {losses[at - 1]:.3g} a step before" if at else ""
     words = f"the loss is {losses[-1]} at step {at}{before}: the training ends there."
-    return [dataclasses.replace(finding("not finite", "loss", "finite loss", losses[-1], 1.0, words), step=at)]
+    found = finding("not finite", "loss", "finite loss", losses[-1], 1.0, words, CALMER)
+    return [dataclasses.replace(found, step=at)]
 
 
 def _looked_at(network: nn.Module, x: Any, y: Any, loss: Loss | None) -> tuple[LayerStatistics, ...]:

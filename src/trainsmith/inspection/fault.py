@@ -6,20 +6,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of fault. remedies: techniques that may help, as family=name. advice: what no technique can do."""
+    """One kind of fault.
+
+    remedies: what may help, a technique as family=name or a change as change=name. advice: what nobody but the user
+    can do. untried: why nothing is tried on copies, in one sentence, where nothing is.
+    """
 
     short: str
     source: str
     remedies: tuple[str, ...] = ()
     advice: str = ""
+    untried: str = ""
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing about one layer: what was measured, against what, and where the threshold comes from.
 
-    remedies: techniques of the catalogue that may help, as family=name. advice: what to do besides, or "". step: of
-    a training, the optimizer step at which it was first seen, from 0; None before there was one.
+    remedies: what may help and is tried on copies: techniques of the catalogue, as family=name, "optimizer=lr 0.01" for
+    another learning rate, and changes to the network or its training, as change=name. advice: what to do besides, and
+    why nothing is tried where nothing is, or "". step: of a training, the optimizer step at which it was first seen,
+    from 0; None before there was one.
     """
 
     layer: str
@@ -40,8 +47,13 @@ _FAULTS = (
     Fault("signal vanishes", _SCHOENHOLZ, _INITIALIZED),
     Fault("signal explodes", _SCHOENHOLZ, _INITIALIZED),
     Fault("gradient vanishes", _SCHOENHOLZ, (*_INITIALIZED[1:], "activation=relu")),
-    Fault("gradient explodes", _SCHOENHOLZ, (*_INITIALIZED[:2], "normalization=layer", "normalization=batch")),
-    Fault("not finite", "IEEE 754", advice="Look for a division by 0, a root or logarithm of 0, or an overflow here."),
+    Fault("gradient explodes", _SCHOENHOLZ, (*_INITIALIZED[:2], "normalization=layer", "optimizer=clip-by-norm")),
+    Fault(
+        "not finite",
+        "IEEE 754",
+        advice="Look for a division by 0, a root or logarithm of 0, or an overflow here.",
+        untried="No technique is tried: none makes a number of what is none.",
+    ),
     Fault(
         "dead units",
         "Lu et al. 2019, Dying ReLU and initialization; the null is the share of units that are always on",
@@ -66,6 +78,7 @@ _FAULTS = (
         "constant inputs",
         "an input that is the same for every example tells no two apart",
         advice="Look at how the data are read: most of what reaches the network does not depend on the example.",
+        untried="No technique is tried: none brings back what the data do not hold.",
     ),
     Fault(
         "wrong initial loss",
@@ -82,7 +95,7 @@ _FAULTS = (
     Fault(
         "learning rate too high",
         "Karpathy, CS231n: ratio of updates to weights; and the losses of the sweep",
-        ("optimizer=lr",),
+        ("optimizer=lr", "optimizer=clip-by-norm"),
     ),
     Fault(
         "learning rate too low",
@@ -92,7 +105,7 @@ _FAULTS = (
     Fault(
         "batch norm's statistics",
         "Ioffe & Szegedy 2015, Batch normalization, section 3.1: evaluation uses averages over training",
-        ("normalization=layer", "normalization=group"),
+        ("change=train", "normalization=layer", "normalization=group"),
         "Call .train() on the network before it trains, so that the averages follow the data.",
     ),
     Fault(
@@ -101,21 +114,29 @@ _FAULTS = (
         ("normalization=group", "normalization=layer"),
         "Or take larger batches.",
     ),
-    Fault("frozen", "requires_grad", advice="Set requires_grad to True, or take the layer out if that is wanted."),
+    Fault(
+        "frozen",
+        "requires_grad",
+        ("change=thaw",),
+        "Set requires_grad to True, or take the layer out if that is wanted.",
+    ),
     Fault(
         "disconnected",
         "reverse-mode differentiation: no path from the loss to these parameters",
         advice="Look for detach(), .item(), .data, argmax or a layer that forward never calls.",
+        untried="No technique is tried: which way the gradient takes is written in the network's code.",
     ),
     Fault(
         "not in the optimizer",
         "torch.optim: parameters that are in no group are not moved",
-        advice="Give the optimizer all of network.parameters(), after the last layer was put in.",
+        ("change=optimizer",),
+        "Give the optimizer all of network.parameters(), after the last layer was put in.",
     ),
     Fault(
         "optimizer's state not finite",
         "IEEE 754: NaN and infinity never leave a moving average",
-        advice="Make a new optimizer, and clip the gradients or skip steps whose gradients are not finite.",
+        ("change=optimizer", "optimizer=clip-by-norm"),
+        "Make a new optimizer, and clip the gradients or skip steps whose gradients are not finite.",
     ),
     Fault(
         "examples look alike",
@@ -131,8 +152,9 @@ _FAULTS = (
     Fault(
         "cannot learn one batch",
         "Karpathy, CS231n: overfit a tiny subset of the data first",
-        advice="Look at what stands between the last layer and the loss, such as a softmax in front of cross-entropy, "
-        "and for shapes that broadcast or mix examples.",
+        ("change=no-end",),
+        "Look at what stands between the last layer and the loss, such as a softmax in front of cross-entropy, and for "
+        "shapes that broadcast or mix examples.",
     ),
     Fault(
         "batch far too small",
@@ -144,21 +166,28 @@ _FAULTS = (
         "labels carry no signal",
         "Zhang et al. 2017, Understanding deep learning requires rethinking generalization: random labels are fitted",
         advice="Look at how inputs and targets are paired: shuffled apart, sorted differently, or read off by one.",
+        untried="No technique is tried: what no label says of its input no network learns for new ones.",
     ),
     Fault(
         "leak between the splits",
         "Kaufman et al. 2012, Leakage in data mining; the null is the share of repeated training examples",
         advice="Split anew after taking out what is there twice, and keep copies of one example on one side.",
+        untried="No technique is tried: not the training is at fault, but what its score says.",
     ),
 )
 FAULTS = {fault.short: fault for fault in _FAULTS}
 """Every kind of fault by its short name."""
 
 
-def finding(short: str, layer: str, quantity: str, value: float, threshold: float, words: str) -> Finding:
-    """A finding of this kind, with its source, remedies and advice."""
+def finding(
+    short: str, layer: str, quantity: str, value: float, threshold: float, words: str,
+    remedies: tuple[str, ...] | None = None,
+) -> Finding:  # fmt: skip
+    """A finding of this kind, with its source, remedies and advice. remedies: in place of those of its kind."""
     fault = FAULTS[short]
-    return Finding(layer, quantity, value, threshold, fault.source, words, short, fault.remedies, fault.advice)
+    tried = fault.remedies if remedies is None else remedies
+    advice = fault.advice if tried else f"{fault.advice} {fault.untried}".strip()
+    return Finding(layer, quantity, value, threshold, fault.source, words, short, tried, advice)
 
 
 FIRST = ("not finite", "optimizer's state not finite", "constant inputs", "unscaled inputs", "leak between the splits",

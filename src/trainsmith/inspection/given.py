@@ -96,6 +96,14 @@ def some(inputs: Any, which: Any) -> Any:
     return over(inputs, lambda t: t[which] if has_rows(t, n) else t)
 
 
+def labelled(x: Any, y: Tensor) -> tuple[Any, Tensor]:
+    """The examples that have a class: of whole numbers those below 0, as ignore_index is, are none."""
+    if y.is_floating_point() or y.ndim != 1 or bool((y >= 0).all()):
+        return x, y
+    rows = (y >= 0).nonzero().flatten()
+    return some(x, rows), y[rows]
+
+
 def has_rows(t: Any, n: int) -> bool:
     """Whether a tensor has a row for each of n examples."""
     return t.ndim > 0 and len(t) == n

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding, finding
-from trainsmith.inspection.given import called, count, has_rows, some, tensors
+from trainsmith.inspection.given import called, count, has_rows, labelled, some, tensors
 from trainsmith.inspection.prepared import with_dense_gradients
 from trainsmith.inspection.record import Loss, first_tensor, reason_of
 from trainsmith.inspection.trials import own_luck, train
@@ -39,7 +39,7 @@ def of_labels(
         )
     if y.ndim > 2 or (y.ndim == 2 and not y.is_floating_point()):
         return
-    (x, y), (held, truth) = _judged(x, y), _judged(held, truth)
+    (x, y), (held, truth) = labelled(x, y), labelled(held, truth)
     if len(truth) < HELD_EXAMPLES or not len(y):
         return
     few, targets = some(x, slice(FITTED_EXAMPLES)), y[:FITTED_EXAMPLES]
@@ -84,14 +84,6 @@ def of_labels(
         f"where {SECOND:g} would speak against it."
     )
     yield finding("labels carry no signal", "targets", "agreement, standard errors", agreement, AGREEMENT, words)
-
-
-def _judged(x: Any, y: Tensor) -> tuple[Any, Tensor]:
-    """The examples that have a class: of whole numbers those below 0, as ignore_index is, are none."""
-    if y.is_floating_point() or bool((y >= 0).all()):
-        return x, y
-    rows = (y >= 0).nonzero().flatten()
-    return some(x, rows), y[rows]
 
 
 def _comparable(outputs: Tensor, y: Tensor) -> bool:

@@ -48,12 +48,12 @@ def _told(short: str, names: Sequence[str], named: Mapping[str, Tensor], verb: s
     yield finding(short, names[0].rpartition(".")[0] or names[0], "share of the parameters", share, 0.0, words)
 
 
-def _frozen(module: nn.Module, calls: Sequence[Call]) -> Iterator[Finding]:
-    """Frozen layers behind trained ones. A frozen beginning is how a network is fine-tuned."""
+def frozen_behind(module: nn.Module, calls: Sequence[Call]) -> tuple[str, ...]:
+    """The frozen parameters behind trained ones. A frozen beginning is how a network is fine-tuned."""
     layers = [c for c in calls if any(True for _ in c.layer.parameters())]
     moves = [any(p.requires_grad for p in c.layer.parameters()) for c in layers]
     if True not in moves:
-        return
+        return ()
     named = {id(p): n for n, p in module.named_parameters()}
     called = {id(p) for c in layers for p in c.layer.parameters()}
     behind = {id(p) for c in layers[moves.index(True) :] for p in c.layer.parameters() if not p.requires_grad}
@@ -62,7 +62,12 @@ def _frozen(module: nn.Module, calls: Sequence[Call]) -> Iterator[Finding]:
         if id(p) not in called and not p.requires_grad and trained:
             behind.add(id(p))
         trained = trained or p.requires_grad
-    names = tuple(n for i, n in named.items() if i in behind)
+    return tuple(n for i, n in named.items() if i in behind)
+
+
+def _frozen(module: nn.Module, calls: Sequence[Call]) -> Iterator[Finding]:
+    """Frozen layers behind trained ones, unless almost all is frozen."""
+    names = frozen_behind(module, calls)
     total = sum(p.numel() for p in module.parameters())
     if names and sum(p.numel() for p in module.parameters() if not p.requires_grad) <= FEW_LEFT * total:
         yield from _told("frozen", names, dict(module.named_parameters()), "frozen behind layers that train:")

@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import math
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.copying import copy_of
-from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.fault import FAULTS, Finding, finding
 from trainsmith.inspection.given import called, count, some
 from trainsmith.inspection.record import Loss, cuda_devices, loss_value, reason_of
 from trainsmith.inspection.telling import tell
@@ -29,6 +29,8 @@ LEFT = 0.25
 """Share of the best fall of the loss below which the learning rate is too far from the best."""
 TOO_SMALL_UPDATE, TOO_LARGE_UPDATE = 3e-4, 3e-3
 """Update over weight, a step, beyond which a rate may be far too low or high; around 1e-3 is the rule of thumb."""
+BEST = 3
+"""How many of the rates that end best are tried as remedies."""
 LEARNS = 0.05
 """Share of the first loss that the best of the rates must take off for the sweep to say anything."""
 
@@ -52,11 +54,12 @@ class Short:
 
 def train(
     module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int, steps: int,
-    until: float | None = None, what: str = "a short training",
+    until: float | None = None, what: str = "a short training", rows_of: Callable[[int], Tensor] | None = None,
 ) -> Short:  # fmt: skip
     """Train `module` for `steps` steps on batches of `size`, or until a loss is below `until` times a first above 0.
 
-    Module and optimizer are changed. what: it is called to those who wait for it.
+    Module and optimizer are changed. what: it is called to those who wait for it. rows_of: the examples of a step, in
+    place of shuffled passes.
     """
     generator = torch.Generator().manual_seed(0)
     n, order = count(x), torch.empty(0, dtype=torch.long)
@@ -64,9 +67,9 @@ def train(
     losses, updates = [], []
     for step in range(steps):
         tell(f"{what}, step {step + 1} of {steps}")
-        if len(order) < min(size, n):
+        if rows_of is None and len(order) < min(size, n):
             order = torch.randperm(n, generator=generator)
-        rows, order = order[:size], order[size:]
+        rows, order = (order[:size], order[size:]) if rows_of is None else (rows_of(step), order)
         optimizer.zero_grad()
         value = _loss_of_some(module, some(x, rows), None if y is None else y[rows], loss)
         losses.append(float(value.detach()))
@@ -173,7 +176,9 @@ def of_learning_rate(
         f"{start:.3g} to {own.end:.3g}, {rate * best:g} to {courses[best].end:.3g}; a step changes the weights by "
         f"{own.update:.1g} of their length, where about 0.001 is usual."
     )
-    yield finding(short, "optimizer", "update over weight, a step", own.update, limit, words)
+    rates = tuple(f"optimizer=lr {rate * factor:g}" for factor in sorted(courses, key=lambda f: courses[f].end)[:BEST])
+    remedies = (rates[0], FAULTS[short].remedies[1], *rates[1:])
+    yield finding(short, "optimizer", "update over weight, a step", own.update, limit, words, remedies)
 
 
 def _best_fall(courses: Mapping[float, Short], start: float) -> tuple[float, float]:
