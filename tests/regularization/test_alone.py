@@ -169,6 +169,27 @@ def test_a_mean_teacher_copies_running_statistics():
     assert torch.equal(teacher.teacher.running_mean, student.running_mean)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+def test_a_mean_teacher_of_half_precision_moves_by_small_shares_and_goes_on_from_its_state(dtype):
+    """A share of 0.001 of a step is less than the rounding of the mean; the first updates move it by more."""
+    student, expected = nn.Linear(1, 1, bias=False).to(dtype), 0.0
+    nn.init.zeros_(student.weight)
+    teacher = Teacher(student, decay=0.999)
+    for t in range(1, 1500):
+        if t == 1200:
+            state, teacher = teacher.state_dict(), Teacher(student, decay=0.999)
+            teacher.load_state_dict(state)
+        if t == 1000:
+            nn.init.ones_(student.weight)
+        teacher.update(student)
+        keep = min(1 - 1 / (t + 1), 0.999)
+        expected = keep * expected + (1 - keep) * student.weight.item()
+    assert 0.35 < expected < 0.45
+    assert teacher.teacher.weight.dtype == dtype
+    assert teacher.teacher.weight.item() == pytest.approx(expected, rel=0.005)
+    assert set(teacher.state_dict()) - {"mean0"} == {"teacher.weight", "_extra_state"}
+
+
 def test_the_adversarial_direction_tends_to_the_leading_eigenvector_of_the_hessian():
     w, x = draws(3, 5), draws(2, 5, seed=1)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import grad
 from torch.nn import functional
 
+from trainsmith.catalogue.half import single
 from trainsmith.errors import InvalidInput
 from trainsmith.regularization.draws import normal_like
 from trainsmith.regularization.label_smoothing import entropy
@@ -64,8 +65,9 @@ def ramp_up(step: float, length: float) -> float:
 class Teacher(nn.Module):
     """A copy of a network whose weights are an exponential mean of its own: theta' = a theta' + (1 - a) theta.
 
-    Tarvainen & Valpola 2017, Mean teachers are better role models, equation 2; a = min(1 - 1 / (t + 1), decay) in the
-    t-th update, so that the first steps count. Buffers, such as running statistics, are copied.
+    Tarvainen & Valpola 2017, Mean teachers are better role models, section 2; a = min(1 - 1 / (t + 1), decay) in the
+    t-th update, so that the first steps count. Buffers, such as running statistics, are copied. Means of half precision
+    are kept in single beside the copy. A state_dict goes on from the update where it was taken.
     """
 
     def __init__(self, student: nn.Module, decay: float = 0.999) -> None:
@@ -75,16 +77,30 @@ class Teacher(nn.Module):
         self.teacher = copy.deepcopy(student).requires_grad_(False)
         self.decay = decay
         self.updates = 0
+        for i, p in enumerate(student.parameters()):
+            if single(p) is not p:  # half precision has no room for small shares
+                self.register_buffer(f"mean{i}", single(p.detach()))
 
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
         """Move the teacher after a step of the student."""
         self.updates += 1
         keep = min(1 - 1 / (self.updates + 1), self.decay)
-        for mean, now in zip(self.teacher.parameters(), student.parameters(), strict=True):
+        for i, (copied, now) in enumerate(zip(self.teacher.parameters(), student.parameters(), strict=True)):
+            mean = getattr(self, f"mean{i}", copied)
             mean.mul_(keep).add_(now, alpha=1 - keep)
-        for copied, buffer in zip(self.teacher.buffers(), student.buffers(), strict=True):
-            copied.copy_(buffer)
+            if mean is not copied:
+                copied.copy_(mean)
+        for own, buffer in zip(self.teacher.buffers(), student.buffers(), strict=True):
+            own.copy_(buffer)
+
+    def get_extra_state(self) -> Tensor:
+        """How many updates there were, for the state_dict."""
+        return torch.tensor(self.updates)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go on from so many updates."""
+        self.updates = int(state)
 
     def forward(self, x: Tensor) -> Tensor:
         """The teacher's outputs, without gradient."""
