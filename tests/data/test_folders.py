@@ -118,14 +118,15 @@ def images_frame(count, start=0):
     return pd.DataFrame({"image": images, "label": np.arange(count) % 2, "note": ["x"] * count})
 
 
-def written(frame, path, names=None):
+def written(frame, path, names=None, column="label"):
     pa = pytest.importorskip("pyarrow", reason="pyarrow is in the parquet extra")
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     if names:
         feature = {"names": names, "_type": "ClassLabel"}
-        table = table.replace_schema_metadata({b"huggingface": json.dumps({"info": {"features": {"label": feature}}})})
+        features = {column: feature, "image": {"_type": "Image"}}
+        table = table.replace_schema_metadata({b"huggingface": json.dumps({"info": {"features": features}})})
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
 
@@ -139,6 +140,30 @@ def test_parquet_images_as_hugging_face_stores_them(tmp_path):
     assert (data.x[:, 0, 0, 0] * 255).round().int().tolist() == list(range(40))
     x, y = data.test.open()
     assert ((x[:, 0, 0, 0] * 255).round().int().tolist(), y.tolist()) == (list(range(100, 106)), [0, 1] * 3)
+
+
+@pytest.mark.parametrize(("column", "target"), [("fine", None), ("fine", "fine"), ("label", None)])
+def test_the_targets_classes_have_their_names_whatever_the_column_is_called(tmp_path, column, target):
+    frame = images_frame(20).rename(columns={"label": column})[["note", column, "image"]]
+    written(frame, tmp_path / "mine.parquet", ["cat", "dog", "owl"], column)
+    assert load(tmp_path / "mine.parquet", target=target).classes == ("cat", "dog"), "no owl is there"
+    table = frame.drop(columns="image").assign(size=np.arange(20.0))
+    written(table, tmp_path / "table.parquet", ["cat", "dog"], column)
+    assert load(tmp_path / "table.parquet", target=column).classes == ("cat", "dog")
+    assert load(tmp_path / "table.parquet", target=column, task="regression").classes == ()
+    written(table, tmp_path / "one.parquet", ["cat"], column)
+    assert load(tmp_path / "one.parquet", target=column).classes == ("0", "1"), "not all have a name"
+    written(table, tmp_path / "odd.parquet", [3, 4], column)
+    assert load(tmp_path / "odd.parquet", target=column).classes == ("0", "1")
+
+
+def test_named_classes_are_classes_however_many_they_are(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(400.0), "kind": np.arange(400) % 40})
+    written(frame, tmp_path / "many.parquet", [f"k{i}" for i in range(40)], "kind")
+    data = load(tmp_path / "many.parquet")
+    assert (data.task, data.outputs, data.classes[39]) == ("classification", 40, "k39")
+    written(frame, tmp_path / "plain.parquet")
+    assert load(tmp_path / "plain.parquet").task == "regression"
 
 
 def test_parquet_table_with_text_in_both_parts(tmp_path):
@@ -251,6 +276,8 @@ def test_a_hugging_face_dataset():
     whole = datasets.Dataset.from_dict(table, features=features)
     data = as_dataset(whole)
     assert (data.classes, data.kind, len(data.x) + data.test.size) == (("no", "yes"), "table", 40)
+    renamed = as_dataset(whole.rename_column("label", "outcome"))
+    assert (renamed.classes, renamed.predicted) == (("no", "yes"), "outcome")
     images = [Image.fromarray(grey(i)) for i in range(40)]
     kinds = datasets.Features({"image": datasets.Image(), "label": features["label"]})
     pictures = datasets.Dataset.from_dict({"image": images, "label": table["label"]}, features=kinds)

@@ -50,7 +50,7 @@ def _of_parts(parts: Mapping[Any, Any]) -> Dataset:
     if _is_hugging_face(train):
         if unlabelled is not None:
             raise InvalidInput("unlabelled examples go with arrays and torch Datasets; got a Hugging Face dataset.")
-        names = getattr(train.features.get("label"), "names", None)
+        names = {n: f.names for n, f in train.features.items() if getattr(f, "names", None)}
         title = getattr(train.info, "dataset_name", None) or "data"
         return from_frames(_frame(train), None if test is None else _frame(test), title, title, classes=names)
     x, y = _pair(train, TRAIN)

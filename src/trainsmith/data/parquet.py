@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ def read_parquet(
     parts = parquet_parts(path) if path.is_dir() else {"train": [path]}
     frames = {part: _read(files) for part, files in parts.items()}
     name = path.resolve().name if path.is_dir() else path.stem
-    classes = _class_names(parts["train"][0], target)
+    classes = _class_names(parts["train"][0])
     return from_frames(frames["train"], frames.get("test"), name, str(path), target, task, image_size, classes)
 
 
@@ -45,9 +45,12 @@ def from_frames(
     target: str | None = None,
     task: str | None = None,
     image_size: int | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
 ) -> Dataset:
-    """A Dataset from tables with named columns, one of which may hold images; see read_parquet."""
+    """A Dataset from tables with named columns, one of which may hold images; see read_parquet.
+
+    classes: of columns of class indices, the classes' names.
+    """
     frames = [train] if test is None else [train, test]
     if test is not None and list(test.columns) != list(train.columns):
         raise InvalidInput(f"{source}: both parts must have the same columns; the test part's differ.")
@@ -70,9 +73,17 @@ def from_frames(
         y = np.concatenate([values_of(f[chosen]) for f in frames])
     n = len(train)
     given = None if test is None else (x[n:], y[n:])
-    known = classes if classes and len(np.unique(y)) == len(classes) else None
-    made = assemble(x[:n], y[:n], name, source=source, task=task, test=given, features=features, classes=known)
-    return replace(made, predicted=chosen, notes=notes)
+    names = (classes or {}).get(chosen, ())
+    task = "classification" if task is None and len(names) and y.dtype.kind in "iu" else task  # however many they are
+    made = assemble(x[:n], y[:n], name, source=source, task=task, test=given, features=features)
+    names = _named(made.classes, names)
+    return replace(made, classes=names, predicted=chosen, notes=notes)
+
+
+def _named(classes: tuple[str, ...], names: Sequence[str]) -> tuple[str, ...]:
+    """The classes that are indices of names by these; as they are if not all are."""
+    known = {str(index): name for index, name in enumerate(names)}
+    return tuple(known[c] for c in classes) if known.keys() >= {*classes} else classes
 
 
 def parquet_parts(path: Path) -> dict[str, list[Path]]:
@@ -127,14 +138,15 @@ def _bytes(value: Any, source: str) -> bytes:
     return inner
 
 
-def _class_names(file: Path, target: str | None) -> list[str] | None:
-    """The names of the target's classes in Hugging Face's metadata, if there are any."""
+def _class_names(file: Path) -> dict[str, list[str]]:
+    """Of each column of class indices the classes' names, in Hugging Face's metadata, if there are any."""
     import pyarrow.parquet as pq
 
     try:
         metadata = pq.read_schema(file).metadata or {}
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        named = {n: f["names"] for n, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+        found = {n: f["names"] for n, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    return named.get(target_of(list(features), target, file))
+        return {}
+    whole = {n: names for n, names in found.items() if isinstance(names, list)}
+    return {n: names for n, names in whole.items() if all(isinstance(name, str) for name in names)}
