@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -267,6 +269,15 @@ class Endless(torch.utils.data.IterableDataset):
 def test_what_is_no_data(data, message):
     with pytest.raises(InvalidInput, match=message):
         as_dataset(data)
+
+
+def test_a_hugging_face_datasets_classes_have_their_names_in_any_column(monkeypatch):
+    """With what as_dataset asks of one, where the package is not installed."""
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(Image=type("Image", (), {})))
+    frame = pd.DataFrame({"a": range(40), "outcome": [i % 2 for i in range(40)]})
+    features = {"a": SimpleNamespace(), "outcome": SimpleNamespace(names=["no", "yes"])}
+    data = as_dataset(SimpleNamespace(features=features, info=SimpleNamespace(), to_pandas=lambda: frame))
+    assert (data.classes, data.predicted) == (("no", "yes"), "outcome")
 
 
 def test_a_hugging_face_dataset():
