@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +15,6 @@ from make_store import NETWORK
 from reference import statistics as reference
 from trainsmith.catalogue import Recipe, find, techniques
 from trainsmith.comparison import Announce, Budget, compare, read_study
-from trainsmith.comparison.compare import _delta
 from trainsmith.comparison.plan import (
     FIRST_FRESH_SEED,
     FIRST_LOOK,
@@ -32,7 +30,6 @@ from trainsmith.comparison.study import EqualCost, Estimate
 from trainsmith.comparison.trainings import PROCESS_MEGABYTES, Trainings
 from trainsmith.comparison.tuning import tune
 from trainsmith.data import load, split
-from trainsmith.data.arrays import from_arrays
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Result, Training
 from trainsmith.population.calibrate import Packing
@@ -503,28 +500,3 @@ class Recurrent(nn.Module):
 
     def forward(self, x):
         return self.head(self.lstm(x[..., None])[0][:, -1])
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, math.sqrt(0.8 * 0.2 / 200)),
-        ({"metric": "robust accuracy"}, math.sqrt(0.8 * 0.2 / 200)),
-        ({"metric": "balanced accuracy"}, math.sqrt(0.8 * 0.2 * (1 / 150 + 1 / 50)) / 2),
-        ({"metric": "log loss"}, 0.01),
-    ],
-)
-def test_shares_of_test_examples_differ_worth_having_by_their_own_error(changes, expected):
-    y = np.repeat([0, 1], [750, 250])
-    data = from_arrays(np.random.default_rng(0).normal(size=(1000, 3)), y, "two", "classification")
-    data = replace(data, **changes)
-    assert data.test.size == 200
-    assert _delta(data, [Result(score=0.75), Result(score=0.85)], 0.5) == pytest.approx(expected, rel=2e-2)
-
-
-def test_of_a_large_test_part_a_thousand_examples_are_attacked_and_give_the_error():
-    data = from_arrays(np.random.default_rng(0).normal(size=(10_000, 2)), np.arange(10_000) % 2, "two")
-    attacked = replace(data, metric="robust accuracy")
-    assert data.test.size == 2000
-    assert _delta(data, [Result(score=0.8)], 0.5) == pytest.approx(math.sqrt(0.8 * 0.2 / 2000))
-    assert _delta(attacked, [Result(score=0.8)], 0.5) == pytest.approx(math.sqrt(0.8 * 0.2 / 1000))

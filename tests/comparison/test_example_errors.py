@@ -21,12 +21,14 @@ from trainsmith.population.task import (
     ByRobustAccuracy,
     Classification,
     Language,
+    MultiLabel,
     Regression,
 )
 from trainsmith.report import words
 
 DRAWN = torch.Generator().manual_seed(0)
 LOGITS, CLASSES = torch.randn(4000, 3, generator=DRAWN), torch.randint(3, (4000,), generator=DRAWN)
+NUMBERS, LABELS = torch.randn(4000, 2, generator=DRAWN), (LOGITS + torch.randn(4000, 3, generator=DRAWN) > 1).float()
 TEXT, NEXT = torch.randn(60, 7, 5, generator=DRAWN), torch.randint(5, (60, 7), generator=DRAWN)
 
 
@@ -42,22 +44,51 @@ def test_the_mean_over_the_examples_is_the_score(rules, outputs, y):
     assert each[:10] == pytest.approx(alone, rel=1e-5)
 
 
-@pytest.mark.parametrize("rules", [Regression(), ByCalibration(), ByBalancedAccuracy()])
-def test_a_score_that_is_no_mean_over_examples_has_none(rules):
+@pytest.mark.parametrize("rules", [ByBalancedAccuracy(), ByRobustAccuracy()])
+def test_a_score_that_is_not_taken_apart_has_none(rules):
     assert each_score(rules, LOGITS, CLASSES) is None
 
 
-@pytest.mark.parametrize("rules", [Classification(), ByLogLoss(), ByBalancedAccuracy()])
-def test_other_test_parts_score_as_far_apart_as_it_says(rules):
-    """Test parts of 200 drawn from 4,000."""
+SKEWED = (0.5 * NUMBERS).exp(), (0.5 * NUMBERS + 0.3 * LOGITS[:, :2]).exp()
+TAKEN_APART = [
+    (Regression(), *SKEWED),
+    (Regression(), SKEWED[0][:, :1], SKEWED[1][:, 0]),
+    (MultiLabel(), LOGITS, LABELS),
+    (ByCalibration(), 2 * LOGITS, CLASSES),
+]
+
+
+@pytest.mark.parametrize(("rules", "outputs", "y"), TAKEN_APART)
+def test_what_an_example_moves_a_score_by_is_its_derivative(rules, outputs, y):
+    """By counting one example twice."""
+    outputs, y = outputs[:500], y[:500]
+    each, score = each_score(rules, outputs, y), rules.score(outputs, y)[1]
+    assert each.mean() == pytest.approx(score, rel=1e-5)
+    for i in range(10):
+        more = rules.score(torch.cat([outputs, outputs[i : i + 1]]), torch.cat([y, y[i : i + 1]]))[1]
+        assert (more - score) * 501 == pytest.approx(each[i] - score, rel=0.06, abs=0.003)
+
+
+def test_scores_of_nothing_that_differs():
+    assert each_score(Regression(), torch.zeros(5), torch.ones(5)) is None
+    assert each_score(MultiLabel(), -torch.ones(5, 2), torch.zeros(5, 2)).tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("rules", "outputs", "y"),
+    [(r, LOGITS, CLASSES) for r in (Classification(), ByLogLoss(), ByBalancedAccuracy())] + TAKEN_APART,
+)
+def test_other_test_parts_score_as_far_apart_as_it_says(rules, outputs, y):
+    """Test parts of 400 drawn from 4,000."""
     luck, scores, said = np.random.default_rng(1), [], []
+    whole = outputs, y
     for _ in range(400):
-        chosen = luck.choice(4000, 200)
-        x, y = LOGITS[chosen], CLASSES[chosen]
+        chosen = luck.choice(4000, 400)
+        x, y = (part[chosen] for part in whole)
         score, each = rules.score(x, y)[1], each_score(rules, x, y)
         scores.append(score)
         said.append(sampling_error(rules, score, y, {} if each is None else {0: each}))
-    assert np.mean(said) == pytest.approx(np.std(scores), rel=0.1)
+    assert np.mean(said) == pytest.approx(np.std(scores), rel=0.12)
 
 
 def test_what_is_not_known_is_no_number():

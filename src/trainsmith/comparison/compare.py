@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import torch
-
 from trainsmith.catalogue import Recipe, Run, Technique
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.activations import activations
@@ -23,12 +20,12 @@ from trainsmith.comparison.limit import Limit
 from trainsmith.comparison.prepared import Prepared, prepare
 from trainsmith.comparison.robust import robustness
 from trainsmith.comparison.rows import fresh_scores, make_rows
-from trainsmith.comparison.statistics import OTHER_DELTA, smallest_balanced_difference, smallest_difference
 from trainsmith.comparison.study import Activations, Receipt, Study, winner
 from trainsmith.comparison.taken import Taken
-from trainsmith.comparison.tested import MOST_ATTACKED, score_on_test
+from trainsmith.comparison.tested import score_on_test
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.comparison.tuning import survivors, tune
+from trainsmith.comparison.worth import smallest_worth
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.optimizer import Schedule
@@ -39,7 +36,6 @@ from trainsmith.population import (
     Training,
     rules_of,
 )
-from trainsmith.population.task import Balanced, ByRobustAccuracy, Classification
 from trainsmith.store import Store, network_name
 
 
@@ -117,7 +113,7 @@ def compare(
     fresh = [planning.fresh_runs(t.trial, budget) for t in chosen]
     results = _confirm(trainer, fresh)
     constant = rules_of(dataset).constant(dataset.y)
-    delta = _delta(dataset, results[0], constant)
+    delta = smallest_worth(trainer, fresh[0], results[0], constant)
     scores = fresh_scores(results, constant)
     equal = at_equal_cost(trainer, candidates, fresh, scores[0], constant, delta)
     planned = 0 if budget.fast else budget.trials
@@ -180,18 +176,6 @@ def _confirm(trainer: Trainings, fresh: Sequence[Sequence[Run]]) -> list[list[Re
     confirmed = trainer("confirming on fresh seeds", [run for runs in fresh for run in runs], keep_states=True)
     n = len(fresh[0])
     return [confirmed[i : i + n] for i in range(0, len(confirmed), n)]
-
-
-def _delta(dataset: Dataset, baseline: Sequence[Result], constant: float) -> float:
-    scores, metric = [r.score for r in baseline if not math.isnan(r.score)], rules_of(dataset).metric
-    score = float(np.mean(scores)) if scores else constant
-    if metric == Balanced.metric:
-        shares = (torch.bincount(dataset.y) / len(dataset.y)).tolist()
-        return smallest_balanced_difference([dataset.test.size * share for share in shares if share], score)
-    if metric not in (Classification.metric, ByRobustAccuracy.metric):
-        return OTHER_DELTA
-    tested = MOST_ATTACKED if metric == ByRobustAccuracy.metric else dataset.test.size
-    return smallest_difference(min(tested, dataset.test.size), score)
 
 
 def _schedule(baseline: Recipe, training: Training) -> str:

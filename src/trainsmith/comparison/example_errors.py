@@ -10,20 +10,66 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainsmith.comparison.statistics import Floats, balanced_error
-from trainsmith.population.task import Balanced, ByLogLoss, ByRobustAccuracy, Classification, Language, Rules
+from trainsmith.population.task import (
+    Balanced,
+    ByCalibration,
+    ByLogLoss,
+    ByRobustAccuracy,
+    Classification,
+    Language,
+    MultiLabel,
+    Regression,
+    Rules,
+)
 
 Each = dict[int, Floats]
 """By seed, the score of the trained network on each test example (n,)."""
 
 
 def each_score(rules: Rules, outputs: Tensor, y: Tensor) -> Floats | None:
-    """(n,) of outputs for n examples, whose mean is their score; None of a score that is no such mean, such as R²."""
+    """(n,) of outputs for n examples with targets y as the network is trained on, whose mean is their score.
+
+    R², F1 and the calibration error are functions of such means, and taken as straight lines around where they are, so
+    that an example has what it moves the score by, n times (the influence function: Hampel 1974). None of balanced
+    accuracy and of robust accuracy, whose outputs are never seen.
+    """
     if rules.metric == Classification.metric:
         return (outputs.argmax(-1) == y).double().numpy()
+    if isinstance(rules, Regression):
+        return _of_r2(outputs.reshape(y.shape).double(), y.double())
+    if isinstance(rules, MultiLabel):
+        return _of_f1(outputs > 0, y > 0.5)
+    if isinstance(rules, ByCalibration):
+        return _of_calibration(rules, outputs, y)
     if not isinstance(rules, (ByLogLoss, Language)):
         return None
     losses = functional.cross_entropy(outputs.double().movedim(-1, 1), y, reduction="none").reshape(len(y), -1).mean(1)
     return (-losses / (math.log(2) if isinstance(rules, Language) else 1)).numpy()
+
+
+def _of_r2(outputs: Tensor, y: Tensor) -> Floats | None:
+    """R² − (e − (1 − R²) d) / d̄ where R² = 1 − ē / d̄, e an example's squared errors and d its squared deviations."""
+    e, d = ((y - other).square().reshape(len(y), -1).sum(1) for other in (outputs, y.mean(0)))
+    if not d.any():
+        return None
+    share = e.mean() / d.mean()
+    return (1 - share - (e - share * d) / d.mean()).numpy()
+
+
+def _of_f1(predicted: Tensor, true: Tensor) -> Floats:
+    """F1 + (a − F1 b) / b̄ where F1 = ā / b̄, a twice an example's labels rightly predicted, b the predicted and true."""
+    a, b = 2.0 * (predicted & true).sum(1).double(), predicted.sum(1).double() + true.sum(1)
+    if not b.any():
+        return np.ones(len(b))
+    score = a.mean() / b.mean()
+    return (score + (a - score * b) / b.mean()).numpy()
+
+
+def _of_calibration(rules: ByCalibration, outputs: Tensor, y: Tensor) -> Floats:
+    """−g with the sign of the bin's sum, where the error is Σ |Σ g| / n, bin by bin, g being right minus confidence."""
+    bin, gap = rules.gaps(outputs, y)
+    sums = torch.zeros(rules.bins, dtype=gap.dtype).index_add_(0, bin, gap)
+    return (-gap * sums.sign()[bin]).numpy()
 
 
 def sampling_error(rules: Rules, score: float, y: Tensor, each: Each) -> float:

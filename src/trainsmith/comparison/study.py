@@ -140,9 +140,9 @@ class Receipt:
 class TestScore:
     """The winning recipe on the locked test data, opened once: its seeds' mean, and the baseline's.
 
-    sampling_error: one standard error of the score that comes from the test set's own size (nan where it is not known:
-    R², F1, calibration error). difference_error: the same of the difference from the baseline, from the examples they
-    disagree about, averaged over the seeds, of scores that are means over examples; mcnemar: whether one network of
+    sampling_error: one standard error of the score that comes from the test set's own size (nan where it is not known,
+    as where all runs diverged). difference_error: the same of the difference from the baseline, from the examples they
+    disagree about, averaged over the seeds, but not of balanced and robust accuracy; mcnemar: whether one network of
     each differs, of accuracies. Both where the baseline did not win.
     """
 

@@ -13,7 +13,7 @@ from trainsmith.catalogue import Run
 from trainsmith.comparison.example_errors import Each, difference_error, each_score, sampling_error
 from trainsmith.comparison.measured import Estimate, McNemar
 from trainsmith.comparison.plan import Candidate
-from trainsmith.comparison.statistics import mcnemar_p, t_interval
+from trainsmith.comparison.statistics import Floats, mcnemar_p, t_interval
 from trainsmith.comparison.study import TestScore
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.population import Result, rules_of, trained_member
@@ -51,9 +51,9 @@ def score_on_test(
             if result.state is None:
                 scores.append(constant)
                 continue
-            score, outputs = _on_test(trainer, run, result, x, y)
+            score, found = _on_test(trainer, run, result, x, y)
             scores.append(score)
-            if (found := each_score(rules, outputs, y)) is not None:
+            if found is not None:
                 each[run.seed] = found
         return Estimate.of(t_interval(np.array(scores))), each
 
@@ -82,11 +82,11 @@ def mcnemar(seed: int, winner: Each, baseline: Each) -> McNemar:
     return McNemar(seed, ahead, behind, mcnemar_p(ahead, behind))
 
 
-def _on_test(trainer: Trainings, run: Run, result: Result, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    """Score and outputs of a run's network, an ordinary module; under attack the outputs are never looked at."""
+def _on_test(trainer: Trainings, run: Run, result: Result, x: Tensor, y: Tensor) -> tuple[float, Floats | None]:
+    """Score of a run's network, an ordinary module, and its share of each example; under attack there is none."""
     member = trained_member(run, trainer.network, trainer.dataset, result.state or {})
     if isinstance(member.rules, ByRobustAccuracy):
         trained_on = Rows(trainer.dataset.x, member.train)
-        return attack(member.objective.network, x, y, trained_on, run.seed).accuracy, y
-    outputs = outputs_by_pieces(member.objective.network, x)
-    return member.rules.score(outputs, member.targets(y))[1], outputs
+        return attack(member.objective.network, x, y, trained_on, run.seed).accuracy, None
+    outputs, targets = outputs_by_pieces(member.objective.network, x), member.targets(y)
+    return member.rules.score(outputs, targets)[1], each_score(member.rules, outputs, targets)

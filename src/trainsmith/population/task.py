@@ -68,11 +68,16 @@ class ByCalibration(Classification):
     metric: str = "calibration error"
     bins: int = 15
 
-    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+    def gaps(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each example its bin, (n,) from 0 on, and by how much its being right, 0 or 1, is above its confidence."""
         confidence = outputs.double().softmax(-1).amax(-1)
         bin = (confidence * self.bins).ceil().long().clamp(1, self.bins) - 1
+        return bin, _right(outputs, targets) - confidence
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Scored:
+        bin, each = self.gaps(outputs, targets)
         gap = torch.zeros(self.bins, dtype=torch.float64)
-        gap.index_add_(0, bin, _right(outputs, targets) - confidence)
+        gap.index_add_(0, bin, each)
         return float(functional.cross_entropy(outputs, targets)), -float(gap.abs().sum() / len(targets))
 
     def constant(self, y: Tensor) -> float:
