@@ -17,10 +17,10 @@ X = torch.linspace(-2.0, 2.0, 12).view(4, 3)
 
 def test_alone_a_technique_takes_the_number_as_it_is_now():
     layer = ELU(0.5)
-    assert kernel_numbers(X, layer.alpha) == [0.5]
+    assert kernel_numbers(X, layer, "alpha") == [0.5]
     assert layer(X).min() > -0.5
     layer.load_state_dict({"alpha": torch.tensor(2.0)})
-    assert kernel_numbers(X, layer.alpha) == [2.0]
+    assert kernel_numbers(X, layer, "alpha") == [2.0]
     torch.testing.assert_close(layer(X), torch.nn.functional.elu(X, 2.0))
 
 
@@ -33,11 +33,22 @@ def test_members_keep_their_own_numbers_under_vmap():
 
 def test_a_hyperparameter_with_a_gradient_gets_it():
     alpha = torch.tensor(0.7, requires_grad=True)
-    assert kernel_numbers(X, alpha) is None
+    layer = ELU()
+    layer.alpha = alpha
+    assert kernel_numbers(X, layer, "alpha") is None
     functional_call(ELU(), {"alpha": alpha}, (X,)).sum().backward()
     torch.testing.assert_close(alpha.grad, torch.expm1(X.clamp(max=0)).sum())
     by_transform = grad(lambda a: functional_call(ELU(), {"alpha": a}, (X,)).sum())(alpha.detach())
     torch.testing.assert_close(by_transform, alpha.grad)
+
+
+def test_a_hyperparameter_that_is_trained_is_taken_by_the_formula():
+    layer = ELU()
+    del layer.alpha
+    layer.alpha = nn.Parameter(torch.tensor(0.7))
+    assert kernel_numbers(X, layer, "alpha") is None
+    layer(X).sum().backward()
+    torch.testing.assert_close(layer.alpha.grad, torch.expm1(X.clamp(max=0)).sum())
 
 
 def test_a_trace_keeps_the_hyperparameter_a_tensor():
@@ -57,9 +68,9 @@ def test_a_trace_of_torchscript_keeps_it_a_tensor_too():
 
 
 def test_other_tensors_go_by_the_formula():
-    assert kernel_numbers(X, torch.tensor(1.0, device="meta")) is None
+    assert kernel_numbers(X, ELU().to("meta"), "alpha") is None
     assert LayerNorm(3).to("meta")(X.to("meta")).shape == X.shape
-    assert kernel_numbers(X.double(), torch.tensor(1.0), weight=torch.ones(3)) is None
+    assert kernel_numbers(X.double(), LayerNorm(3), "eps", weight=torch.ones(3)) is None
     assert LayerNorm(3)(X.double()).dtype == torch.float64
 
 

@@ -42,7 +42,7 @@ class GLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """x with 2 m features along the axis to m. Raises InvalidInput for an odd number of them."""
-        if kernel_numbers(x) is not None:
+        if kernel_numbers(x, self) is not None:
             check_parts(x, 2, self.axis, "glu")
             return functional.glu(x, self.axis)
         a, b = parts(x, 2, self.axis, "glu")

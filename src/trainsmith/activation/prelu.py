@@ -40,7 +40,7 @@ class PReLU(nn.Module):
         slope: Tensor = self.slope
         if len(slope) > 1 and (x.ndim < 2 or x.shape[1] != len(slope)):
             raise InvalidInput(f"prelu has {len(slope)} slopes, one a channel; got inputs {tuple(x.shape)}.")
-        if kernel_numbers(x, weight=slope) is not None:
+        if kernel_numbers(x, self, weight=slope) is not None:
             return functional.prelu(x, slope)
         if len(slope) > 1:
             slope = slope.view(-1, *(1,) * (x.ndim - 2))

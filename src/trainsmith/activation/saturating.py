@@ -1,5 +1,7 @@
 """Activation functions that level off on both sides."""
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,6 +9,9 @@ from torch.nn import functional
 
 from trainsmith.activation import plain
 from trainsmith.catalogue import POSITIVE, Hyperparameter, kernel_numbers, number_in, technique
+
+_eps = functools.cache(lambda dtype: torch.finfo(dtype).eps)
+"""The step after 1 in numbers of a type; asked at every call."""
 
 
 @technique("activation", "activation", aliases=("logistic",))
@@ -104,7 +109,7 @@ class HardSigmoid(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element. torch's has the slope 1/6, so x is stretched to it."""
-        if (slope := kernel_numbers(x, self.slope)) and abs(6 * slope[0] - 1) < torch.finfo(x.dtype).eps:
+        if (slope := kernel_numbers(x, self, "slope")) and abs(6 * slope[0] - 1) < _eps(x.dtype):
             return functional.hardsigmoid(x)
         return functional.hardsigmoid(x * (6 * self.slope))
 

@@ -107,7 +107,7 @@ class SiLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element."""
-        if kernel_numbers(x, self.beta) == [1.0]:
+        if kernel_numbers(x, self, "beta") == [1.0]:
             return functional.silu(x)
         return x * torch.sigmoid(self.beta * x)
 
@@ -180,7 +180,7 @@ class Softplus(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """f(x), element by element."""
-        if (beta := kernel_numbers(x, self.beta)) is not None:
+        if (beta := kernel_numbers(x, self, "beta")) is not None:
             return functional.softplus(x, beta[0], LINEAR_FROM)
         return functional.softplus(self.beta * x, 1.0, LINEAR_FROM) / self.beta
 

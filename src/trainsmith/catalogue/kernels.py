@@ -5,28 +5,34 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.weak import WeakIdKeyDictionary
 
+PLAIN = (Tensor, nn.Parameter)
 _READ: WeakIdKeyDictionary = WeakIdKeyDictionary()
 """Of hyper-parameters read once: the version that was read, and its number."""
 
 
-def kernel_numbers(x: Tensor, *hyperparameters: Tensor, weight: Tensor | None = None) -> list[float] | None:
-    """The numbers in 0-d hyper-parameters, for a kernel of torch's that computes the same; None: take the formula.
+def kernel_numbers(x: Tensor, module: nn.Module, *names: str, weight: Tensor | None = None) -> list[float] | None:
+    """The numbers in the module's 0-d hyper-parameters of these names, for a kernel of torch's that computes the same.
 
-    A kernel takes one number for all, so the formula it is wherever a hyper-parameter may differ by member or must
-    stay a tensor: under vmap and the other transforms of torch.func, while something traces, exports or compiles, for
-    tensors of other classes, and where a hyper-parameter has a gradient. It is the formula, too, where the layer's
-    `weight` has another dtype than x. An accelerator's numbers are read once, since reading waits for the device, and
-    again after a change in place.
+    None: take the formula. A kernel takes one number for all, so the formula it is wherever a hyper-parameter may
+    differ by member or must stay a tensor: under vmap and the other transforms of torch.func, while something traces,
+    exports or compiles, for tensors of other classes, and where a hyper-parameter is no plain buffer or has a gradient.
+    It is the formula, too, where the layer's `weight` has another dtype than x. An accelerator's numbers are read once,
+    since reading waits for the device, and again after a change in place.
     """
-    if not ordinary() or type(x) not in (Tensor, nn.Parameter) or x.is_meta:
+    if not ordinary() or type(x) not in PLAIN or (weight is not None and weight.dtype != x.dtype):
         return None
-    if weight is not None and weight.dtype != x.dtype:
-        return None
+    buffers = module._buffers  # module.name takes as long as all the rest here
     numbers = []
-    for h in hyperparameters:
-        if type(h) is not Tensor or h.requires_grad or h.is_meta:
+    for name in names:
+        h = buffers.get(name)
+        if type(h) is not Tensor or h.requires_grad:
             return None
-        numbers.append(h.item() if h.is_cpu else read_once(h))
+        if h.is_cpu:
+            numbers.append(h.item())
+        elif h.is_meta:
+            return None
+        else:
+            numbers.append(read_once(h))
     return numbers
 
 

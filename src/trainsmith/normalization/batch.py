@@ -66,7 +66,7 @@ class BatchNorm(nn.Module):
             raise InvalidInput(needs_features("batch", x, len(self.weight)))
         if self.training and x.numel() // x.shape[1] < 2:
             raise InvalidInput(f"batch normalization needs at least 2 values per feature; got shape {tuple(x.shape)}.")
-        if (numbers := kernel_numbers(x, self.momentum, self.eps, weight=self.weight)) is not None:
+        if (numbers := kernel_numbers(x, self, "momentum", "eps", weight=self.weight)) is not None:
             running = (self.running_mean, self.running_var)
             return functional.batch_norm(x, *running, self.weight, self.bias, self.training, *numbers)
         kind, x = x.dtype, single(x)

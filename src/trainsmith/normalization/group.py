@@ -62,7 +62,7 @@ class GroupNorm(nn.Module):
         """x (n, features, ...), normalized per example and group over all other axes."""
         if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
             raise InvalidInput(needs_features("group", x, len(self.weight)))
-        if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+        if (eps := kernel_numbers(x, self, "eps", weight=self.weight)) is not None:
             return functional.group_norm(x, self.groups, self.weight, self.bias, *eps)
         kind, x = x.dtype, single(x)
         grouped = x.unflatten(1, (self.groups, -1))
@@ -128,7 +128,7 @@ class InstanceNorm(nn.Module):
                 "instance normalization needs at least 2 positions a channel, (n, channels, positions, ...); got shape "
                 f"{tuple(x.shape)}. Use layer or batch normalization for layers without positions."
             )
-        if len(x) and (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+        if len(x) and (eps := kernel_numbers(x, self, "eps", weight=self.weight)) is not None:
             return functional.instance_norm(x, None, None, self.weight, self.bias, True, 0.0, *eps)
         kind, x = x.dtype, single(x)
         axes = list(range(2, x.ndim))

@@ -49,18 +49,19 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n features ..."]) -> Float[Tensor, "n features ..."]:
         """x (n, features, ...), normalized per example over all other axes."""
-        if x.ndim < 2 or x.shape[1] != len(self.weight) or not x.is_floating_point():
-            raise InvalidInput(needs_features("layer", x, len(self.weight)))
-        if (eps := kernel_numbers(x, self.eps, weight=self.weight)) is not None:
+        weight, bias = self.weight, self.bias
+        if x.shape[1:2] != weight.shape or not x.is_floating_point():
+            raise InvalidInput(needs_features("layer", x, len(weight)))
+        if (eps := kernel_numbers(x, self, "eps", weight=weight)) is not None:
             if x.ndim == 2:
-                return functional.layer_norm(x, x.shape[1:], self.weight, self.bias, *eps)
-            return functional.group_norm(x, 1, self.weight, self.bias, *eps)
+                return functional.layer_norm(x, weight.shape, weight, bias, *eps)
+            return functional.group_norm(x, 1, weight, bias, *eps)
         kind, x = x.dtype, single(x)
         axes = list(range(1, x.ndim))
         shape = (1, -1, *(1,) * (x.ndim - 2))
         centred = x - x.mean(axes, keepdim=True)
         normal = centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + self.eps)
-        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(kind)
+        return (normal * weight.view(shape) + bias.view(shape)).to(kind)
 
     def plain(self, axes: int = 2) -> nn.Module:
         """The same as a module of torch.nn, with its weights, for inputs with `axes` axes (2: (n, features))."""
