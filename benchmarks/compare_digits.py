@@ -33,8 +33,8 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import load, split
+from trainsmith.luck import batches
 from trainsmith.population import Training
-from trainsmith.population.luck import batches
 
 TRAINING = Training()
 

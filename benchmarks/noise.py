@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from population import _processor
 from trainsmith.comparison.environment import describe_environment
-from trainsmith.population.luck import noise_keys
+from trainsmith.luck import noise_keys
+from trainsmith.luck.noise import chance, quantile
 from trainsmith.population.memory import keep_freed_memory
-from trainsmith.population.noise import chance, quantile
-from trainsmith.population.straighten import straighten
+from trainsmith.population.program.straighten import straighten
 
 SIZES = {"1 of 128 x 256": (1, 128, 256), "8 of 64 x 64": (8, 64, 64), "32 of 64 x 64": (32, 64, 64),
          "4 of 128 x 16 x 12 x 12": (4, 128, 16, 12, 12)}  # fmt: skip
@@ -33,7 +33,7 @@ DROPPED = 0.3
 
 
 def traced(draw: Callable[[torch.Tensor], torch.Tensor], keys: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """Each member's draw in one straight line of operations, as population/program.py runs it."""
+    """Each member's draw in one straight line of operations, as population/program/program.py runs it."""
     graph = make_fx(torch.func.vmap(draw))(keys)
     line = straighten(graph)
     return lambda: line(keys)

@@ -31,9 +31,9 @@ from population import _processor
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.optimizer import Adam
 from trainsmith.population import Chunk, Learner, members_at_once
+from trainsmith.population.members.objective import CrossEntropy, Objective
 from trainsmith.population.memory import keep_freed_memory
-from trainsmith.population.objective import CrossEntropy, Objective
-from trainsmith.population.program import Program
+from trainsmith.population.program.program import Program
 
 GOES = 15
 STRETCH = 16
@@ -59,7 +59,7 @@ def products(task: Task, members: int) -> Callable[[], None]:
 
 def straight_line(chunk: Chunk, tensors: tuple[torch.Tensor, ...]) -> Callable[..., Any]:
     """The chunk's step as torch.fx traced it, before TorchScript takes it."""
-    with mock.patch("trainsmith.population.program.unlocked", lambda line, fresh: line):
+    with mock.patch("trainsmith.population.program.program.unlocked", lambda line, fresh: line):
         trained = len(chunk.parameters)
         return Program(chunk.program.base)._trace(trained, trained + len(chunk.buffers), tensors)
 

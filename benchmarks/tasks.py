@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
-from trainsmith.population.luck import batches
+from trainsmith.luck import batches
 
 WARM_UP = 3
 """Steps that everybody takes before the clock starts: compilation, first allocations."""

@@ -11,6 +11,7 @@ LAYERS = [
     {"catalogue"},
     {"initialization", "normalization", "activation", "optimizer", "regularization"},
     {"network", "data"},
+    {"luck"},
     {"population"},
     {"store"},
     {"inspection"},
@@ -23,6 +24,8 @@ LAYERS = [
     {"__main__"},
 ]
 """The rooms from the ground up. A room imports from those below it and from itself, never across or up."""
+INSIDE = {"population": ["members", "program", "training"]}
+"""The rooms of a large room, likewise; what lies beside them is above them."""
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 MOST_LINES, MEDIAN_LINES, MOST_FUNCTION_LINES = 300, 120, 60
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -36,17 +39,19 @@ def layer_of(room):
     return next(i for i, rooms in enumerate(LAYERS) if room in rooms)
 
 
-def imported_rooms(path):
+def imported_names(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{a.name}" for a in node.names]
+            yield from (f"{node.module}.{a.name}" for a in node.names)
         elif isinstance(node, ast.Import):
-            names = [a.name for a in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "trainsmith" and len(parts) > 1 and any(parts[1] in rooms for rooms in LAYERS):
-                yield parts[1]
+            yield from (a.name for a in node.names)
+
+
+def imported_rooms(path):
+    for name in imported_names(path):
+        parts = name.split(".")
+        if parts[0] == "trainsmith" and len(parts) > 1 and any(parts[1] in rooms for rooms in LAYERS):
+            yield parts[1]
 
 
 @pytest.mark.parametrize("path", [f for f in FILES if f.parent != SOURCE or f.stem != "__init__"], ids=str)
@@ -54,6 +59,19 @@ def test_imports_point_down(path):
     room = room_of(path)
     for other in imported_rooms(path):
         assert other == room or layer_of(other) < layer_of(room), f"{room} must not import {other}"
+
+
+@pytest.mark.parametrize("large", INSIDE)
+def test_imports_point_down_inside_a_large_room(large):
+    folders = [f.name for f in (SOURCE / large).iterdir() if f.is_dir() and f.name != "__pycache__"]
+    assert sorted(folders) == sorted(INSIDE[large])
+    for path in (SOURCE / large).rglob("*.py"):
+        place = path.relative_to(SOURCE / large).parts
+        floor = INSIDE[large].index(place[0]) if len(place) > 1 else len(INSIDE[large])
+        for name in imported_names(path):
+            parts = name.split(".")
+            if parts[:2] == ["trainsmith", large] and floor < len(INSIDE[large]):
+                assert parts[2] in INSIDE[large][: floor + 1], f"{'/'.join(place)} must not import {name}"
 
 
 def test_every_room_has_its_layer():

@@ -21,9 +21,9 @@ from trainsmith.errors import PAGE, PICTURE, InvalidInput, named
 from trainsmith.initialization import outputs_of
 from trainsmith.inspection import depth_experiment
 from trainsmith.inspection.costs import looked_at
+from trainsmith.luck import drawn
 from trainsmith.network import build, default_network, named_factory
 from trainsmith.population import Member, Training, make_member
-from trainsmith.population.luck import drawn
 from trainsmith.question import make_baseline
 from trainsmith.report.inspection_figure import depth_figure
 from trainsmith.report.inspection_table import depth_table

@@ -16,7 +16,7 @@ from trainsmith.catalogue import Recipe, Run, Trial, find
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Adam
 from trainsmith.population import Alone, Chunk, Training, make_member, train
-from trainsmith.population.course import statistics_on
+from trainsmith.population.training.course import statistics_on
 from trainsmith.regularization import SWA, PolyakAveraging, WeightEMA
 
 STEPS = 12

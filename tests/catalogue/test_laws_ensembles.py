@@ -7,10 +7,11 @@ from torch import nn
 
 from each_technique import each
 from make_runs import blobs
+from trainsmith import luck
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Alone, Chunk, Training, luck, make_member, train
+from trainsmith.population import Alone, Chunk, Training, make_member, train
 from trainsmith.regularization import Ensemble, SnapshotEnsemble, averaged
 from trainsmith.regularization.ensemble import COUNT
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from each_technique import each, settings
 from optimizer_path import by_formula
-from trainsmith.population.update import Update
+from trainsmith.population.program.update import Update
 
 MEMBERS, SIDE, STEPS = 5, 31, 4
 

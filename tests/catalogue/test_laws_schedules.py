@@ -15,7 +15,7 @@ from trainsmith.catalogue import Recipe, Run, Trial, find, techniques
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import SCHEDULES, SGD, Plateau, Schedule, scheduler
 from trainsmith.population import Alone, Chunk, Training, make_member, train
-from trainsmith.population.verify import receipt
+from trainsmith.population.training.verify import receipt
 
 CURVES = [t for t in techniques("optimizer") if t.role == "schedule" and not inspect.isclass(t.make)]
 each_curve = pytest.mark.parametrize("technique", CURVES, ids=lambda t: t.name)

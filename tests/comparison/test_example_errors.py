@@ -14,7 +14,7 @@ from trainsmith.catalogue import Recipe, find
 from trainsmith.comparison import Budget, compare
 from trainsmith.comparison.example_errors import difference_error, each_score, sampling_error
 from trainsmith.population import Training
-from trainsmith.population.task import (
+from trainsmith.population.members.task import (
     ByBalancedAccuracy,
     ByCalibration,
     ByLogLoss,

@@ -16,7 +16,7 @@ from trainsmith.comparison.robust import robustness, under_attack
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
 from trainsmith.population import Alone, Chunk, Result, Training, judged_by, make_member, train, trained_member
-from trainsmith.population.attacked import attack
+from trainsmith.population.members.attacked import attack
 from trainsmith.report import report_html, words
 
 DRAW = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.export.check import _examples
 from trainsmith.export.data_source import write_data
 from trainsmith.population import Job, Training, trained_member, work
-from trainsmith.population.objective import outputs_by_pieces
+from trainsmith.population.members.objective import outputs_by_pieces
 from trainsmith.population.pool import _handed
 from trainsmith.store import data_of
 from trainsmith.store.inputs import digest, put_data
@@ -174,7 +174,7 @@ from pathlib import Path
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays, load, mapped
 from trainsmith.population import Job, Training, trained_member, work
-from trainsmith.population.objective import outputs_by_pieces
+from trainsmith.population.members.objective import outputs_by_pieces
 from trainsmith.store import data_of
 from trainsmith.store.inputs import digest, put_data
 from trainsmith.store.worker import data_for_work

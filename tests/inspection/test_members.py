@@ -17,7 +17,7 @@ from trainsmith.inspection.measurement import findings_of
 from trainsmith.inspection.stacked import StackedPass
 from trainsmith.population import hire
 from trainsmith.population.calibrate import Packing
-from trainsmith.population.program import Unbatchable
+from trainsmith.population.program.program import Unbatchable
 
 
 def dense():

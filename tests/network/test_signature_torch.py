@@ -8,7 +8,7 @@ from torch_modules import CASES, NOT_NETWORKS, Probe, arguments, classes_of_torc
 from trainsmith.network.signature import structure
 from trainsmith.optimizer import SGD
 from trainsmith.population import Learner
-from trainsmith.population.objective import CrossEntropy, Objective
+from trainsmith.population.members.objective import CrossEntropy, Objective
 
 STACKED_ONLY = {"_weight", "init", "dtype"}
 """Arguments that may show in nothing but stacked tensors, whose numbers each member has of its own."""

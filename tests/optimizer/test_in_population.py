@@ -10,9 +10,9 @@ from each_technique import each, settings
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
 from trainsmith.errors import InvalidInput
+from trainsmith.luck import batches
 from trainsmith.optimizer import AdaptiveClipping, ClipByNorm
 from trainsmith.population import Alone, Chunk, Population, Training, make_member, train
-from trainsmith.population.luck import batches
 
 TRAINING = Training(steps=25, batch_size=16, checks=2)
 

@@ -12,8 +12,8 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import labelled, split, with_class_weights
 from trainsmith.export.check import imported
 from trainsmith.export.winner import make_export
+from trainsmith.luck import batches
 from trainsmith.population import Alone, Job, Training, make_member, train, trained_member, work
-from trainsmith.population.luck import batches
 from trainsmith.regularization import EarlyStopping
 
 TRAINING = Training(steps=60, batch_size=16, checks=12)

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 import trainsmith
+from trainsmith import luck
 from trainsmith.errors import InvalidInput
-from trainsmith.population import luck
 from trainsmith.regularization import (
     L1,
     L2,

@@ -15,8 +15,8 @@ from trainsmith.data.arrays import from_arrays
 from trainsmith.errors import InvalidInput
 from trainsmith.export.check import imported
 from trainsmith.export.winner import make_export
+from trainsmith.luck import batches
 from trainsmith.population import Job, Training, make_member, trained_member, work
-from trainsmith.population.luck import batches
 
 TRAINING = Training(steps=60, batch_size=8, checks=12, warmup=0.1)
 SEEDS = (3, 4, 6, 15)

@@ -11,8 +11,9 @@ from make_runs import blobs, line
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import with_class_weights
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Alone, Job, Training, course, make_member, train, trained_member, work
-from trainsmith.population.task import RULES
+from trainsmith.population import Alone, Job, Training, make_member, train, trained_member, work
+from trainsmith.population.members.task import RULES
+from trainsmith.population.training import course
 from trainsmith.regularization import EarlyStopping
 
 

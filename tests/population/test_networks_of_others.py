@@ -6,8 +6,8 @@ import torch
 from networks_of_others import NETWORKS, build, examples, library
 from trainsmith.optimizer import Momentum
 from trainsmith.population import Alone, Chunk, Unbatchable
-from trainsmith.population.learner import Learner
-from trainsmith.population.objective import CrossEntropy, Objective
+from trainsmith.population.members.learner import Learner
+from trainsmith.population.members.objective import CrossEntropy, Objective
 
 STEPS, BATCH, MEMBERS = 4, 6, 3
 LOOPS = {"gpt2"}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.population.objective import CrossEntropy, Objective, predictions
+from trainsmith.population.members.objective import CrossEntropy, Objective, predictions
 
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
 

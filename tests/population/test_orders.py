@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trainsmith.population import luck
-from trainsmith.population.orders import examples_of
+from trainsmith import luck
+from trainsmith.population.members.orders import examples_of
 
 
 @pytest.mark.parametrize("looks", [[(0, 40)], [(0, 7), (7, 14), (14, 39), (39, 40)], [(20, 25), (0, 3), (1, 40)]])

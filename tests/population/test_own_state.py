@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import trainsmith
-from trainsmith.population import luck
+from trainsmith import luck
 
 X = torch.randn(60, 6, generator=torch.Generator().manual_seed(1))
 Y = (X.sum(1) > 0).long()

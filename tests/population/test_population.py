@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 import trainsmith
+from trainsmith import luck
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import SCHEDULES, Adam
-from trainsmith.population import Alone, calibrate, luck
+from trainsmith.population import Alone, calibrate
 from trainsmith.population.calibrate import Packing
-from trainsmith.population.program import WAYS, Program
+from trainsmith.population.program.program import WAYS, Program
 
 X = torch.randn(120, 6, generator=torch.Generator().manual_seed(1))
 Y = (X[:, :3].sum(1) > 0).long() + (X[:, 3] > 1).long()

@@ -12,14 +12,14 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
+from trainsmith.luck import batches
 from trainsmith.optimizer import AdaGrad, Adam, recompute_statistics, with_statistics
 from trainsmith.population import Chunk, make_member
-from trainsmith.population.kernels import CALLS
-from trainsmith.population.luck import batches
 from trainsmith.population.packing import FEWEST, MOST, members_at_once, pack
-from trainsmith.population.straighten import straighten
-from trainsmith.population.traced import trace
-from trainsmith.population.update import Update
+from trainsmith.population.program.kernels import CALLS
+from trainsmith.population.program.straighten import straighten
+from trainsmith.population.program.traced import trace
+from trainsmith.population.program.update import Update
 
 
 def chunk_of(recipe, count=3, network="mlp", data=None):

@@ -15,7 +15,7 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.errors import InvalidInput
 from trainsmith.optimizer import Plateau, cosine
 from trainsmith.population import Alone, Chunk, Training, make_member, train
-from trainsmith.population.verify import receipt
+from trainsmith.population.training.verify import receipt
 
 TRAINING = Training(steps=24, batch_size=8, checks=24, schedule="plateau", warmup=0.0)
 

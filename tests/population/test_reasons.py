@@ -13,8 +13,8 @@ from make_runs import blobs, runs_of
 from trainsmith.catalogue import Recipe
 from trainsmith.optimizer import SGD
 from trainsmith.population import Alone, Chunk, Job, Learner, Training, Unbatchable, work
-from trainsmith.population.objective import CrossEntropy, Objective
-from trainsmith.population.reasons import hazard
+from trainsmith.population.members.objective import CrossEntropy, Objective
+from trainsmith.population.program.reasons import hazard
 
 X, Y = torch.linspace(-1, 1, 48).view(4, 12), torch.tensor([0, 1, 2, 0])
 

@@ -11,10 +11,11 @@ import trainsmith
 from make_runs import blobs, line, runs_of
 from trainsmith.catalogue import Recipe
 from trainsmith.data.few import with_labels
-from trainsmith.population import Chunk, Training, make_member, stretch, train
-from trainsmith.population.kernels import CALLS
-from trainsmith.population.program import Program
-from trainsmith.population.stretch import Pace, Stretch
+from trainsmith.population import Chunk, Training, make_member, train
+from trainsmith.population.program import stretch
+from trainsmith.population.program.kernels import CALLS
+from trainsmith.population.program.program import Program
+from trainsmith.population.program.stretch import Pace, Stretch
 
 X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > X[:, 1]).long()

@@ -15,7 +15,7 @@ from side_by_side import side_by_side
 from torch_modules import CASES, NOT_NETWORKS, Probe, make
 from trainsmith.optimizer import SGD
 from trainsmith.population import Alone, Chunk, Learner, Unbatchable
-from trainsmith.population.objective import CrossEntropy, Objective
+from trainsmith.population.members.objective import CrossEntropy, Objective
 
 PAGE = Path(__file__).parents[2] / "docs" / "support.md"
 INTRODUCTION = """# Which networks train as a population

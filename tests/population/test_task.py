@@ -13,7 +13,7 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays, with_class_weights
 from trainsmith.errors import InvalidInput
 from trainsmith.population import COSTS, Job, Training, judged_by, make_member, rules_of, work
-from trainsmith.population.task import RULES, Regression, balanced_weights, loss_of
+from trainsmith.population.members.task import RULES, Regression, balanced_weights, loss_of
 
 RNG = np.random.default_rng(3)
 N = 160

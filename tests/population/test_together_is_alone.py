@@ -11,11 +11,11 @@ from torch import nn
 
 from make_runs import RECIPES, blobs, runs_of
 from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.luck import batches, noise_keys
 from trainsmith.optimizer import SGD, Lion, Momentum
 from trainsmith.population import Alone, Chunk, Job, Learner, Training, make_member, train, work
-from trainsmith.population.luck import batches, noise_keys
-from trainsmith.population.objective import CrossEntropy, Objective
-from trainsmith.population.verify import (
+from trainsmith.population.members.objective import CrossEntropy, Objective
+from trainsmith.population.training.verify import (
     MOST_EXPLAINED,
     TOLERANCE,
     compared,
@@ -296,7 +296,7 @@ def test_a_sign_that_only_some_changes_of_the_last_bit_turn_over_is_rounding_all
     wrong = [turned[0] * 1.02, *turned[1:]]
     found, limit = compared(lambda: edge(0), lambda _: course, wrong)
     assert found > limit
-    monkeypatch.setattr("trainsmith.population.verify.CHANGES", 1)
+    monkeypatch.setattr("trainsmith.population.training.verify.CHANGES", 1)
     once = [compared(lambda seed=seed: edge(seed), lambda _: course, turned) for seed in range(8)]
     assert any(found > limit for found, limit in once)
 
@@ -351,7 +351,7 @@ def test_members_are_replayed_and_traced_on_one_thread(monkeypatch):
         raise RuntimeError("the step runs as it stands")
 
     monkeypatch.setattr(Alone, "step", noting)
-    monkeypatch.setattr("trainsmith.population.program.trace", traced)
+    monkeypatch.setattr("trainsmith.population.program.program.trace", traced)
     data = blobs()
     members = [make_member(run, "mlp", data) for run in runs_of(Recipe(), 2)]
     x, y = data.x[:16], data.y[:16]

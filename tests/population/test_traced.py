@@ -14,8 +14,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from make_runs import blobs, runs_of
 from trainsmith.catalogue import Recipe
 from trainsmith.population import Chunk, make_member
-from trainsmith.population.straighten import straighten
-from trainsmith.population.traced import trace
+from trainsmith.population.program.straighten import straighten
+from trainsmith.population.program.traced import trace
 
 DRAW = torch.Generator().manual_seed(0)
 
@@ -55,7 +55,7 @@ def test_the_steps_of_a_recipe_are_those_that_make_fx_writes_down(recipe, monkey
         seen.append((step, copies(tensors)))
         return trace(step, tensors)
 
-    monkeypatch.setattr("trainsmith.population.program.trace", kept)
+    monkeypatch.setattr("trainsmith.population.program.program.trace", kept)
     data = blobs()
     members = [make_member(run, "mlp", data) for run in runs_of(recipe, 2)]
     chosen = torch.from_numpy(np.stack([m.order(16, 1)[0] for m in members]))

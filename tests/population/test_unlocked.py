@@ -9,10 +9,10 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import trainsmith
-from trainsmith.population import unlocked as module
-from trainsmith.population.straighten import straighten
-from trainsmith.population.stretch import gathered
-from trainsmith.population.unlocked import Inexpressible, Unlocked, script, unlocked
+from trainsmith.population.program import unlocked as module
+from trainsmith.population.program.straighten import straighten
+from trainsmith.population.program.stretch import gathered
+from trainsmith.population.program.unlocked import Inexpressible, Unlocked, script, unlocked
 
 
 def line_of(step, *tensors):
@@ -54,7 +54,7 @@ def test_networks_run_unlocked(monkeypatch):
     """A perceptron, a convolution with batch normalization, attention: none falls back to Python."""
     kinds = []
     monkeypatch.setattr(
-        "trainsmith.population.program.unlocked", lambda *given: kinds.append(unlocked(*given)) or kinds[-1]
+        "trainsmith.population.program.program.unlocked", lambda *given: kinds.append(unlocked(*given)) or kinds[-1]
     )
     conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
     attention = nn.Sequential(

@@ -11,7 +11,7 @@ from optimizer_path import path_of
 from reference import regularization as paper
 from trainsmith.catalogue import find
 from trainsmith.optimizer import SGD, Adam, Momentum, Muon
-from trainsmith.population.constrained import constrained
+from trainsmith.population.members.constrained import constrained
 from trainsmith.regularization import L2, MaxNorm, SoftThreshold, WeightDecay
 
 SHAPES = [(3, 4), (5, 3, 2, 2), (1, 1)]

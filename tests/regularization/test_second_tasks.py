@@ -8,11 +8,11 @@ from torch.nn import functional
 
 from make_runs import blobs
 from reference import second_task as paper
-from trainsmith import Population
+from trainsmith import Population, luck
 from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Alone, Training, luck, make_member, train
+from trainsmith.population import Alone, Training, make_member, train
 from trainsmith.regularization import (
     AuxiliaryReconstruction,
     AuxiliaryRotation,

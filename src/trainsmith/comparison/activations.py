@@ -15,7 +15,7 @@ from trainsmith.inspection.histogram import histogram
 from trainsmith.inspection.record import first_tensor, leaves
 from trainsmith.network import Factory
 from trainsmith.population import Result, make_member, trained_member
-from trainsmith.population.objective import Objective, in_training
+from trainsmith.population.members.objective import Objective, in_training
 
 MOST_LAYERS = 24
 """Of a deeper network so many layers are kept, evenly spaced, the first and the last among them."""

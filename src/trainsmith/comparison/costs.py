@@ -14,7 +14,7 @@ from trainsmith.comparison.statistics import Floats, max_t_sign_flip, paired_dif
 from trainsmith.comparison.study import Cost, EqualCost, Estimate
 from trainsmith.comparison.trainings import Trainings, shortened
 from trainsmith.population import Result, cost_alone, make_member
-from trainsmith.population.threads import one_thread
+from trainsmith.population.program.threads import one_thread
 
 STAGE = "confirming at equal cost"
 

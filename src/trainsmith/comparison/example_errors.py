@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainsmith.comparison.statistics import Floats, balanced_error
-from trainsmith.population.task import (
+from trainsmith.population.members.task import (
     Balanced,
     ByCalibration,
     ByLogLoss,

@@ -15,8 +15,8 @@ from trainsmith.inspection.measurement import findings_of
 from trainsmith.inspection.watch import Watch
 from trainsmith.network import Factory
 from trainsmith.population import Result, Training, make_member
-from trainsmith.population.alone import Alone
-from trainsmith.population.verify import course
+from trainsmith.population.training.alone import Alone
+from trainsmith.population.training.verify import course
 
 MOST = 4
 """So many runs of a study are explained, each of another recipe."""

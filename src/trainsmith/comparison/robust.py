@@ -12,8 +12,8 @@ from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
 from trainsmith.population import Result, rules_of, trained_member
-from trainsmith.population.attacked import EPS, STEPS, attack, attacked_examples
-from trainsmith.population.task import RULES, ByRobustAccuracy
+from trainsmith.population.members.attacked import EPS, STEPS, attack, attacked_examples
+from trainsmith.population.members.task import RULES, ByRobustAccuracy
 from trainsmith.regularization import RootMeanSquare
 from trainsmith.regularization.adversarial import Norm
 from trainsmith.regularization.adversarial_training import InRange

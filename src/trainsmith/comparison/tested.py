@@ -16,11 +16,11 @@ from trainsmith.comparison.plan import Candidate
 from trainsmith.comparison.statistics import Floats, mcnemar_p, t_interval
 from trainsmith.comparison.study import TestScore
 from trainsmith.comparison.trainings import Trainings
+from trainsmith.luck import generator
 from trainsmith.population import Result, rules_of, trained_member
-from trainsmith.population.attacked import attack
-from trainsmith.population.luck import generator
-from trainsmith.population.objective import outputs_by_pieces
-from trainsmith.population.task import ByRobustAccuracy, Classification
+from trainsmith.population.members.attacked import attack
+from trainsmith.population.members.objective import outputs_by_pieces
+from trainsmith.population.members.task import ByRobustAccuracy, Classification
 from trainsmith.rows import Rows
 
 MOST_ATTACKED = 1000

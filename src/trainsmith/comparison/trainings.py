@@ -30,9 +30,9 @@ from trainsmith.population import (
     seconds_alone,
     seconds_evaluated,
 )
-from trainsmith.population.attacked import STEPS, attacked_at_checks
+from trainsmith.population.members.attacked import STEPS, attacked_at_checks
+from trainsmith.population.members.task import ByRobustAccuracy
 from trainsmith.population.memory import peak_megabytes
-from trainsmith.population.task import ByRobustAccuracy
 from trainsmith.store import Keeper, Store, UnreadableWeights
 
 HEAVIER = 1.6

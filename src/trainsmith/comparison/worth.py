@@ -19,10 +19,10 @@ from trainsmith.comparison.statistics import (
 )
 from trainsmith.comparison.tested import MOST_ATTACKED
 from trainsmith.comparison.trainings import Trainings
+from trainsmith.luck import generator
 from trainsmith.population import Result, rules_of, trained_member
-from trainsmith.population.luck import generator
-from trainsmith.population.objective import outputs_by_pieces
-from trainsmith.population.task import Balanced, ByRobustAccuracy, Classification
+from trainsmith.population.members.objective import outputs_by_pieces
+from trainsmith.population.members.task import Balanced, ByRobustAccuracy, Classification
 
 MOST_LOOKED_AT = 2000
 """About so many validation examples of a seed tell how far two networks are apart on each."""

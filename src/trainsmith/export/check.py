@@ -18,8 +18,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainsmith.data import Dataset
 from trainsmith.data.mapped import map_of
 from trainsmith.errors import InvalidInput, shown
+from trainsmith.luck import Luck, noise_keys
 from trainsmith.population import FIRST_LOSSES, Alone, Member, Training
-from trainsmith.population.luck import Luck, noise_keys
 from trainsmith.rows import Rows
 
 

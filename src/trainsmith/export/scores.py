@@ -2,7 +2,7 @@
 
 from trainsmith.data import Dataset, Task
 from trainsmith.population import COSTS, Member
-from trainsmith.population.task import ByCalibration, ByRobustAccuracy, Classification
+from trainsmith.population.members.task import ByCalibration, ByRobustAccuracy, Classification
 
 CROSS_ENTROPY = "return functional.cross_entropy(outputs, y)"
 NEXT = "return functional.cross_entropy(outputs.flatten(0, -2), y.flatten())"

@@ -23,8 +23,8 @@ from trainsmith.initialization import weight_layers
 from trainsmith.optimizer import SCHEDULES, Optimizer, Plateau, constant_rate, recompute_statistics, warm_up
 from trainsmith.optimizer.schedule import PLATEAU
 from trainsmith.population import FIRST_LOSSES, Member, Training
-from trainsmith.population.course import STATISTICS_ON
-from trainsmith.population.held_back import afterwards
+from trainsmith.population.members.held_back import afterwards
+from trainsmith.population.training.course import STATISTICS_ON
 from trainsmith.regularization import SnapshotEnsemble, UntilMatched, mixed_loss
 
 OWN = ("data", "model", "techniques", "train")

@@ -26,9 +26,9 @@ from trainsmith.export.template import filled
 from trainsmith.export.training_source import OWN, Script, output_of
 from trainsmith.network import Factory
 from trainsmith.population import FIRST_LOSSES, Member, Training, make_member, trained_member
-from trainsmith.population.held_back import afterwards
-from trainsmith.population.objective import outputs_by_pieces
-from trainsmith.population.task import ByRobustAccuracy
+from trainsmith.population.members.held_back import afterwards
+from trainsmith.population.members.objective import outputs_by_pieces
+from trainsmith.population.members.task import ByRobustAccuracy
 from trainsmith.regularization import ActivityPenalty
 
 INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}

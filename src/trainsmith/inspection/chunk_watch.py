@@ -13,7 +13,7 @@ from trainsmith.inspection.moved import Norms, Trained
 from trainsmith.inspection.snapshot import Form, Snapshot
 from trainsmith.inspection.stacked import Place, Seen, StackedPass
 from trainsmith.inspection.twins import twin_rows
-from trainsmith.population.chunk import Chunk
+from trainsmith.population.training.chunk import Chunk
 
 NETWORK = "network."
 

@@ -9,8 +9,8 @@ from torch.utils.flop_counter import flop_registry
 
 from trainsmith.inspection.given import called, count, over, some
 from trainsmith.inspection.record import untouched
+from trainsmith.luck.written_out import WrittenOut
 from trainsmith.network.dispatch import Watch
-from trainsmith.population.rewritten import WrittenOut
 
 MOST_NUMBERS = 2**27
 """Outputs of all operations on the examples that the command looks at. Each is held about four times, with what enters

@@ -13,11 +13,11 @@ from trainsmith.inspection.by_number import ByNumber, numbers_of
 from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.given import count, has_rows, labelled, over, tensors
+from trainsmith.luck import torch_generator
 from trainsmith.network.functional import call_modules
 from trainsmith.network.rewriting import is_activation, rewrite
 from trainsmith.network.surgery import feeding_activations
 from trainsmith.network.widths import calls_of
-from trainsmith.population.luck import torch_generator
 
 
 def cured(

@@ -13,9 +13,9 @@ from trainsmith.inspection.snapshot import Later
 from trainsmith.inspection.stacked import StackedPass
 from trainsmith.inspection.watch import Watch
 from trainsmith.population import Population
-from trainsmith.population.alone import Alone
-from trainsmith.population.chunk import Chunk
-from trainsmith.population.observer import Looked
+from trainsmith.population.training.alone import Alone
+from trainsmith.population.training.chunk import Chunk
+from trainsmith.population.training.observer import Looked
 
 
 class MembersWatch:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.inspection.sampling import coprime, in_single_precision
-from trainsmith.population.layout import in_order
+from trainsmith.population.program.layout import in_order
 
 _NONE: frozenset[int] = frozenset()
 SAMPLED, REMEMBERED, RUN = 4096, 256, 8

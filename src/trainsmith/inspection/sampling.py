@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainsmith.population.layout import axes_in_memory
+from trainsmith.population.program.layout import axes_in_memory
 
 ROWS, VALUES = 128, 4096
 """A sample holds at most so many examples, and so many values of all of them together."""

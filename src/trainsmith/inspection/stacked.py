@@ -20,10 +20,10 @@ from torch.fx import GraphModule, Node
 
 from trainsmith.inspection.live import LiveLayer, unit_axis
 from trainsmith.inspection.record import first_tensor, leaves, ordinal
-from trainsmith.population.program import Program
-from trainsmith.population.rewritten import WrittenOut
-from trainsmith.population.straighten import straighten
-from trainsmith.population.traced import trace
+from trainsmith.luck.written_out import WrittenOut
+from trainsmith.population.program.program import Program
+from trainsmith.population.program.straighten import straighten
+from trainsmith.population.program.traced import trace
 
 Tensors = list[Tensor]
 aten = torch.ops.aten

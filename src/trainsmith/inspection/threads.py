@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from trainsmith.inspection.costs import costs_of
-from trainsmith.population.threads import one_thread
+from trainsmith.population.program.threads import one_thread
 
 SMALL = 5e7
 """Floating-point operations of a training step below which threads wait for each other longer than they save.

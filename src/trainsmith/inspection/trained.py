@@ -12,8 +12,8 @@ from trainsmith.inspection.by_number import LossByNumber, mean_of, numbers_of
 from trainsmith.inspection.given import called, count, over, some
 from trainsmith.inspection.record import Loss, loss_value, untouched
 from trainsmith.inspection.trials import copied, own_luck, train
+from trainsmith.luck import batches
 from trainsmith.population import Population
-from trainsmith.population.luck import batches
 
 
 def losses_of(arms: list[Arm], patient: Patient, steps: int, size: int) -> np.ndarray[Any, Any]:

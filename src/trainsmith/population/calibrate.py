@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainsmith.population.alone import Alone
-from trainsmith.population.chunk import Chunk
-from trainsmith.population.course import CHECKED_ON
-from trainsmith.population.learner import Learner
-from trainsmith.population.member import Member
+from trainsmith.luck.widest import EVALUATED_AT_ONCE
+from trainsmith.population.members.learner import Learner
+from trainsmith.population.members.member import Member
 from trainsmith.population.packing import members_at_once
-from trainsmith.population.program import Program, Way
-from trainsmith.population.stretch import MOST as STEPS_AT_ONCE
-from trainsmith.population.stretch import in_stretches
-from trainsmith.population.threads import one_thread
-from trainsmith.population.widest import EVALUATED_AT_ONCE
+from trainsmith.population.program.program import Program, Way
+from trainsmith.population.program.stretch import MOST as STEPS_AT_ONCE
+from trainsmith.population.program.stretch import in_stretches
+from trainsmith.population.program.threads import one_thread
+from trainsmith.population.training.alone import Alone
+from trainsmith.population.training.chunk import Chunk
+from trainsmith.population.training.course import CHECKED_ON
 
 SHARE = 0.05
 """The share of a training that measuring may cost."""

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainsmith.population.alone import Alone
-from trainsmith.population.chunk import Chunk
-from trainsmith.population.course import STATISTICS_ON
-from trainsmith.population.kernels import Rate
-from trainsmith.population.observer import Observer
-from trainsmith.population.orders import Order
-from trainsmith.population.rates import Rates
-from trainsmith.population.stretch import gathered, in_stretches
-from trainsmith.population.taken import put_in, take_over
-from trainsmith.population.widest import EVALUATED_AT_ONCE
+from trainsmith.luck.widest import EVALUATED_AT_ONCE
+from trainsmith.population.members.orders import Order
+from trainsmith.population.program.kernels import Rate
+from trainsmith.population.program.stretch import gathered, in_stretches
+from trainsmith.population.training.alone import Alone
+from trainsmith.population.training.chunk import Chunk
+from trainsmith.population.training.course import STATISTICS_ON
+from trainsmith.population.training.observer import Observer
+from trainsmith.population.training.rates import Rates
+from trainsmith.population.training.taken import put_in, take_over
 
 Became = tuple[dict[str, Tensor], nn.Module | None]
 """A copy of the parameters and buffers of a member's network, and where it was trained by the loop the network."""

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from trainsmith.population.alone import Alone
-from trainsmith.population.bucket import bucket_key
 from trainsmith.population.calibrate import choose
-from trainsmith.population.chunk import Chunk, Unbatchable
 from trainsmith.population.crew import Crew, Part
-from trainsmith.population.learner import Learner
+from trainsmith.population.members.learner import Learner
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.pool import processes_available
-from trainsmith.population.program import Program
+from trainsmith.population.program.bucket import bucket_key
+from trainsmith.population.program.program import Program
+from trainsmith.population.training.alone import Alone
+from trainsmith.population.training.chunk import Chunk, Unbatchable
 
 
 def hire(learners: Sequence[Learner], x: Tensor, y: Tensor, steps: int, threads: int | None = None) -> Crew:

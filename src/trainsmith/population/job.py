@@ -9,15 +9,15 @@ import torch
 from trainsmith.catalogue import Run
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
-from trainsmith.population.again import followed, goes_on, second_trainings
-from trainsmith.population.alone import Alone
-from trainsmith.population.bucket import bucket_key
-from trainsmith.population.chunk import Chunk, Unbatchable
-from trainsmith.population.course import Result, Training, train
-from trainsmith.population.member import Member, make_member
+from trainsmith.population.members.member import Member, make_member
 from trainsmith.population.memory import keep_freed_memory
-from trainsmith.population.program import Program, Way
-from trainsmith.population.verify import receipt
+from trainsmith.population.program.bucket import bucket_key
+from trainsmith.population.program.program import Program, Way
+from trainsmith.population.training.again import followed, goes_on, second_trainings
+from trainsmith.population.training.alone import Alone
+from trainsmith.population.training.chunk import Chunk, Unbatchable
+from trainsmith.population.training.course import Result, Training, train
+from trainsmith.population.training.verify import receipt
 
 Advance = Callable[[int], None]
 

@@ -21,7 +21,7 @@ from trainsmith.data import Dataset
 from trainsmith.data.mapped import as_tensor, map_of
 from trainsmith.errors import InvalidInput
 from trainsmith.population.job import Job, Record, work
-from trainsmith.population.threads import one_thread
+from trainsmith.population.program.threads import one_thread
 
 POLL_SECONDS = 0.2
 

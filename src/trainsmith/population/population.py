@@ -13,19 +13,19 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput, whole
 from trainsmith.optimizer import Optimizer
-from trainsmith.population.asked import batch, check_classes, copied, usable_device
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
-from trainsmith.population.kernels import Rate
-from trainsmith.population.learner import Learner
-from trainsmith.population.objective import predictions
-from trainsmith.population.observer import Observer
-from trainsmith.population.orders import examples_of
-from trainsmith.population.rates import Rates, Scheduled, rates_of
-from trainsmith.population.reasons import fits
+from trainsmith.population.members.asked import batch, check_classes, copied, usable_device
+from trainsmith.population.members.learner import Learner
+from trainsmith.population.members.objective import predictions
+from trainsmith.population.members.orders import examples_of
+from trainsmith.population.members.several import for_each_network, networks_in
+from trainsmith.population.program.kernels import Rate
+from trainsmith.population.program.reasons import fits
 from trainsmith.population.recruits import Loss, Networks, recruit
-from trainsmith.population.several import for_each_network, networks_in
-from trainsmith.population.verify import TOLERANCE, Batch, compared
+from trainsmith.population.training.observer import Observer
+from trainsmith.population.training.rates import Rates, Scheduled, rates_of
+from trainsmith.population.training.verify import TOLERANCE, Batch, compared
 
 LOOKED_AT_EVERY = 25
 """Steps between looks at the losses of members: one that is no longer finite is taken out."""

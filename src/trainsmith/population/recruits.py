@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainsmith import luck
 from trainsmith.catalogue import Technique, find
 from trainsmith.errors import InvalidInput, shown
 from trainsmith.optimizer import Clipping, Optimizer
-from trainsmith.population import luck
-from trainsmith.population.asked import check_real, copied, number
-from trainsmith.population.beside import average_among, for_each, objective_with, rule_with
-from trainsmith.population.learner import Learner
-from trainsmith.population.member import give_head
-from trainsmith.population.objective import CrossEntropy
-from trainsmith.population.pace import own_pace
-from trainsmith.population.several import Kind, averages, joined, without_ensemble
+from trainsmith.population.members.asked import check_real, copied, number
+from trainsmith.population.members.beside import average_among, for_each, objective_with, rule_with
+from trainsmith.population.members.learner import Learner
+from trainsmith.population.members.member import give_head
+from trainsmith.population.members.objective import CrossEntropy
+from trainsmith.population.members.pace import own_pace
+from trainsmith.population.members.several import Kind, averages, joined, without_ensemble
 
 Networks = Callable[..., nn.Module] | Sequence[nn.Module]
 Loss = str | Callable[[Tensor, Tensor], Tensor] | None

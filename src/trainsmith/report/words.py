@@ -8,7 +8,7 @@ from typing import Any
 from trainsmith.comparison import Row, Study
 from trainsmith.comparison.statistics import SIGNIFICANCE
 from trainsmith.comparison.study import Cut, Effect, Estimate
-from trainsmith.population.task import ByRobustAccuracy
+from trainsmith.population.members.task import ByRobustAccuracy
 
 
 def unit(study: Study) -> str:

@@ -1,0 +1,1 @@
+"""What a member is: a network with what it minimizes, its rule, its data and its luck."""
