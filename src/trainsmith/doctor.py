@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from torch import nn
 
 from trainsmith import inspection
 from trainsmith.errors import PAGE, PICTURE, InvalidInput, named, shown
+from trainsmith.inspection.given import check_made
 from trainsmith.inspection.inspect import followed
+from trainsmith.inspection.loader import is_loader, loaded
 from trainsmith.inspection.remedies import try_remedies
 from trainsmith.inspection.treatment import Treatment
 from trainsmith.report.course_frame import HISTOGRAMS, layers_frame
@@ -171,10 +174,12 @@ def inspect(
     """How signal and gradient pass through every layer of `module` on `batch`, and what is wrong with it.
 
     The module is left as it was. batch: inputs (n, ...), or (inputs, targets); inputs may be several in a tuple, or a
-    mapping of arguments by name, as Hugging Face's models take them. loss: loss(outputs, targets) -> scalar; by default
+    mapping of arguments by name, as Hugging Face's models take them; or what gives such batches, as a DataLoader, of
+    which the first ones are taken, up to 1,000 examples. loss: loss(outputs, targets) -> scalar; by default
     cross-entropy for class indices and squared error for numbers. optimizer: that of the training: its state is looked
     at, and other learning rates are tried on copies. validation: (inputs, targets) held back from training: are they
-    apart, and does what is learned hold for them? batch_size: examples a step of the training. steps: also train a copy
+    apart, and does what is learned hold for them? batch_size: examples a step of the training, by default those of a
+    loader's batch, else all. steps: also train a copy
     for so many, and measure it at every `every`-th, by default a sixteenth of them.
     Raises InvalidInput for what cannot be inspected.
     """
@@ -183,6 +188,14 @@ def inspect(
             f"what is inspected must be an nn.Module; got {shown(repr(module))}. The command `trainsmith inspect` "
             "takes names of networks; here build('mlp', input_shape, outputs) of trainsmith.network makes one."
         )
+    check_made(module)
+    batches = None
+    if is_loader(batch):
+        taken = loaded(batch, module)
+        batch, batches, batch_size = taken.batch, taken.batches, taken.size if batch_size is None else batch_size
+    if is_loader(validation):
+        validation = loaded(validation, module).batch
     given: dict[str, Any] = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size}
     found = inspection.inspect(module, batch, **given, validation=validation, steps=steps, every=every)
+    found = replace(found, batches=batches)
     return Inspection(found, type(module).__name__, module=module, batch=batch, **given)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import DataLoader, TensorDataset
 
 from inspection.make_network import draws
 from trainsmith import watch
@@ -20,7 +19,6 @@ class Words(nn.Module):
 
 
 X, FC = draws(20, 4), nn.Linear(4, 3)
-LOADER = DataLoader(TensorDataset(X, X), 5)
 
 
 class Bare(nn.Module):
@@ -40,7 +38,6 @@ def absent(outputs, targets):
 MISTAKES = {
     "an assertion": (Careful(), X, None, r": AssertionError: five are needed.* \(test_.*, line \d+\)\."),
     "a key": (FC, (X, X), absent, r"the loss cannot take .*: KeyError: 'weight' \(test_.*, line \d+\)\."),
-    "a loader": (FC, LOADER, None, r"got DataLoader: give one batch, such as next\(iter\(loader\)\)"),
     "lazy layers": (nn.Sequential(nn.LazyLinear(3)), X, None, r"0 \(LazyLinear\) is not made before"),
     "words": (FC, np.array(["a", "b"]), None, "must hold numbers; got an array of <U1"),
     "an error without words": (Bare(), X, None, "cannot take this batch .*: ValueError"),

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils.data import DataLoader, Dataset
 
 from trainsmith.errors import InvalidInput
 from trainsmith.rows import Rows
@@ -25,9 +24,7 @@ def read(batch: Any) -> tuple[Any, Tensor | None]:
     known = (Tensor, Rows, np.ndarray, Mapping, tuple, list)
     if len(given) not in (1, 2) or not all(isinstance(v, known) for v in given):
         kinds = ", ".join(type(v).__name__ for v in given) or "nothing"
-        loads = any(isinstance(v, (DataLoader, Dataset)) for v in given)
-        hint = ": give one batch, such as next(iter(loader))" if loads else ""
-        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {kinds}{hint}.")
+        raise InvalidInput(f"the batch must be a tensor, or a pair of inputs and targets; got {kinds}.")
     x, y = _tensors(given[0]), _tensors(given[1]) if len(given) == 2 else None
     if y is None and isinstance(x, Mapping) and isinstance(x.get("labels"), Tensor):
         y = x["labels"]

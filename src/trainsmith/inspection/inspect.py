@@ -29,7 +29,10 @@ MOST_AT_ONCE = 128
 @dataclass(frozen=True)
 class Inspection:
     """Every layer's statistics in the order of the data's way, the loss, what is wrong, and the course of a training
-    if one was asked for; its findings come after those of the start."""
+    if one was asked for; its findings come after those of the start.
+
+    batches: of how many of a loader's batches the examples are; None where one batch was given.
+    """
 
     layers: tuple[LayerStatistics, ...]
     findings: tuple[Finding, ...]
@@ -37,6 +40,13 @@ class Inspection:
     examples: int
     noise: NoiseScale | None = None
     course: Course | None = None
+    batches: int | None = None
+
+    @property
+    def seen(self) -> str:
+        """What was looked at, in words."""
+        of = "" if self.batches is None else f", {self.batches} batch{'es' if self.batches > 1 else ''} of the loader"
+        return f"{self.examples} examples{of}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as values that JSON knows; numbers that are not finite become None."""

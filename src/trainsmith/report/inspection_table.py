@@ -13,9 +13,7 @@ from trainsmith.report.inspection_number import number
 
 def layer_table(inspection: Inspection) -> RenderableType:
     """One row per layer in the order of the data's way, and the findings in words below."""
-    table = Table(
-        title=f"{len(inspection.layers)} layers on {inspection.examples} examples, loss {inspection.loss:.3f}"
-    )
+    table = Table(title=f"{len(inspection.layers)} layers on {inspection.seen}, loss {inspection.loss:.3f}")
     table.add_column("layer", overflow="fold")
     for name in ("mean", "spread", "E[x²]", "theory", "zeros", "saturated", "gradient"):
         table.add_column(Text(name), justify="right")
