@@ -119,7 +119,7 @@ def _agreement(outputs: Tensor, y: Tensor) -> float:
     shares of class k among predictions and targets, pairing at random lets a share e = sum_k p_k q_k agree, of variance
     (sum_k p_k q_k (1 - p_k) (1 - q_k) + sum_{k != l} p_k q_k p_l q_l) / (n - 1), that of a table with fixed margins.
     """
-    n = len(y)
+    n, outputs, y = len(y), outputs.detach().cpu(), y.cpu()
     if outputs.numel() == y.numel():
         pair = torch.stack([outputs.flatten().double(), y.flatten().double()])
         value = float(torch.corrcoef(pair)[0, 1])

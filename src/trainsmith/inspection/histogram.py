@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainsmith.inspection.double import doubled
+
 BINS = 30
 NARROW, WIDE = 1e-35, 1e38
 """Ranges of which single precision cannot hold the reciprocal, or their own length."""
@@ -29,7 +31,7 @@ class Histogram:
 
 def histogram(values: Tensor, low: float | None = None, high: float | None = None) -> Histogram:
     """30 bins over the values' own range, or from `low` to `high`; values that are not finite are left out."""
-    finite = values.detach().flatten().double()
+    finite = doubled(values.detach().flatten())
     finite = finite[finite.isfinite()]
     if low is None or high is None:
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainsmith.inspection.double import doubled, share
 from trainsmith.inspection.histogram import Histogram, histogram
 from trainsmith.inspection.likeness import effective_rank, likeness, of_units, similarity
 from trainsmith.inspection.meanfield import moments
@@ -91,7 +92,7 @@ def ratio(value: float, reference: float) -> float:
 
 
 def _measure(call: Call, predicted: float | None) -> LayerStatistics:
-    out = call.left.double()
+    out = doubled(call.left)
     return LayerStatistics(
         name=call.name,
         kind=type(call.layer).__name__,
@@ -100,11 +101,11 @@ def _measure(call: Call, predicted: float | None) -> LayerStatistics:
         std=float(out.std(correction=0)),
         second_moment=float(out.square().mean()),
         signal=float(out.var(0, correction=0).mean()) if len(out) > 1 else math.nan,
-        zeros=float((out == 0).double().mean()),
+        zeros=share(out == 0),
         dead=_units(out == 0),
         always_on=_units(out > 0),
         saturated=saturated(call),
-        gradient=math.nan if call.gradient is None else float(call.gradient.double().std(correction=0)),
+        gradient=math.nan if call.gradient is None else float(doubled(call.gradient).std(correction=0)),
         predicted=predicted,
         twins=twins(call),
         parameters=sum(p.numel() for p in call.layer.parameters()),
@@ -133,15 +134,15 @@ def _units(holds: Tensor) -> float:
     if holds.ndim == 1:
         return float(holds.all())
     axes = (2, 1) if holds.ndim == 3 else (1,)
-    shares = [holds.movedim(axis, 0).flatten(1).all(1).double().mean() for axis in axes]
-    return float(max(shares))
+    return max(share(holds.movedim(axis, 0).flatten(1).all(1)) for axis in axes)
 
 
 def is_elementwise(layer: nn.Module) -> bool:
     """Whether a layer without parameters maps single numbers to single numbers, seen by trying it."""
     if any(True for _ in layer.parameters()) or isinstance(layer, (nn.Flatten, nn.Identity, nn.Dropout)):
         return False
-    probe = torch.linspace(-2, 2, 12).view(3, 4)
+    device = next((b.device for b in layer.buffers()), None)
+    probe = torch.linspace(-2, 2, 12, device=device).view(3, 4)
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             whole = layer(probe.clone())
@@ -156,9 +157,9 @@ def saturated(call: Call) -> float | None:
     if not is_elementwise(call.layer):
         return None
     slope = _slope(call.layer, call.entered)
-    largest = _slope(call.layer, torch.linspace(-8, 8, 4001, dtype=call.entered.dtype)).abs().max()
+    largest = _slope(call.layer, torch.linspace(-8, 8, 4001).to(call.entered)).abs().max()
     flat = (slope.abs() < FLAT_SLOPE * largest) & (call.left != 0)
-    return float(flat.double().mean())
+    return share(flat)
 
 
 def _slope(layer: nn.Module, x: Tensor) -> Tensor:
@@ -176,12 +177,12 @@ def twins(call: Call) -> float:
     weight = of_units(call.layer, getattr(call.layer, "weight", None), MOST_UNITS)
     if weight is None:
         return 0.0
-    rows = weight.detach().double().flatten(1)
+    rows = doubled(weight.detach()).flatten(1)
     apart = EQUAL * rows.norm(dim=1).max()
     near = _near(rows, float(apart))
     equal = _distances(rows[near]) <= apart
     if call.weight_gradient is not None:
-        gradients = call.weight_gradient.double().flatten(1)
+        gradients = doubled(call.weight_gradient).flatten(1)
         equal &= _distances(gradients[near]) <= EQUAL_GRADIENTS * gradients.norm(dim=1).max()
     return float(equal.fill_diagonal_(False).any(1).sum()) / len(rows)
 
@@ -212,12 +213,12 @@ def predict(calls: list[Call]) -> list[float | None]:
         if i and carried is not None and not same_numbers(calls[i - 1].left, call.entered):
             carried = None
         if isinstance(layer, nn.Linear) and _is_centred(layer.weight):
-            gain = float(layer.in_features * layer.weight.detach().double().square().mean())
-            bias = float(layer.bias.detach().double().square().mean()) if layer.bias is not None else 0.0
-            incoming = float(call.entered.double().square().mean()) if carried is None else carried
+            gain = float(layer.in_features * doubled(layer.weight.detach()).square().mean())
+            bias = float(doubled(layer.bias.detach()).square().mean()) if layer.bias is not None else 0.0
+            incoming = float(doubled(call.entered).square().mean()) if carried is None else carried
             carried = gain * incoming + bias
         elif carried is not None and i and is_elementwise(layer) and math.isfinite(carried):
-            carried = moments(copy.deepcopy(layer).double(), carried).second
+            carried = moments(copy.deepcopy(layer).cpu().double(), carried).second
         else:
             carried = None
         out.append(carried)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from trainsmith.inspection.double import doubled
 from trainsmith.inspection.sampling import coprime
 
 ROWS, COLUMNS = 512, 4096
@@ -51,7 +52,7 @@ def similarity(layer: nn.Module) -> float:
     weight = of_units(layer, getattr(layer, "weight", None), MOST_SIMILAR)
     if weight is None:
         return math.nan
-    rows = weight.detach().double().flatten(1)
+    rows = doubled(weight.detach()).flatten(1)
     rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-300)
     return float((rows @ rows.T).fill_diagonal_(0).abs().max())
 
@@ -63,5 +64,5 @@ def of_units(layer: nn.Module, weight: Any, most: int) -> Tensor | None:
 
 
 def _rows(left: Tensor) -> Tensor:
-    rows = left[:ROWS].double().reshape(min(len(left), ROWS), -1)
+    rows = doubled(left[:ROWS]).reshape(min(len(left), ROWS), -1)
     return rows[:, :: coprime(math.ceil(rows.shape[1] / COLUMNS), rows.shape[1])]

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainsmith.inspection.double import doubled
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, count, over, some
 from trainsmith.inspection.record import Loss, cuda_devices, loss_value
@@ -130,7 +131,7 @@ def _sum(gradients: Iterator[list[Tensor | None]]) -> tuple[list[Tensor | None],
 def _dot(a: list[Tensor | None], b: list[Tensor | None]) -> float:
     """The inner product of two gradients."""
     pairs = [(p, q) for p, q in zip(a, b, strict=True) if p is not None and q is not None]
-    found = [torch.dot(p.flatten(), q.flatten()).double() for p, q in pairs]
+    found = [doubled(torch.dot(p.flatten(), q.flatten())) for p, q in pairs]
     return float(torch.stack([f.to(found[0].device) for f in found]).sum()) if found else 0.0
 
 

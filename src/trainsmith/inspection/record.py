@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
+from trainsmith.inspection.double import doubled
 from trainsmith.inspection.functions import functions_seen
 from trainsmith.inspection.given import called, over, tensors
 from trainsmith.network.factory import told
@@ -98,7 +99,7 @@ def record(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Pass:
     unused = tuple(n for n, p in module.named_parameters() if p.requires_grad and id(p) not in gradients)
     first = first_tensor((x,))
     known = first is not None and first.is_floating_point()
-    variance = float(first.detach().double().var(correction=0)) if known and first is not None else math.nan
+    variance = float(doubled(first.detach()).var(correction=0)) if known and first is not None else math.nan
     return Pass(calls, float(value.detach()), output, unused, variance)
 
 

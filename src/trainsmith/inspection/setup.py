@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from trainsmith.inspection.double import doubled
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import called, over
 from trainsmith.inspection.prepared import without_dropout
@@ -90,7 +91,7 @@ def of_batch_norms(seen: Pass, training: Mapping[nn.Module, bool], size: int) ->
         )
         yield finding("batch norm's statistics", call.name, "divergence", value, limit, words)
     if any(training.get(c.layer, True) for c in norms):
-        noisy = [(c, _noise(c.entered.double(), size)) for c in norms if len(c.entered) > 1]
+        noisy = [(c, _noise(doubled(c.entered), size)) for c in norms if len(c.entered) > 1]
         if noisy and (worst := max(noisy, key=lambda pair: pair[1]))[1] > NOISE:
             call, value = worst
             words = (
@@ -142,10 +143,10 @@ def _by_channel(x: Tensor) -> Tensor:
 def _mismatch(call: Call) -> float:
     """Kullback-Leibler divergence of the normal law with the batch's moments from that with the averages'."""
     layer: Any = call.layer
-    x = _by_channel(call.entered.double())
+    x = _by_channel(doubled(call.entered))
     mean, variance = x.mean((0, 2)), x.var((0, 2), correction=0) + layer.eps
-    ratio = variance / (layer.running_var.double() + layer.eps)
-    shift = (mean - layer.running_mean.double()).square() / (layer.running_var.double() + layer.eps)
+    ratio = variance / (doubled(layer.running_var) + layer.eps)
+    shift = (mean - doubled(layer.running_mean)).square() / (doubled(layer.running_var) + layer.eps)
     value = float(((ratio + shift - 1 - ratio.log()) / 2).mean())
     return value if math.isfinite(value) else math.inf
 

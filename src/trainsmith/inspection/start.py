@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.copying import copy_of
+from trainsmith.inspection.double import doubled, share
 from trainsmith.inspection.fault import Finding, finding
 from trainsmith.inspection.given import tensors
 from trainsmith.inspection.layers import same_numbers
@@ -78,9 +79,9 @@ def of_inputs(seen: Pass) -> Iterator[Finding]:
     call = _first_weights(seen.calls)
     if call is None or len(call.entered) < LEAST_EXAMPLES or not call.entered.isfinite().all():
         return
-    x = call.entered.double()
+    x = doubled(call.entered)
     per_example = x.std(0, correction=0)
-    constant = float((per_example <= 1e-6 * x.abs().mean(0)).double().mean())
+    constant = share(per_example <= 1e-6 * x.abs().mean(0))
     if constant > CONSTANT:
         words = (
             f"{call.name}: {constant:.0%} of the numbers that reach it are the same for all {len(x)} examples; up to "
@@ -133,11 +134,11 @@ def of_first_loss(seen: Pass, y: Tensor | None, loss: Loss | None) -> Iterator[F
     if chance is None or not chance > 0:
         return
     if y.is_floating_point():
-        yield from _of_targets(seen, y.detach().double(), chance)
+        yield from _of_targets(seen, doubled(y.detach()), chance)
     allowed = chance * TOO_LARGE if y.is_floating_point() else chance + TOO_SURE * _nat(output, y, chance)
     if seen.loss <= allowed:
         return
-    spread = float(output.detach().double().std(correction=0))
+    spread = float(doubled(output.detach()).std(correction=0))
     words = (
         f"the first loss is {seen.loss:.3g}, where always giving the best constant has {chance:.3g}; more than "
         f"{allowed:.3g} says that it begins sure of what it cannot know (its outputs have spread {spread:.2g})."

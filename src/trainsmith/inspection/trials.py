@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.copying import copy_of
+from trainsmith.inspection.double import doubled
 from trainsmith.inspection.fault import FAULTS, Finding, finding
 from trainsmith.inspection.given import called, count, some
 from trainsmith.inspection.record import Loss, cuda_devices, loss_value, reason_of
@@ -94,7 +95,8 @@ def _loss_of_some(module: nn.Module, x: Any, y: Any, loss: Loss | None) -> Tenso
 
 def _ratio(after: Tensor, before: Tensor) -> float:
     """In double precision, in which no square of a number overflows; infinite where that is not finite."""
-    value = float((after.detach().double() - before.double()).norm() / before.double().norm())
+    was = doubled(before)
+    value = float((doubled(after.detach()) - was).norm() / was.norm())
     return value if math.isfinite(value) else math.inf
 
 
