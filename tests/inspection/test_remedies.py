@@ -88,9 +88,24 @@ def test_intervals_are_students():
     assert interval(np.array([0.3])) == (0.3, -math.inf, math.inf)
 
 
-def row(losses, own, name="learning rate 0.01"):
+def row(losses, own, name="learning rate 0.01", worth=0.0):
     loss, difference, diverged, saved = compared(np.array(losses), np.array(own))
-    return Remedy(name, "", *loss, *difference, diverged, "", math.nan, math.nan, (), saved)
+    return Remedy(name, "", *loss, *difference, diverged, "", math.nan, math.nan, (), saved, worth)
+
+
+def test_a_sure_difference_that_is_worth_nothing_is_none():
+    own = [1.0, 1.1, 1.2, 1.3]
+    little = [v - 0.005 - 0.0001 * i for i, v in enumerate(own)]
+    assert row(little, own).verdict == "better"
+    assert row(little, own, worth=0.01).verdict == "no difference worth having"
+    assert row(own, little, worth=0.01).verdict == "no difference worth having"
+    assert row([v - 0.02 for v in little], own, worth=0.01).verdict == "better"
+    assert row([1.0, 1.12, 1.18, 1.3], own, worth=0.01).verdict == "cannot tell"
+    assert row([0.1] * 8, [math.inf] * 8, worth=0.01).verdict == "better"
+
+
+def test_what_is_worth_having_is_a_hundredth_of_the_first_loss(treatment):
+    assert {r.worth for r in treatment.remedies} == {0.01 * treatment.first_loss}
 
 
 def test_what_stays_finite_where_the_network_as_it_is_does_not_is_better():

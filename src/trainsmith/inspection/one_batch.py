@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.fault import Finding, finding
-from trainsmith.inspection.given import count, over, some
+from trainsmith.inspection.given import labelled, over, some
 from trainsmith.inspection.held_back import rows_of
 from trainsmith.inspection.prepared import with_dense_gradients, without_dropout
 from trainsmith.inspection.record import Loss
@@ -32,13 +32,15 @@ def of_one_batch(module: nn.Module, x: Any, y: Tensor | None, loss: Loss | None)
 
     A network in half precision is trained in single: Adam's eps is 0 in half, and small steps are lost.
 
-    Examples that differ in their targets alone are left out. Needs targets, and a network with something to train.
+    Examples that differ in their targets alone are left out, and those without a class. Needs targets, and a network
+    with something to train.
     """
-    if y is None or count(x) < FEW or not any(p.requires_grad for p in module.parameters()):
+    if y is None or not any(p.requires_grad for p in module.parameters()):
         return
     if y[0].numel() > (MOST_NUMBERS if y.is_floating_point() else 1):
         return
-    rows = _distinct(x)
+    x, y = labelled(x, y)
+    rows = _distinct(x) if len(y) >= FEW else []
     if len(rows) < FEW:
         return
     few, targets = over(some(x, rows), _single), _single(y[rows])

@@ -18,7 +18,7 @@ from trainsmith.inspection.record import Loss, untouched
 from trainsmith.inspection.telling import tell
 from trainsmith.inspection.threads import fitting_threads
 from trainsmith.inspection.trained import losses_of
-from trainsmith.inspection.treatment import Remedy, Treatment, compared
+from trainsmith.inspection.treatment import WORTH, Remedy, Treatment, compared
 from trainsmith.optimizer import Optimizer
 
 TORCHS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad", "NAdam": "nadam",
@@ -126,5 +126,5 @@ def _row(
     was, now = ({m.name: m.std for m in i.layers}.get(layer, math.nan) for i in (before, seen))
     left = {f.short for f in seen.findings}
     cures = tuple(short for short in dict.fromkeys(f.short for f in before.findings) if short not in left)
-    against = finding.short if finding else ""
-    return Remedy(arm.name, against, *loss, *difference, diverged, layer, was, now, cures, saved)
+    against, worth = finding.short if finding else "", WORTH * abs(whole.loss) if math.isfinite(whole.loss) else 0.0
+    return Remedy(arm.name, against, *loss, *difference, diverged, layer, was, now, cures, saved, worth)

@@ -9,6 +9,8 @@ import numpy as np
 from trainsmith.inspection.plain import plain
 
 AS_IT_IS = "as it is"
+WORTH = 0.01
+"""Share of the first loss from which on a difference is worth having."""
 SURE = 0.05
 """Of a verdict, how likely chance alone gives it: one less the level of the intervals."""
 
@@ -22,6 +24,7 @@ class Remedy:
     that of the network as it is did not. spread: of the outputs of `layer`, the last with the finding, before training,
     and spread_before that without the remedy; NaN where the remedy changes the layers. cures: findings that are gone,
     of those that network and batch alone can give: others, such as of the learning rate, are not looked for again.
+    worth: the difference that is worth having, a hundredth of the first loss.
     """
 
     name: str
@@ -38,18 +41,22 @@ class Remedy:
     spread: float
     cures: tuple[str, ...]
     saved: int = 0
+    worth: float = 0.0
 
     @property
     def verdict(self) -> str:
         """Whether it helps, as far as the interval of the difference says, or the number of seeds that it saves.
 
         Seeds that only one of two loses are judged by the sign test: 2^(1 - saved) is how likely chance is to spare as
-        many, either way.
+        many, either way. An interval that lies within what is worth having shows that there is no difference worth it,
+        even if it excludes zero.
         """
         if self.diverged:
             return f"diverges with {self.diverged} seed{'s' if self.diverged > 1 else ''}"
         if self.name == AS_IT_IS:
             return ""
+        if not self.saved and -self.worth < self.low <= self.high < self.worth:
+            return "no difference worth having"
         if self.high < 0 or (self.saved and 2.0 ** (1 - self.saved) <= SURE and not self.low > 0):
             return "better"
         return "worse" if self.low > 0 and not self.saved else "cannot tell"
