@@ -150,7 +150,7 @@ def test_the_best_remedy_and_its_effect_stand_in_a_sentence(inspection):
     own = dataclasses.replace(treatment.as_it_is, loss=2.3)
     told = effect_words(dataclasses.replace(treatment, as_it_is=own, remedies=(best,), steps=100, seeds=8))
     assert told == (
-        "What helps: initialization he: spread at 5 from 3.0e-04 to 0.82; loss after 100 steps from 2.3 to 0.41, "
+        "What helps: initialization he: spread at layer 5 from 3.0e-04 to 0.82; loss after 100 steps from 2.3 to 0.41, "
         "8 seeds, [0.36, 0.47]."
     )
     lost = dataclasses.replace(own, loss=math.inf, diverged=8)
@@ -185,3 +185,33 @@ def test_an_inspection_says_what_it_is(inspection):
     healthy = trainsmith.inspect(nn.Sequential(nn.Linear(10, 3)), examples())
     assert repr(healthy) == "<Inspection of Sequential on 100 examples: no finding>"
     assert repr(inspection).startswith("<Inspection of Sequential on 100 examples: signal vanishes, gradient")
+
+
+def test_remedies_have_the_batches_of_the_training():
+    found = trainsmith.inspect(sick(), examples(), batch_size=16)
+    assert found.remedies(seeds=2, steps=2).treatment.batch_size == 16
+    assert found.remedies(seeds=2, steps=2, batch_size=8).treatment.batch_size == 8
+    assert trainsmith.inspect(sick(), examples()).remedies(seeds=2, steps=2).treatment.batch_size == 64
+
+
+def test_a_learning_rate_that_cannot_be_judged_is_told():
+    torch.manual_seed(0)
+    network, x = nn.Sequential(nn.Linear(10, 3)), draws(600, 10)
+    with torch.no_grad():  # it answers best what can be said: labels are drawn by lot
+        network[0].weight.zero_()
+        network[0].bias.zero_()
+    y = torch.randint(0, 3, (600,), generator=torch.Generator().manual_seed(1))
+    found = trainsmith.inspect(network, (x, y), optimizer=torch.optim.SGD(network.parameters(), 1e-6), batch_size=64)
+    (told,) = found.measured.unjudged
+    assert told.startswith("The learning rate 1e-06 is not judged: in 50 steps none from 1e-11 to ")
+    assert " ".join(told.split()) in " ".join(str(found.table()).split())
+    assert html.escape(told) in found.html()
+    assert found.to_dict()["unjudged"] == [told]
+    assert trainsmith.inspect(sick(), examples()).measured.unjudged == ()
+
+
+def test_a_spread_that_stays_is_no_effect_to_tell(inspection):
+    treatment = inspection.remedies(seeds=2, steps=10, batch_size=20).treatment
+    sure = {"low": -0.5, "high": -0.1, "diverged": 0, "layer": "5", "spread_before": 1.0, "spread": 1.0001}
+    best = dataclasses.replace(treatment.remedies[0], **sure)
+    assert "spread" not in effect_words(dataclasses.replace(treatment, remedies=(best,)))

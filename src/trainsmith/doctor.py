@@ -74,17 +74,19 @@ class Inspection:
     def findings(self) -> tuple[inspection.Finding, ...]:
         return self.measured.findings
 
-    def remedies(self, *, seeds: int = 8, steps: int = 100, batch_size: int = 64) -> Remedies:
+    def remedies(self, *, seeds: int = 8, steps: int = 100, batch_size: int | None = None) -> Remedies:
         """Try the findings' remedies on copies of the network, as one population, and say how much each helps.
 
         Each is trained for `steps` steps with `seeds` seeds and compared with the network as it is, seed by seed; its
-        loss is that of the whole batch afterwards. Raises InvalidInput for a batch without targets, unless the network
+        loss is that of the whole batch afterwards. batch_size: examples a step, by default those that `inspect` was
+        told of or saw in a loader's batch, else 64. Raises InvalidInput for a batch without targets, unless the network
         makes a loss of its own.
         """
         given = self._given
+        size = given.get("batch_size") if batch_size is None else batch_size
         treatment = try_remedies(
             given["module"], given["batch"], self.measured, given.get("loss"), optimizer=given.get("optimizer"),
-            seeds=seeds, steps=steps, batch_size=batch_size,
+            seeds=seeds, steps=steps, batch_size=64 if size is None else size,
         )  # fmt: skip
         self._remedies = Remedies(treatment)
         return self._remedies

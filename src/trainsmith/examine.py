@@ -127,7 +127,7 @@ def _shown(
         measured.train(steps, every, (Rows(dataset.x, member.train), member.targets(dataset.y[member.train])))
     measured.network = f"{name} on {dataset.name}"
     if remedies and any(f.remedies for f in measured.findings):
-        measured.remedies(batch_size=Training.batch_size)
+        measured.remedies()
     numbers = {**measured.to_dict(), **({"notes": list(dataset.notes)} if dataset.notes else {})}
     said = [Text(f"note: {note}", "dim") for note in dataset.notes]
     return Shown(numbers, Group(*said, measured.table()), lambda path: _written(measured, path))

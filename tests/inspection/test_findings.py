@@ -297,3 +297,20 @@ def test_equal_units_are_found_whatever_they_stand_between(columns):
     assert twins(call) == 0
     call.weight_gradient = torch.ones(60, columns)
     assert twins(call) == pytest.approx(float(expected))
+
+
+def test_a_layer_of_which_all_units_are_dead_is_why_the_gradient_vanishes():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 3))
+    nn.init.constant_(network[2].bias, -9.0)
+    findings = inspect(network, (draws(120, 10), torch.arange(120) % 3)).findings
+    told = [f for f, _ in ranked(findings)]
+    assert told[0].short == "dead units"
+    assert told[0].words.startswith("layer 3: 100% of its units are 0 on all 120 examples")
+    some = dataclasses.replace(told[0], value=0.6)
+    assert [f.short for f, _ in ranked([some, told[1]])] == [told[1].short, "dead units"]
+
+
+def test_layers_that_are_numbers_are_called_so():
+    names = {"3": "layer 3", "0.2": "layer 0.2", "3 (2nd call)": "layer 3 (2nd call)", "fc1": "fc1", "body.3": "body.3"}
+    assert {name: fault.spoken(name) for name in names} == names

@@ -190,6 +190,12 @@ def finding(
     return Finding(layer, quantity, value, threshold, fault.source, words, short, tried, advice)
 
 
+def spoken(name: str) -> str:
+    """A layer's name in a sentence: one that is a number, as in a sequence, is said to be a layer's."""
+    bare = name.split(" (")[0].replace(".", "")
+    return f"layer {name}" if bare.isdigit() else name
+
+
 FIRST = ("not finite", "optimizer's state not finite", "constant inputs", "unscaled inputs", "leak between the splits",
          "labels carry no signal", "disconnected", "not in the optimizer", "frozen", "missing non-linearity",
          "symmetric units", "signal explodes", "signal vanishes", "gradient explodes", "gradient vanishes", "saturated",
@@ -205,4 +211,10 @@ def ranked(findings: Iterable[Finding]) -> list[tuple[Finding, list[Finding]]]:
     for f in findings:
         kinds.setdefault(f.short, []).append(f)
     groups = [(group[0], group) for group in kinds.values()]
-    return sorted(groups, key=lambda g: (g[0].step is not None, FIRST.index(g[0].short)))
+    return sorted(groups, key=lambda g: (g[0].step is not None, _place(g[1])))
+
+
+def _place(group: list[Finding]) -> float:
+    """Where a kind of finding stands. A layer of which every unit is dead passes nothing on, either way: it is why."""
+    cut = group[0].short == "dead units" and any(f.value == 1 for f in group)
+    return FIRST.index("signal explodes") - 0.5 if cut else FIRST.index(group[0].short)

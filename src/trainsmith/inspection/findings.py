@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.fault import Finding, finding, spoken
 from trainsmith.inspection.layers import LayerStatistics
 
 TRAINABLE = math.exp(6)
@@ -34,7 +34,7 @@ def _not_finite(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
     gradients = next((layer for layer in reversed(layers) if not layer.gradient_finite), None)
     for layer, what in ((outputs, "outputs"), (None if outputs else gradients, "gradients")):
         if layer is not None:
-            words = f"{layer.name}: the {what} hold NaN or infinity."
+            words = f"{spoken(layer.name)}: the {what} hold NaN or infinity."
             yield finding("not finite", layer.name, f"finite {what}", math.nan, 1.0, words)
 
 
@@ -107,8 +107,8 @@ def _signal_from(
         ratio = layer.signal / first.signal
         theory = "" if layer.predicted is None else f" (predicted {layer.predicted:.2g})"
         words = (
-            f"{layer.name}: the signal {verb}: its variance over examples is {ratio:.2g} times that of {first.name} "
-            f"(spread {layer.std:.2g}, second moment {layer.second_moment:.2g}{theory}); "
+            f"{spoken(layer.name)}: the signal {verb}: its variance over examples is {ratio:.2g} times that of "
+            f"{spoken(first.name)} (spread {layer.std:.2g}, second moment {layer.second_moment:.2g}{theory}); "
             f"beyond a factor of {TRAINABLE:.0f} a network does not train."
         )
         yield finding(short, layer.name, "variance ratio", ratio, TRAINABLE**sign, words)
@@ -143,8 +143,8 @@ def _gradient_until(
         if not sign * (ratio - TRAINABLE**sign) > 0:
             continue
         words = (
-            f"{layer.name}: the gradient {verb} on its way back: per example its square is {ratio:.2g} times that at "
-            f"{last.name}; beyond a factor of {TRAINABLE:.0f} a network does not train."
+            f"{spoken(layer.name)}: the gradient {verb} on its way back: per example its square is {ratio:.2g} times "
+            f"that at {spoken(last.name)}; beyond a factor of {TRAINABLE:.0f} a network does not train."
         )
         yield finding(short, layer.name, "gradient ratio", ratio, TRAINABLE**sign, words)
 
@@ -159,17 +159,19 @@ def _units(layers: Sequence[LayerStatistics], examples: int) -> Iterator[Finding
         output = layer is layers[-1]  # which may be as sure of itself as it likes
         if layer.saturated is not None and layer.saturated > SATURATED and not output:
             words = (
-                f"{layer.name}: {layer.saturated:.0%} of its outputs lie where {layer.kind} is flat "
+                f"{spoken(layer.name)}: {layer.saturated:.0%} of its outputs lie where {layer.kind} is flat "
                 f"(slope under 5 % of its largest); more than {SATURATED:.0%} is too much."
             )
             yield finding("saturated", layer.name, "saturated", layer.saturated, SATURATED, words)
         dead_allowed = max(DEAD, DEAD_TIMES * layer.always_on)
         if layer.dead > dead_allowed and examples >= DEAD_EXAMPLES and layer.saturated is not None:
             words = (
-                f"{layer.name}: {layer.dead:.0%} of its units are 0 on all {examples} examples "
+                f"{spoken(layer.name)}: {layer.dead:.0%} of its units are 0 on all {examples} examples "
                 f"({layer.always_on:.0%} are always on; up to {dead_allowed:.0%} would be no surprise)."
             )
             yield finding("dead units", layer.name, "dead units", layer.dead, dead_allowed, words)
         if layer.twins > TWINS:
-            words = f"{layer.name}: {layer.twins:.0%} of its units have the same incoming weights as another unit."
+            words = (
+                f"{spoken(layer.name)}: {layer.twins:.0%} of its units have the same incoming weights as another unit."
+            )
             yield finding("symmetric units", layer.name, "symmetric units", layer.twins, TWINS, words)

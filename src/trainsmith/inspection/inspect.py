@@ -31,7 +31,8 @@ class Inspection:
     """Every layer's statistics in the order of the data's way, the loss, what is wrong, and the course of a training
     if one was asked for; its findings come after those of the start.
 
-    batches: of how many of a loader's batches the examples are; None where one batch was given.
+    batches: of how many of a loader's batches the examples are; None where one batch was given. unjudged: what could
+    not be judged, and why.
     """
 
     layers: tuple[LayerStatistics, ...]
@@ -41,6 +42,7 @@ class Inspection:
     noise: NoiseScale | None = None
     course: Course | None = None
     batches: int | None = None
+    unjudged: tuple[str, ...] = ()
 
     @property
     def seen(self) -> str:
@@ -124,6 +126,7 @@ def _start(
     if not seen.calls:
         raise InvalidInput("the network has no layers that can be watched: it holds no submodules that return tensors.")
     broken = list(start.of_data(x, y))
+    unjudged: tuple[str, ...] = ()
     found = broken or [
         *of_layers(layers, examples),
         *start.of_inputs(seen),
@@ -138,12 +141,14 @@ def _start(
         if all(f.short == "wrong initial loss" for f in found):  # else gradients say little of batches
             found += of_noise(noise, size, start.share_left(seen, y, loss))
         explained = any(f.short != "wrong initial loss" for f in found)
-        found += _tried(module, seen, x, y, loss, optimizer, validation, size)
+        tried = list(_tried(module, seen, x, y, loss, optimizer, validation, size))
+        unjudged = tuple(t for t in tried if isinstance(t, str))
+        found += [t for t in tried if isinstance(t, Finding)]
         if optimizer is not None and not explained:  # else that is why
             found += of_one_batch(module, x, y, loss)
     places = {layer.name: i for i, layer in enumerate(layers)}
     ordered = tuple(sorted(found, key=lambda f: places.get(f.layer, len(places))))
-    return Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples, noise)
+    return Inspection(_with_verdicts(layers, ordered), ordered, seen.loss, examples, noise, unjudged=unjudged)
 
 
 def followed(inspection: Inspection, module: nn.Module, batch: Any, loss: Loss | None, **how: Any) -> Inspection:
@@ -162,9 +167,9 @@ def _tried(
     optimizer: torch.optim.Optimizer | None,
     validation: Any,
     size: int,
-) -> Iterable[Finding]:
-    """What is seen by training copies for a moment, and by looking at optimizer and held-back data."""
-    found: list[Finding] = []
+) -> Iterable[Finding | str]:
+    """What is seen by training copies for a moment, and by looking at optimizer and held-back data; or why nothing."""
+    found: list[Finding | str] = []
     if optimizer is not None:
         broken = list(setup.of_optimizer(module, optimizer))
         found += broken or trials.of_learning_rate(module, optimizer, x, y, loss, min(size, MOST_AT_ONCE))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainsmith.inspection.double import doubled
-from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.fault import Finding, finding, spoken
 from trainsmith.inspection.given import called, over
 from trainsmith.inspection.prepared import without_dropout
 from trainsmith.inspection.record import Call, Loss, Pass, loss_value
@@ -86,7 +86,7 @@ def of_batch_norms(seen: Pass, training: Mapping[nn.Module, bool], size: int) ->
         if not value > limit:
             break
         words = (
-            f"{call.name}: in evaluation mode, as it is, its averages do not fit what reaches it "
+            f"{spoken(call.name)}: in evaluation mode, as it is, its averages do not fit what reaches it "
             f"(divergence {value:.2g} nats a channel; up to {limit:g} is no surprise): it does not normalize."
         )
         yield finding("batch norm's statistics", call.name, "divergence", value, limit, words)
@@ -95,7 +95,7 @@ def of_batch_norms(seen: Pass, training: Mapping[nn.Module, bool], size: int) ->
         if noisy and (worst := max(noisy, key=lambda pair: pair[1]))[1] > NOISE:
             call, value = worst
             words = (
-                f"{call.name}: with {size} examples a batch, its outputs vary with the rest of the batch "
+                f"{spoken(call.name)}: with {size} examples a batch, its outputs vary with the rest of the batch "
                 f"by {value:.2g} of their own variance; up to {NOISE:g} is no surprise."
             )
             yield finding("batch norm's batches", call.name, "noise of the statistics", value, NOISE, words)

@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from trainsmith.inspection.copying import copy_of
 from trainsmith.inspection.double import doubled, share
-from trainsmith.inspection.fault import Finding, finding
+from trainsmith.inspection.fault import Finding, finding, spoken
 from trainsmith.inspection.given import tensors
 from trainsmith.inspection.layers import same_numbers
 from trainsmith.inspection.likeness import likeness
@@ -62,8 +62,8 @@ def of_likeness(seen: Pass) -> Iterator[Finding]:
     if not value > ALIKE or not before < ALIKE or not _is_chain(seen.calls, first, weights[-1]):
         return
     words = (
-        f"{weights[-1].name}: two examples have a correlation of {value:.4f} where it takes them, {before:.2g} where "
-        f"they came in; beyond {ALIKE:g} they look alike."
+        f"{spoken(weights[-1].name)}: two examples have a correlation of {value:.4f} where it takes them, {before:.2g} "
+        f"where they came in; beyond {ALIKE:g} they look alike."
     )
     yield finding("examples look alike", weights[-1].name, "mean correlation", value, ALIKE, words)
 
@@ -84,8 +84,8 @@ def of_inputs(seen: Pass) -> Iterator[Finding]:
     constant = share(per_example <= 1e-6 * x.abs().mean(0))
     if constant > CONSTANT:
         words = (
-            f"{call.name}: {constant:.0%} of the numbers that reach it are the same for all {len(x)} examples; up to "
-            f"{CONSTANT:.0%} is no surprise."
+            f"{spoken(call.name)}: {constant:.0%} of the numbers that reach it are the same for all {len(x)} examples; "
+            f"up to {CONSTANT:.0%} is no surprise."
         )
         yield finding("constant inputs", call.name, "constant inputs", constant, CONSTANT, words)
     used = x[x != 0]
@@ -93,8 +93,8 @@ def of_inputs(seen: Pass) -> Iterator[Finding]:
     if not SMALL <= size <= LARGE:
         bound = SMALL if size < SMALL else LARGE
         words = (
-            f"{call.name}: the inputs that are not 0 have a root mean square of {size:.3g}, which should lie between "
-            f"{SMALL:g} and {LARGE:g}; the curvature of the loss in its weights grows with the square of it."
+            f"{spoken(call.name)}: the inputs that are not 0 have a root mean square of {size:.3g}, which should lie "
+            f"between {SMALL:g} and {LARGE:g}; the curvature of the loss in its weights grows with the square of it."
         )
         yield finding("unscaled inputs", call.name, "root mean square", size, bound, words)
         return
@@ -103,8 +103,8 @@ def of_inputs(seen: Pass) -> Iterator[Finding]:
     ratio = float(spreads.max() / spreads.median()) if len(spreads) else 1.0
     if ratio > UNLIKE:
         words = (
-            f"{call.name}: the widest of its inputs has {ratio:.3g} times the median's spread; beyond {UNLIKE:g} one "
-            "learning rate cannot suit them all."
+            f"{spoken(call.name)}: the widest of its inputs has {ratio:.3g} times the median's spread; beyond "
+            f"{UNLIKE:g} one learning rate cannot suit them all."
         )
         yield finding("unscaled inputs", call.name, "spread ratio", ratio, UNLIKE, words)
 
@@ -226,8 +226,8 @@ def of_linear_chains(seen: Pass) -> Iterator[Finding]:
             if _dense(second.layer):
                 if second.layer is not first.layer and not _narrow(first.layer, second.layer):
                     words = (
-                        f"{second.name} takes what {first.name} gives with no activation function between them: two "
-                        "linear layers in a row can do no more than one."
+                        f"{spoken(second.name)} takes what {spoken(first.name)} gives with no activation function "
+                        "between them: two linear layers in a row can do no more than one."
                     )
                     yield finding("missing non-linearity", second.name, "linear layers in a row", 2.0, 1.0, words)
                 break

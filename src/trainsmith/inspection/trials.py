@@ -139,8 +139,9 @@ def own_luck(module: nn.Module) -> Iterator[None]:
 
 def of_learning_rate(
     module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int
-) -> Iterator[Finding]:
-    """The learning rate against a hundredth to a hundredfold of it, each in a short training on a copy.
+) -> Iterator[Finding | str]:
+    """The learning rate against a hundredth to a hundredfold of it, each in a short training on a copy; or why it is
+    not judged.
 
     Of an optimizer that has one: without, or with None as its rate, there is nothing to judge.
     """
@@ -167,7 +168,14 @@ def of_learning_rate(
             end *= further
             courses[end] = tried(end)
     best, fall = _best_fall(courses, start)
-    if not fall > LEARNS * abs(start) or start - own.end >= LEFT * fall:
+    if not fall > LEARNS * abs(start):
+        yield (
+            f"The learning rate {rate:g} is not judged: in {STEPS} steps none from {rate * min(courses):g} to "
+            f"{rate * max(courses):g} takes {LEARNS:.0%} off the loss; a step changes the weights by {own.update:.1g} "
+            "of their length, where about 0.001 is usual."
+        )
+        return
+    if start - own.end >= LEFT * fall:
         return
     high = best < 1
     if (high and own.update < TOO_LARGE_UPDATE) or (not high and own.update > TOO_SMALL_UPDATE):

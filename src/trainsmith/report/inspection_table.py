@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics, ranked
+from trainsmith.inspection.fault import spoken
 from trainsmith.inspection.treatment import AS_IT_IS, Remedy, Treatment
 from trainsmith.report.inspection_number import number
 
@@ -30,6 +31,7 @@ def layer_table(inspection: Inspection) -> RenderableType:
         parts.append(Text.assemble(("• ", "bold red"), *told))
     if not inspection.findings:
         parts.append(Text("No finding: signal and gradient pass through every layer.", "green"))
+    parts += [Text(note, "dim") for note in inspection.unjudged]
     if inspection.noise is not None:
         parts.append(Text(f"Gradient noise scale: {inspection.noise.words}", "dim"))
     return Group(*parts)
@@ -77,14 +79,16 @@ def effect_words(treatment: Treatment) -> str:
     best = next((row for row in treatment.remedies if row.verdict == "better"), None)
     if best is None:
         return ""
-    spread = f"spread at {best.layer} from {number(best.spread_before)} to {number(best.spread)}; "
+    spreads = number(best.spread_before), number(best.spread)
+    changed = math.isfinite(best.spread) and spreads[0] != spreads[1]
+    spread = f"spread at {spoken(best.layer)} from {spreads[0]} to {spreads[1]}; " if changed else ""
     lost, steps = treatment.as_it_is.diverged, f"loss after {treatment.steps} steps"
     if lost:
         before = f"{steps} {number(best.loss)}, where it does not stay finite with {lost} of"
     else:
         before = f"{steps} from {number(treatment.as_it_is.loss)} to {number(best.loss)},"
     return (
-        f"What helps: {best.name.replace('=', ' ')}: {spread if math.isfinite(best.spread) else ''}{before} "
+        f"What helps: {best.name.replace('=', ' ')}: {spread}{before} "
         f"{treatment.seeds} seeds{' as it is' if lost else ''}, [{number(best.loss_low)}, {number(best.loss_high)}]."
     )
 
