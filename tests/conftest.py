@@ -12,7 +12,7 @@ from jaxtyping import config, install_import_hook
 
 from fresh import Server
 
-TRAINING_LAWS = ("test_laws_regularization", "test_laws_passes", "test_laws_ensembles", "test_laws_schedules")
+TRAINING_LAWS = tuple(f"test_laws_{of}" for of in ("regularization", "passes", "ensembles", "schedules", "ways"))
 FAMILY_ROOMS = ["initialization", "normalization", "activation", "optimizer", "regularization"]
 
 torch.set_num_threads(1)

@@ -10,6 +10,8 @@ from trainsmith.catalogue import techniques
 
 LAYER_ROLES = ("input", "layer", "parametrization", "activation")
 MODULE_ROLES = (*LAYER_ROLES, "penalty", "loss")
+BARE = ("average", "branch", "clipping", "constraint", "network", "schedule", "stopping", "pass")
+"""Roles whose techniques need nothing but their numbers to be made."""
 FEATURES = 4
 WEIGHT_LAYERS = {
     2: lambda: nn.Linear(FEATURES, FEATURES),

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from each_technique import each, each_number, made, name_of, weight_of
-from trainsmith.catalogue import FAMILIES, Role, find, techniques
+from each_technique import BARE, each, each_number, made, weight_of
+from trainsmith.catalogue import Role, find
 from trainsmith.errors import InvalidInput
 
 LAWFUL_ROLES = {
@@ -43,25 +43,8 @@ LAWFUL_ROLES = {
 }
 
 
-BARE = ("average", "branch", "clipping", "constraint", "network", "schedule", "stopping", "pass")
-"""Roles whose techniques need nothing but their numbers to be made."""
-
-
 def test_every_role_has_its_laws():
     assert set(LAWFUL_ROLES) == set(Role.__args__)
-
-
-def test_the_catalogue_is_complete():
-    assert {t.family for t in techniques()} == set(FAMILIES)
-    assert {name_of(t) for t in techniques()} >= {
-        "initialization/zeros", "initialization/constant", "initialization/normal", "initialization/xavier",
-        "initialization/glorot-normal", "initialization/glorot-uniform", "initialization/he",
-        "initialization/orthogonal", "normalization/none", "normalization/standardization", "normalization/batch",
-        "normalization/layer", "activation/sigmoid", "activation/tanh", "activation/relu", "activation/leaky-relu",
-        "activation/elu", "optimizer/sgd", "optimizer/momentum", "optimizer/nesterov", "optimizer/rmsprop",
-        "optimizer/adam", "regularization/none", "regularization/l2", "regularization/dropout",
-        "regularization/label-smoothing", "regularization/early-stopping",
-    }  # fmt: skip
 
 
 @each()

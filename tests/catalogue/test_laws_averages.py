@@ -150,6 +150,22 @@ def test_a_training_that_was_stored_in_the_middle_goes_on_bit_for_bit(technique)
     assert torch.equal(theta, whole)
 
 
+@each_average
+def test_a_state_of_other_parameters_is_refused(technique):
+    average = technique.make()
+    trained(average)
+    state = average.state_dict()
+    other = technique.make()
+    with pytest.raises(InvalidInput, match="averages have other shapes than the parameters: attach the optimizer"):
+        other.load_state_dict(state)
+    other.attach(torch.optim.SGD([nn.Parameter(torch.ones(2, 2))], lr=0.1), STEPS)
+    with pytest.raises(InvalidInput, match="averages have other shapes than the parameters"):
+        other.load_state_dict(state)
+    unused = technique.make()
+    unused.load_state_dict(technique.make().state_dict())
+    assert unused.taken == 0
+
+
 def test_without_memory_the_average_is_the_weights_and_from_the_first_step_it_is_their_mean():
     average = WeightEMA(decay=0.0)
     theta, _, path = trained(average)

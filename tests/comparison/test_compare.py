@@ -167,7 +167,7 @@ def test_the_baseline_has_what_the_network_has():
     assert default_baseline(load("wine"), "mlp") == default_baseline(load("wine"))
 
 
-def test_every_technique_of_the_catalogue_is_a_candidate():
+def test_the_usual_techniques_are_candidates_and_need_no_note():
     found, notes = candidates(Recipe(), load("digits"), None, None)
     assert not notes
     assert found[0].techniques == ()

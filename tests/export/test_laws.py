@@ -12,58 +12,26 @@ from ruff import find_ruff_bin
 from torch import nn
 
 from each_technique import name_of
+from placing import IMAGES, TABLE, dense, placed, residual
 from trainsmith.catalogue import Recipe, Run, Trial, techniques
 from trainsmith.data import as_dataset, split, with_labels
 from trainsmith.data.arrays import from_arrays
 from trainsmith.export.check import imported
 from trainsmith.export.data_source import write_data
 from trainsmith.export.winner import make_export
-from trainsmith.network import build
 from trainsmith.optimizer import SCHEDULES
 from trainsmith.population import Alone, Training, judged_by, make_member, rules_of, train
 
 MOST_LINES = 150
-DRAW = np.random.default_rng(0)
-Y = np.arange(120) % 3
-IMAGES = from_arrays(DRAW.normal(size=(120, 1, 6, 6)) + Y[:, None, None, None], Y, "images")
-TABLE = from_arrays(DRAW.normal(size=(120, 5)) * 3 + Y[:, None], Y, "table")
-SELF = from_arrays(TABLE.x.numpy(), TABLE.y.numpy(), "table", "autoencoding")
+DRAW = np.random.default_rng(1)
 TRAINING = Training(steps=10, batch_size=8)
-
-
-def dense(shape, outputs):
-    layers = [nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, outputs)]
-    return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 12), nn.ReLU(), *layers)
-
-
-def convolutional(shape, outputs):
-    layers = [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(36, outputs))
-
-
-def residual(shape, outputs):
-    return build("residual", shape, outputs)
-
-
-PLACES = ((dense, TABLE), (dense, IMAGES), (convolutional, IMAGES), (residual, IMAGES), (dense, SELF))
 
 
 def exported(technique):
     """The export of a recipe with the technique, on the first of the networks and data that it can be put into."""
     numbers = {f"{technique.name}.{h.name}": h.at(0.35) for h in technique.hyperparameters}
-    for activation in ("relu", "sigmoid"):
-        trial = Trial(Recipe(activation=activation).having(technique), numbers)
-        for network, data in (
-            (dense, TABLE),
-            (dense, IMAGES),
-            (convolutional, IMAGES),
-            (residual, IMAGES),
-            (dense, SELF),
-        ):
-            run = Run(trial, 1003)
-            if technique.name not in make_member(run, network, data).skipped:
-                return make_export(run, network, data, TRAINING)
-    raise AssertionError(f"{technique.name} can be put into none of the networks")
+    place = placed(technique)
+    return make_export(Run(Trial(place.recipe, numbers), 1003), place.network, place.data, TRAINING)
 
 
 @pytest.mark.parametrize("technique", [t for t in techniques() if t.role != "nothing"], ids=name_of)

@@ -32,6 +32,7 @@ class Averaging:
         self.taken = 0
         self.averages: list[Tensor] = []
         self.trained: list[Tensor] = []
+        self.parameters: list[Tensor] = []
         self.steps: int | None = None
         self.network: nn.Module | None = None
 
@@ -95,9 +96,17 @@ class Averaging:
         return {"taken": self.taken, "averages": self.averages, "trained": self.trained}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state_dict, after `attach`: on the parameters' device, in their precision."""
-        self.taken = state["taken"]
+        """Go on from a state_dict, after `attach`: on the parameters' device, in their precision.
+
+        Raises InvalidInput where its tensors are not those of these parameters.
+        """
         own = [single(p.detach()) for p in self.parameters]
+        if state["averages"] and [t.shape for t in state["averages"]] != [p.shape for p in own]:
+            raise InvalidInput(
+                "the stored averages have other shapes than the parameters: attach the optimizer of the same network "
+                "before."
+            )
+        self.taken = state["taken"]
         self.averages = [t.to(p, copy=True) for t, p in zip(state["averages"], own, strict=bool(state["averages"]))]
         self.trained = [t.clone() for t in state["trained"]]
 
