@@ -16,7 +16,7 @@ from training import Course, Part, errors, parts
 from trainsmith.regularization import Dropout
 
 COMMENT = (
-    "All four lie within an eighth of a point: with 100 units a layer and 2,000 images neither dropout nor "
+    "All four lie within a seventh of a point: with 100 units a layer and 2,000 images neither dropout nor "
     "DropConnect is worth anything, and there is nothing to order. The signs of DropConnect's two differences are "
     "the paper's."
 )
