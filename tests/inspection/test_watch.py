@@ -496,7 +496,7 @@ def test_findings_are_told_while_it_trains_once(forked):
 
 
 def test_too_fast_is_told_the_second_time_and_a_healthy_training_says_nothing(forked):
-    for rate, expected in ((1e-3, set()), (0.3, {"learning rate too high"})):
+    for rate, expected in ((1e-3, set()), (0.03, {"learning rate too high"})):
         model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 4))
         optimizer = torch.optim.Adam(model.parameters(), rate)
         with trainsmith.watch(model, optimizer, every=1, warn=False) as w:
@@ -616,3 +616,36 @@ def test_table_frames_json_and_html(forked):
 def test_what_cannot_be_watched_is_said(arguments, says):
     with pytest.raises(InvalidInput, match=says):
         trainsmith.watch(*arguments(nn.Linear(2, 2)))
+
+
+def watched_at(rate, every=4, zeros=False):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 3))
+    if zeros:
+        nn.init.zeros_(network[4].weight)
+    x = draws(64, 12)
+    optimizer = torch.optim.SGD(network.parameters(), rate)
+    with trainsmith.watch(network, optimizer, every=every, warn=False) as w:
+        for _ in range(16):
+            optimizer.zero_grad()
+            cross_entropy(network(x), x[:, :3].argmax(1)).backward()
+            optimizer.step()
+    return w
+
+
+def test_a_step_that_kills_all_units_is_told_though_no_second_one_follows():
+    w = watched_at(200.0)
+    first = w.findings[0]
+    assert (first.short, first.layer, first.step) == ("learning rate too high", "optimizer", 0)
+    assert "half of the 3 weight matrices" in first.words
+    ratios = sorted(p.update_ratio for p in w.measurements[0].parameters if len(p.shape) > 1)
+    assert first.value == pytest.approx(ratios[1])
+    assert all(p.update_ratio == 0 for p in w.measurements[2].parameters if p.name in ("0.weight", "2.weight"))
+
+
+def test_weights_that_begin_at_zero_may_move_far():
+    w = watched_at(0.3, every=1, zeros=True)
+    ratios = [p.update_ratio for m in w.measurements for p in m.parameters if p.name == "4.weight"]
+    assert np.isnan(ratios[0])
+    assert ratios[1] > 0.5
+    assert "optimizer" not in {f.layer for f in w.findings}

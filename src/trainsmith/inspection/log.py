@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from trainsmith.inspection.fault import Finding
+from trainsmith.inspection.measurement import MOST_MATRICES
 
 MOST_KEPT = 128
 """So many measured steps are kept; when there are more, every second one is, from the first on."""
 CLOSELY_EVERY = 64
 """Histograms, effective rank, equal units and batch normalization's averages are looked at in the first two measured
 steps, and then again as soon as so many steps have passed."""
-AT_ONCE = ("not finite", "optimizer's state not finite")
-"""Findings told the first time. Any other must be there at two measured steps in a row: one batch may be odd."""
+AT_ONCE = ("not finite", "optimizer's state not finite", MOST_MATRICES)
+"""Findings, or quantities, told the first time. Others must be there at two measured steps in a row."""
 CLOSELY = ("symmetric units",)
 """Findings that take a close look, and two of these in a row."""
 
@@ -63,7 +64,7 @@ class Log(Generic[M]):
         new = []
         for f in found:
             key = (f.short, f.layer)
-            if key not in told and (f.short in AT_ONCE or key in self._before):
+            if key not in told and (f.short in AT_ONCE or f.quantity in AT_ONCE or key in self._before):
                 told.add(key)
                 new.append(now[key])
         self._before = now

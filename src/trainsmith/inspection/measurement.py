@@ -1,5 +1,8 @@
 """What one measured step showed of one network, and what it means."""
 
+import math
+import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainsmith.inspection.fault import Finding, finding
@@ -10,6 +13,10 @@ from trainsmith.inspection.units import DEAD_AFTER
 
 FAST = 0.1
 """Updates of weight matrices larger than this share of the weights, at two measured steps in a row."""
+HALF = 0.5
+"""So large an update of at least half of the weight matrices is too fast, seen once: there may be no second one, as
+units that it kills move no more."""
+MOST_MATRICES = "update / weight, of half of the matrices"
 
 
 @dataclass(frozen=True)
@@ -52,4 +59,15 @@ def findings_of(measured: Measurement, several: bool = False) -> list[Finding]:
                 f"more than {FAST:.0%} is too fast."
             )
             found.append(finding("learning rate too high", p.name, "update / weight", p.update_ratio, FAST, words))
-    return found
+    return [*found, *_of_all(measured)]
+
+
+def _of_all(measured: Measurement) -> Iterator[Finding]:
+    """An update that leaves little of what most of the network was. Matrices of zeros have no ratio."""
+    ratios = [p.update_ratio for p in measured.parameters if len(p.shape) > 1 and math.isfinite(p.update_ratio)]
+    if ratios and (middle := statistics.median_low(ratios)) > HALF:
+        words = (
+            f"one step moved half of the {len(ratios)} weight matrices by {middle:.2g} times their norm or more; about "
+            f"0.001 is usual, more than {HALF:g} leaves little of what they were."
+        )
+        yield finding("learning rate too high", "optimizer", MOST_MATRICES, middle, HALF, words)
