@@ -44,6 +44,7 @@ claims: .venv/ready
 protocol: .venv/ready
 	$(BIN)/python results/protocol/aa.py
 	$(BIN)/python results/protocol/coverage.py
+	$(BIN)/python results/protocol/families.py
 	$(BIN)/python results/protocol/drawn.py
 	$(BIN)/python results/protocol/whole.py
 	$(BIN)/python results/protocol/kills.py

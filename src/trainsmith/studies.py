@@ -124,9 +124,15 @@ def progress_of(folder: Path) -> Progress:
         planned=planned.get("runs"),
         runs=runs,
         created=store.about("created") or "",
-        winner=None if result is None else result.get("winner"),
+        winner=None if result is None else _winner(result),
         metric=str(question.get("metric") or "score"),
     )
+
+
+def _winner(result: Mapping[str, Any]) -> str:
+    """A finished study's winner, "baseline" if none is better, as older records call it only where it was tested."""
+    test = result.get("test")
+    return str((test.get("technique") if isinstance(test, dict) else None) or result.get("winner") or "?")
 
 
 def all_in(root: Path) -> list[Progress]:

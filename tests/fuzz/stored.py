@@ -205,7 +205,7 @@ def read_data(path: Path) -> Any:
 def about() -> list[bytes]:
     """What is said of a study's data: of classes with weights, and of numbers from a file."""
     found = []
-    rows = from_arrays(table().x, table().x[:, 0], "numbers")
+    rows = replace(from_arrays(table().x, table().x[:, 0], "numbers"), notes=("the column 'b' counts the rows.",))
     for made in (with_class_weights(table(), {"1": 3.0}), replace(rows, origin={"given": "a.csv", "target": "b"})):
         with tempfile.TemporaryDirectory() as folder:
             put_data(made, Path(folder))

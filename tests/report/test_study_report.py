@@ -17,7 +17,7 @@ from trainsmith.comparison import read_study
 from trainsmith.comparison.study import Cost, Cut, Effect, EqualCost, Estimate
 from trainsmith.report import family_tables, report_html, summary, tally, template, words, write_report
 from trainsmith.report.interaction_map import interaction_map
-from trainsmith.report.interval_figure import interval, scale_of
+from trainsmith.report.interval_figure import Scale, axis, interval, scale_of
 
 EVIL = '<script>alert("x")</script> & $x_1$'
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -144,8 +144,33 @@ def test_a_line_is_broken_before_an_interval_and_between_settings_only():
         ("97.0 % [96.0, 98.0]", ["97.0 %", "[96.0, 98.0]"]),
         ("-0.024 [-0.044, +0.004]", ["-0.024", "[-0.044, +0.004]"]),
         ("lr 0.012*, weight_decay 0.32", ["lr 0.012*,", "weight_decay 0.32"]),
+        ("layer + tanh + sgd", ["layer + tanh + sgd"]),
+        ("lr 5.6e-06*, rate -0.5", ["lr 5.6e\N{NON-BREAKING HYPHEN}06*,", "rate -0.5"]),
     ):
         assert [part.replace("\N{NO-BREAK SPACE}", " ") for part in template.unbroken(whole).split(" ")] == parts
+
+
+def test_of_a_single_trial_no_figure_of_tuning_is_drawn():
+    study = make_study(most=1)
+    rows = tuple(replace(r, attempts=r.attempts[:1], tuning_curve=r.tuning_curve[:1]) for r in study.rows)
+    text = report_html(replace(study, rows=rows))
+    assert Page(text).tags.count("figure") == len(FAMILIES)
+    assert "Tuning budget" not in text
+    assert "every tuning trial" not in text
+
+
+@pytest.mark.parametrize(("reach", "ticks"), [(0.05, "-0.05"), (2, "-2"), (2500, "-2,000"), (5e6, "-5e+06")])
+def test_the_scale_of_an_interval_has_numbers_as_one_writes_them(reach, ticks):
+    assert ticks in re.findall(
+        r">([-+][^<]*)</text>", axis(make_study(metric="R²", most=1), Scale(-reach, reach, 0.01))
+    )
+
+
+def test_where_nothing_is_better_the_baseline_is_the_winner_by_that_name():
+    study = make_study(most=1)
+    assert study.to_dict()["winner"] == study.best().technique != "baseline"
+    none = tuple(replace(r, verdict="worse") if r.verdict == "better" else r for r in study.rows)
+    assert replace(study, rows=none).to_dict()["winner"] == "baseline"
 
 
 def test_a_study_from_before_these_were_measured_has_a_page_without_them():

@@ -26,6 +26,7 @@ from trainsmith.store import DATABASE, Store, data_of, digest, hold, opened
 from trainsmith.store.jobs import job_id, job_of, job_text, run_as_dict, run_of
 from trainsmith.store.opening import differing
 from trainsmith.store.schema import VERSION, connected
+from trainsmith.studies import progress_of
 
 JOB = Job("mlp", Training(5, 8), (Run(Trial(Recipe()), 3), Run(Trial(Recipe(), {"adam.lr": 0.1 + 0.2}), 4)), True)
 
@@ -80,6 +81,18 @@ def test_a_record_comes_back_to_the_last_bit(store):
         put.deviations, put.tolerances, put.buckets, put.loops,
     )  # fmt: skip
     assert store.finished_runs() == 2
+
+
+def test_a_finished_study_is_listed_with_its_winner_by_whichever_name_its_record_has_it(store):
+    for result, winner in (
+        ({"winner": "adam", "test": {"technique": "baseline"}}, "baseline"),
+        ({"winner": "sgd", "test": {"technique": "sgd"}}, "sgd"),
+        ({"winner": "sgd", "test": None}, "sgd"),
+        ({}, "?"),
+    ):
+        store.note("question", {"network": "mlp"})
+        store.note("result", result)
+        assert (progress_of(store.folder).winner, progress_of(store.folder).state) == (winner, "finished")
 
 
 def test_keeping_twice_changes_nothing(store):

@@ -235,9 +235,13 @@ class Study:
         return winner(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the weights, as values that JSON knows; numbers that are not finite become None."""
+        """Everything but the weights, as values that JSON knows; numbers that are not finite become None.
+
+        winner: the technique, or "baseline" if none is better.
+        """
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "states"}
-        return {"winner": self.best().technique, **_plain(plain)}
+        best = self.best()
+        return {"winner": "baseline" if best.is_baseline else best.technique, **_plain(plain)}
 
 
 def winner(rows: tuple[Row, ...]) -> Row:

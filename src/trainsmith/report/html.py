@@ -68,9 +68,11 @@ def _family(study: Study, family: str) -> dict[str, Any]:
     figures = [
         (f"While training: validation {study.metric}, mean of {study.plan['fresh_seeds']} seeds and 95 % interval",
          study_figure.curves(study, family, lines)),
-        (f"Learning rate: every tuning trial{_lengths(study)}", study_figure.tuning(study, family, lines)),
     ]  # fmt: skip
-    if any(row.tuning_curve for row in rows):  # a fast study has none: its trials are of different lengths
+    if any(len(row.attempts) > 1 for row in rows):  # of a default setting alone there is nothing to see
+        title = f"Learning rate: every tuning trial{_lengths(study)}"
+        figures.append((title, study_figure.tuning(study, family, lines)))
+    if any(len(row.tuning_curve) > 1 for row in rows):  # a fast study has none: its trials are of different lengths
         title = "Tuning budget: the score to be expected of the best of so many trials"
         figures.append((title, study_figure.tuning_curves(study, family, lines)))
     return {

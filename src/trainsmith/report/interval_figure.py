@@ -74,6 +74,11 @@ def _arrow(x: float, way: int, colour: str) -> str:
     return f'<path d="M{x} {MIDDLE - 5}L{x + 8 * way} {MIDDLE}L{x} {MIDDLE + 5}Z" fill="{colour}"/>'
 
 
+def _number(tick: float) -> str:
+    """A tick's number with its sign; from thousands on with commas in place of an exponent."""
+    return "0" if abs(tick) < 1e-12 else f"{tick:+,.0f}" if 1000 <= abs(tick) < 1e6 else f"{tick:+.3g}"
+
+
 def axis(study: Study, scale: Scale) -> Markup:
     """The scale itself, for a table's heading."""
     from matplotlib.ticker import MaxNLocator
@@ -83,7 +88,7 @@ def axis(study: Study, scale: Scale) -> Markup:
     place = 'x="0" text-anchor="start"' if study.lower_is_better else f'x="{WIDTH}" text-anchor="end"'
     drawn = "".join(
         f'<path d="M{scale.x(t)} 25V30" stroke="var(--soft)"/><text x="{scale.x(t)}" y="23" text-anchor="middle" '
-        f'font-size="11" fill="var(--ink)">{"0" if abs(t) < 1e-12 else f"{t:+.3g}"}</text>'
+        f'font-size="11" fill="var(--ink)">{_number(t)}</text>'
         for t in ticks
     )
     return Markup(

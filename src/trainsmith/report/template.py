@@ -12,8 +12,10 @@ def filled(name: str, **values: object) -> str:
 
 
 def unbroken(text: str) -> str:
-    """The same text, which a line can end in only before an interval and between settings, never before a number."""
-    return re.sub(r" (?=[-+\d%])", "\N{NO-BREAK SPACE}", text)
+    """The same text, which a line can end in only before an interval and between settings, never before or in a number,
+    nor in a combination of techniques."""
+    joined = re.sub(r" (?=[-+\d%])|(?<=\+) ", "\N{NO-BREAK SPACE}", text)
+    return re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", joined)
 
 
 @functools.cache
