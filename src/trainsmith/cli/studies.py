@@ -92,7 +92,10 @@ def studies(root: Path, as_json: bool) -> None:
 @click.option("--to", "path", type=click.Path(path_type=Path), help="Write the runs to a .csv or .parquet file.")
 @click.option("--curves", is_flag=True, help="Show every check of every run instead of its end.")
 def show_runs(study: Path, number: int | None, path: Path | None, curves: bool) -> None:
-    """Show the runs of STUDY, or the run of that NUMBER with its hyper-parameters and curve."""
+    """Show the runs of STUDY, or the run of that NUMBER with its hyper-parameters and curve.
+
+    Files have scores as they are stored: of costs, such as log loss, the negative.
+    """
     from trainsmith.report.run_table import one_run, run_table, write_table
     from trainsmith.report.terminal import show
     from trainsmith.store import Store
@@ -106,8 +109,9 @@ def show_runs(study: Path, number: int | None, path: Path | None, curves: bool) 
         write_table(store.curves() if curves else runs, path)
         click.echo(f"written: {path}")
         return
+    metric = str((store.about("question", dict) or {}).get("metric") or "score")
     if number is None:
-        show(run_table(store.curves() if curves else runs))
+        show(run_table(store.curves() if curves else runs, metric))
         return
     finished = study_in(study)
-    show(one_run(runs, store.curves(), number, finished.explained if finished is not None else ()))
+    show(one_run(runs, store.curves(), number, finished.explained if finished is not None else (), metric))

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from trainsmith.comparison.measured import Explained
 from trainsmith.errors import InvalidInput
+from trainsmith.population import COSTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 
 
-def run_table(frame: pd.DataFrame) -> RenderableType:
-    """Runs, or points of curves, one a line, numbered as they are stored."""
+def run_table(frame: pd.DataFrame, metric: str = "score") -> RenderableType:
+    """Runs, or points of curves, one a line, numbered as they are stored. metric: what their scores are of, for people:
+    of a cost, whose scores are stored as its negative, itself is shown."""
     table = Table(pad_edge=False)
-    shown = frame.drop(columns=["job", "weights", "hyperparameters"], errors="ignore")
+    shown = _by_metric(frame.drop(columns=["job", "weights", "hyperparameters"], errors="ignore"), metric)
     for title in ("", *shown.columns):
         table.add_column(str(title).replace("_", " "), overflow="fold")
     for number, row in zip(frame.index, shown.itertuples(index=False), strict=True):
@@ -31,26 +33,40 @@ def run_table(frame: pd.DataFrame) -> RenderableType:
     return table
 
 
+def _by_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    found = frame.copy()
+    for name in ("score", "validation_score"):
+        if name in found and metric in COSTS:
+            found[name] = -found[name].astype(float)
+    return found.rename(columns={"score": metric, "validation_score": f"validation {metric}"})
+
+
 def one_run(
-    runs: pd.DataFrame, curves: pd.DataFrame, number: int, explained: Sequence[Explained] = ()
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    number: int,
+    explained: Sequence[Explained] = (),
+    metric: str = "score",
 ) -> RenderableType:
     """The run of that number: its recipe, hyper-parameters, end and curve, and why it diverged, if that is explained.
 
-    Raises InvalidInput if there is none.
+    metric: as in run_table. Raises InvalidInput if there is none.
     """
     if not 0 <= number < len(runs):
         raise InvalidInput(f"there are {len(runs)} finished runs, 0 to {len(runs) - 1}; got {number}.")
     run = runs.iloc[number]
+    shown = _by_metric(runs.iloc[[number]], metric).iloc[0]
     about = Table(show_header=False, pad_edge=False, box=None)
-    for name in ("stage", "recipe", "seed", "status", "step", "score", "loss", "weights"):
-        about.add_row(name, Text(_text(run[name])))
+    kept = ["weights"] if isinstance(run.weights, str) else []  # of runs on fresh seeds alone
+    for name in ("stage", "recipe", "seed", "status", "step", metric, "loss", *kept):
+        about.add_row(name, Text(_text(shown[name])))
     for name, value in json.loads(run.hyperparameters).items():
         about.add_row(Text(name), f"{value:g}")
     for why in explained:
         if (why.seed, why.values) == (run.seed, json.loads(run.hyperparameters)) and run.status == "diverged":
             about.add_row("why", Text(why.words))
     own = curves[(curves.job == run.job) & (curves.place == run.place)]
-    return Group(about, run_table(own.drop(columns=["place"]).reset_index(drop=True)))
+    return Group(about, run_table(own.drop(columns=["place"]).reset_index(drop=True), metric))
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
