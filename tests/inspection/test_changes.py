@@ -19,6 +19,7 @@ from trainsmith.inspection.fault import finding
 from trainsmith.inspection.remedies import try_remedies
 
 CLASSES = 4
+NOT_HELD = finding("not in the optimizer", "4", "", 0.1, 0.0, "")
 
 
 def network(*end):
@@ -65,9 +66,7 @@ def test_what_the_optimizer_does_not_hold_stays_in_the_network_as_it_is_alone():
     assert whole.verdict == "better"
     held, _ = treated(module, torch.optim.Adam(module.parameters(), 3e-3))
     assert held.findings == ()
-    patient = Patient(
-        module, *examples(), None, 2, "adam", {"lr": 3e-3}, optimizer, frozenset(["not in the optimizer"])
-    )
+    patient = Patient(module, *examples(), None, 2, "adam", {"lr": 3e-3}, optimizer, (NOT_HELD,))
     own = own_arm(patient).networks[0]
     assert [n for n, p in own.named_parameters() if not p.requires_grad] == ["4.weight", "4.bias"]
     assert all(p.requires_grad for p in module.parameters())
@@ -76,9 +75,7 @@ def test_what_the_optimizer_does_not_hold_stays_in_the_network_as_it_is_alone():
 def test_remedies_of_other_findings_leave_still_what_the_optimizer_does_not_hold():
     module = network()
     optimizer = torch.optim.Adam([*module[0].parameters(), *module[2].parameters()], 3e-3)
-    patient = Patient(
-        module, *examples(), None, 2, "adam", {"lr": 3e-3}, optimizer, frozenset(["not in the optimizer"])
-    )
+    patient = Patient(module, *examples(), None, 2, "adam", {"lr": 3e-3}, optimizer, (NOT_HELD,))
     nn.init.zeros_(module[4].weight)
     (he,) = arms("initialization=he", finding("symmetric units", "4", "", 1.0, 0.05, ""), patient)
     assert [n for n, p in he.networks[0].named_parameters() if not p.requires_grad] == ["4.weight", "4.bias"]
@@ -107,7 +104,9 @@ def test_batch_norms_in_evaluation_mode_stay_in_it_but_for_the_remedy():
     x, y = examples()
     measured, done = treated(module, data=(10 * x + 3, y), steps=20)
     assert "batch norm's statistics" in {f.short for f in measured.findings}
-    patient = Patient(module, x, y, None, 2, "adam", {}, None, frozenset(["batch norm's statistics"]))
+    patient = Patient(
+        module, x, y, None, 2, "adam", {}, None, (finding("batch norm's statistics", "1", "", 1.0, 0.5, ""),)
+    )
     own = own_arm(patient).networks[0]
     assert (own.training, own[1].training) == (True, False)
     assert not module.training

@@ -1,5 +1,6 @@
 """Remedies: what is put where, what it is trained with, and what their effect is said to be."""
 
+import dataclasses
 import json
 import math
 
@@ -64,6 +65,23 @@ def test_the_spread_before_and_after_is_that_at_the_findings_last_layer(treatmen
     before = {m.name: m.std for m in inspect(network, examples()).layers}
     assert he.spread_before == pytest.approx(before[he.layer])
     assert he.spread > 100 * he.spread_before
+
+
+@pytest.mark.parametrize("remedy", ["layer", "standardization", "leaky-relu", "he"])
+def test_the_spread_with_a_remedy_is_that_of_the_same_layer_wherever_it_stands(remedy):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+    x, y = examples()
+    family = {"he": "initialization", "leaky-relu": "activation"}.get(remedy, "normalization")
+    against = finding("dead units", "1", "dead units", 0.5, 0.2, "")
+    more = dataclasses.replace(against, layer="3", remedies=(f"{family}={remedy}",))
+    measured = dataclasses.replace(inspect(network, (x, y)), findings=(more,))
+    (row,) = try_remedies(network, (x, y), measured, seeds=2, steps=2, batch_size=30).remedies
+    mended, seen = cured(network, find(remedy, family), x, y, 0, more), []
+    last = [m for m in mended.modules() if type(m).__name__ in ("ReLU", "LeakyReLU")][-1]
+    last.register_forward_hook(lambda m, args, output: seen.append(output))
+    mended(x)
+    assert row.spread == pytest.approx(float(seen[0].detach().std(correction=0)), rel=1e-4)
 
 
 def test_the_same_call_gives_the_same_numbers_and_leaves_the_network(treatment):
@@ -241,8 +259,6 @@ def test_what_cannot_be_put_in_is_said_with_its_reason():
     data = examples()
     measured = inspect(network, data)
     against = finding("saturated", "first", "saturated", 0.5, 0.3, "")
-    import dataclasses
-
     done = try_remedies(
         network, data, dataclasses.replace(measured, findings=(against,)), seeds=2, steps=5, batch_size=30
     )

@@ -1,7 +1,7 @@
 """What is trained against findings: copies of a network with one remedy each, and the network as it is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainsmith.catalogue import find
 from trainsmith.inspection.changes import CHANGES
 from trainsmith.inspection.copying import copy_of
-from trainsmith.inspection.cures import cured
+from trainsmith.inspection.cures import placed
 from trainsmith.inspection.fault import Finding
 from trainsmith.inspection.given import called, over, some
 from trainsmith.inspection.record import Loss, loss_value, reason_of, untouched
@@ -20,6 +20,8 @@ MOST = 6
 """Remedies tried, those against the first findings first."""
 TRIED_ON = 64
 """Examples that a network with a remedy must take before it is trained."""
+SAME_LAYERS = ("change=optimizer", "change=thaw", "change=train")
+"""Changes in which layers keep their names."""
 RATES = {"batch far too small": (0.3, 0.1), "not finite": (0.1, 0.01)}
 """What the learning rate is multiplied with where no sweep says which rates do better."""
 
@@ -29,7 +31,8 @@ class Arm:
     """One thing tried: a network for each seed, and what it is trained with.
 
     clipping: the catalogue's name of what clips the gradients, or "". used: the user's own optimizer, whose state goes
-    on; else one of the rule is made anew.
+    on; else one of the rule is made anew. place: what the last layer with the finding is called in these networks, ""
+    if it is gone.
     """
 
     name: str
@@ -39,13 +42,14 @@ class Arm:
     numbers: dict[str, float]
     clipping: str = ""
     used: torch.optim.Optimizer | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True)
 class Patient:
     """A network with what it is trained on, and how: all that a remedy may change.
 
-    rule, numbers: the catalogue's name of the optimizer, and its numbers. shorts: the kinds of finding there are.
+    rule, numbers: the catalogue's name of the optimizer, and its numbers. findings: all that there are.
     """
 
     module: nn.Module
@@ -56,7 +60,16 @@ class Patient:
     rule: str
     numbers: dict[str, float]
     optimizer: torch.optim.Optimizer | None = None
-    shorts: frozenset[str] = field(default=frozenset())
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def shorts(self) -> set[str]:
+        """The kinds of finding there are."""
+        return {f.short for f in self.findings}
+
+    def layer(self, finding: Finding) -> str:
+        """The last layer with a finding of this kind."""
+        return next((f.layer for f in reversed(self.findings) if f.short == finding.short), finding.layer)
 
     @property
     def still(self) -> list[nn.Parameter]:
@@ -93,6 +106,13 @@ def own_arm(patient: Patient) -> Arm:
 
 def arms(name: str, finding: Finding, patient: Patient) -> Iterator[Arm | str]:
     """What is trained for this remedy, or why it cannot be tried."""
+    layer = patient.layer(finding)
+    for arm in _arms(name, finding, patient):
+        same = isinstance(arm, Arm) and (name.startswith("optimizer=") or name in SAME_LAYERS)
+        yield replace(arm, place=layer) if same and isinstance(arm, Arm) else arm
+
+
+def _arms(name: str, finding: Finding, patient: Patient) -> Iterator[Arm | str]:
     family, _, what = name.partition("=")
     rule, numbers, seeds = patient.rule, patient.numbers, patient.seeds
     if what.split(" ")[0] == "lr":
@@ -109,12 +129,13 @@ def arms(name: str, finding: Finding, patient: Patient) -> Iterator[Arm | str]:
             yield Arm(name, finding, [network] * seeds, found.name, {k: float(v) for k, v in found.defaults.items()})
     else:
         try:
-            told, networks = _changed(what, patient) if family == "change" else (name, _cured(name, finding, patient))
+            changed = _changed(what, patient) if family == "change" else _cured(name, finding, patient)
+            told, networks, place = changed
             _check(networks[0], patient)
         except Exception as reason:
             yield reason_of(reason)
             return
-        yield Arm(told, finding, networks, rule, numbers)
+        yield Arm(told, finding, networks, rule, numbers, place=place)
 
 
 def _of_rates(told: str, finding: Finding, patient: Patient) -> Iterator[Arm]:
@@ -127,24 +148,23 @@ def _of_rates(told: str, finding: Finding, patient: Patient) -> Iterator[Arm]:
         yield Arm(f"learning rate {rate:g}", finding, networks, patient.rule, {**patient.numbers, "lr": rate})
 
 
-def _cured(name: str, finding: Finding, patient: Patient) -> list[nn.Module]:
-    """A network with this technique for each seed."""
+def _cured(name: str, finding: Finding, patient: Patient) -> tuple[str, list[nn.Module], str]:
+    """The remedy's name, a network with it for each seed, and where the finding's layer is in these."""
     family, _, technique = name.partition("=")
-    found, still = find(technique, family), patient.still
-    networks = [
-        cured(patient.module, found, patient.x, patient.y, seed, finding, still) for seed in range(patient.seeds)
-    ]
-    for network in networks if patient.stays else ():
+    found, layer, still = find(technique, family), patient.layer(finding), patient.still
+    data = patient.module, found, patient.x, patient.y
+    made = [placed(*data, seed, finding, layer, still) for seed in range(patient.seeds)]
+    for network, _ in made if patient.stays else ():
         network.training = True
-    return networks
+    return name, [network for network, _ in made], made[0][1]
 
 
-def _changed(what: str, patient: Patient) -> tuple[str, list[nn.Module]]:
+def _changed(what: str, patient: Patient) -> tuple[str, list[nn.Module], str]:
     """What the change is called, and the network with it for each seed."""
     kept = patient.as_it_is(mode=what != "train")
     data = patient.x, patient.y, patient.loss
     network, told = CHANGES[what](copy_of(kept, kept), patient.module, *data)
-    return told, [network] * patient.seeds
+    return told, [network] * patient.seeds, ""
 
 
 def _check(network: nn.Module, patient: Patient) -> None:

@@ -20,17 +20,26 @@ from trainsmith.network.surgery import feeding_activations
 from trainsmith.network.widths import calls_of
 
 
-def cured(
-    module: nn.Module, technique: Technique, x: Any, y: Tensor | None, seed: int, finding: Finding,
-    still: Sequence[nn.Parameter] = (),
-) -> nn.Module:  # fmt: skip
+def cured(module: nn.Module, technique: Technique, x: Any, y: Tensor | None, seed: int, finding: Finding) -> nn.Module:
     """A copy of `module` with this technique in place of its family's choice; weights only where it draws them.
 
     x, y: training examples, for techniques that start from them; inputs of any form. seed: draws the weights. finding:
-    what it is against. still: parameters that are not to be trained afterwards, as they are not without the technique.
-    Raises InvalidInput, with the reason, where the network has no place for it.
+    what it is against. Raises InvalidInput, with the reason, where the network has no place for it.
     """
-    network, held = copy_of(module, (module, list(still)))
+    return placed(module, technique, x, y, seed, finding)[0]
+
+
+def placed(
+    module: nn.Module, technique: Technique, x: Any, y: Tensor | None, seed: int, finding: Finding,
+    layer: str = "", still: Sequence[nn.Parameter] = (),
+) -> tuple[nn.Module, str]:  # fmt: skip
+    """The same, and what the layer called `layer`, or what takes its place, is called in it; "" where it is gone.
+
+    still: parameters that are not to be trained afterwards, as they are not without the technique.
+    """
+    name, *call = layer.split(" (")
+    kept = dict(module.named_modules()).get(name)
+    network, held, kept = copy_of(module, (module, list(still), kept))
     if technique.family == "initialization":
         _initialize(network, technique, x, y, seed)
     elif technique.family == "activation":
@@ -41,7 +50,12 @@ def cured(
         network = _normalized(network, technique, x, finding)
     for p in held:
         p.requires_grad_(False)
-    return network
+    if technique.family == "initialization":
+        return network, layer
+    found = next((n for n, m in network.named_modules() if m is kept), "")
+    if not found and technique.family == "activation":  # it was replaced where it stood
+        return network, layer
+    return network, " (".join([found, *call]) if found else ""
 
 
 def _initialize(network: nn.Module, technique: Technique, x: Any, y: Tensor | None, seed: int) -> None:

@@ -50,8 +50,7 @@ def try_remedies(
     if not against:
         return None
     _check_loss(module, x, y, loss)
-    shorts = frozenset(f.short for f in inspection.findings)
-    patient = Patient(module, x, y, loss, seeds, *_rule(optimizer), optimizer, shorts)
+    patient = Patient(module, x, y, loss, seeds, *_rule(optimizer), optimizer, inspection.findings)
     tried, skipped = [own_arm(patient)], {}
     size = min(batch_size, count(x))
     with fitting_threads(module, x, size):
@@ -123,7 +122,8 @@ def _row(
     loss, difference, diverged, saved = compared(losses, own)
     finding = arm.finding
     layer = next((f.layer for f in reversed(whole.findings) if finding and f.short == finding.short), "")
-    was, now = ({m.name: m.std for m in i.layers}.get(layer, math.nan) for i in (before, seen))
+    was = {m.name: m.std for m in before.layers}.get(layer, math.nan)
+    now = {m.name: m.std for m in seen.layers}.get(arm.place, math.nan)
     left = {f.short for f in seen.findings}
     cures = tuple(short for short in dict.fromkeys(f.short for f in before.findings) if short not in left)
     against, worth = finding.short if finding else "", WORTH * abs(whole.loss) if math.isfinite(whole.loss) else 0.0
