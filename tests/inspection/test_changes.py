@@ -192,3 +192,24 @@ def test_a_training_that_does_not_stay_finite_has_its_remedies():
     assert done.as_it_is.diverged == 6
     assert {r.name for r in done.remedies} == {"learning rate 0.1", "learning rate 0.01", "optimizer=clip-by-norm"}
     assert done.remedies[0].verdict == "better"
+
+
+def test_outputs_that_overflow_have_remedies_and_what_is_broken_before_says_why_not():
+    torch.manual_seed(0)
+    module = nn.Sequential(*[m for _ in range(5) for m in (nn.Linear(20, 20), nn.ReLU())], nn.Linear(20, CLASSES))
+    for layer in module:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=1e9)
+    measured = inspect(module, examples())
+    (overflow,) = [f for f in measured.findings if f.short == "not finite"]
+    assert overflow.quantity == "finite outputs"
+    done = try_remedies(
+        module, examples(), dataclasses.replace(measured, findings=(overflow,)), seeds=6, steps=30, batch_size=40
+    )
+    assert done.as_it_is.verdict == "diverges with 6 seeds"
+    assert tried(done, "initialization=he").verdict == "better"
+    x, y = examples()
+    x[3, 2] = math.nan
+    (broken,) = inspect(network(), (x, y)).findings
+    assert broken.remedies == ()
+    assert "No technique is tried: none makes a number of what is none" in broken.advice

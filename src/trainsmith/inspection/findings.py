@@ -17,6 +17,8 @@ DEAD_TIMES = 3
 DEAD_EXAMPLES = 100
 """Fewer examples than these cannot tell a dead unit from a silent one."""
 TWINS = 0.05
+OVERFLOWN = ("initialization=he", "initialization=xavier", "normalization=layer")
+"""What is tried against outputs that are not finite: it helps where they overflow, or weights are NaN themselves."""
 RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 
 
@@ -35,7 +37,8 @@ def _not_finite(layers: Sequence[LayerStatistics]) -> Iterator[Finding]:
     for layer, what in ((outputs, "outputs"), (None if outputs else gradients, "gradients")):
         if layer is not None:
             words = f"{spoken(layer.name)}: the {what} hold NaN or infinity."
-            yield finding("not finite", layer.name, f"finite {what}", math.nan, 1.0, words)
+            remedies = OVERFLOWN if layer is outputs else ()
+            yield finding("not finite", layer.name, f"finite {what}", math.nan, 1.0, words, remedies)
 
 
 def _judged(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
