@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from make_runs import blobs
@@ -14,7 +15,7 @@ from trainsmith.comparison.statistics import sign_flip_p
 from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, SECONDS_A_PROCESS, Trainings
 from trainsmith.data import from_arrays
 from trainsmith.errors import InvalidInput
-from trainsmith.population import Packing, Training, judged_by
+from trainsmith.population import Alone, Packing, Training, judged_by
 
 TECHNIQUES = [find("sgd"), find("tanh")]
 
@@ -74,6 +75,26 @@ def test_of_too_few_seeds_it_is_said_that_they_can_show_nothing():
     assert sign_flip_p([1.0] * 6) < 0.05
     plan = api.plan("mlp", "wine", techniques=["sgd"], processes=1, seeds=5)
     assert note in plan.notes
+
+
+def test_a_step_alone_is_measured_on_one_thread_as_runs_are_trained(monkeypatch):
+    """On a busy machine a second thread is waited for a hundred times as long as a small step takes."""
+    noted, step, before = [], Alone.step, torch.get_num_threads()
+
+    def noting(*given):
+        noted.append(torch.get_num_threads())
+        return step(*given)
+
+    monkeypatch.setattr(Alone, "step", noting)
+    torch.set_num_threads(2)
+    try:
+        plan = api.plan("mlp", blobs(), techniques=["sgd"], trials=1, seeds=2, steps=5, processes=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert plan.trainer.seconds_alone > 0
+    assert noted
+    assert set(noted) == {1}
 
 
 def ready(within=None, seconds=1e-3, monkeypatch=None, evaluated=None):
