@@ -123,8 +123,10 @@ def _still(step: int) -> float:
 
 
 def seconds_alone(learner: Learner, x: Tensor, y: Tensor, steps: int = 3) -> float:
-    """Seconds of a step of one member trained by the loop on one thread, as runs are, on batches like x (n, ...), y; its
-    state is used up."""
+    """Seconds of a step of one member trained by the loop on one thread, as runs are, on batches like x (n, ...), y.
+
+    Its state is used up.
+    """
     with one_thread():  # on a busy machine a second one is waited for a hundred times as long as a small step takes
         return cost_alone(learner, x, y, steps)[0]
 
