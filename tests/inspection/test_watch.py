@@ -618,13 +618,16 @@ def test_what_cannot_be_watched_is_said(arguments, says):
         trainsmith.watch(*arguments(nn.Linear(2, 2)))
 
 
-def watched_at(rate, every=4, zeros=False):
+def watched_at(rate, every=4, zeros=False, small=False):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 3))
     if zeros:
         nn.init.zeros_(network[4].weight)
+    for layer in network if small else ():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=1e-3)
     x = draws(64, 12)
-    optimizer = torch.optim.SGD(network.parameters(), rate)
+    optimizer = (torch.optim.Adam if small else torch.optim.SGD)(network.parameters(), rate)
     with trainsmith.watch(network, optimizer, every=every, warn=False) as w:
         for _ in range(16):
             optimizer.zero_grad()
@@ -648,4 +651,12 @@ def test_weights_that_begin_at_zero_may_move_far():
     ratios = [p.update_ratio for m in w.measurements for p in m.parameters if p.name == "4.weight"]
     assert np.isnan(ratios[0])
     assert ratios[1] > 0.5
+    assert "optimizer" not in {f.layer for f in w.findings}
+
+
+def test_weights_that_are_far_too_small_are_not_the_rates_fault():
+    w = watched_at(1e-3, every=1, small=True)
+    ratios = sorted(p.update_ratio for p in w.measurements[0].parameters if len(p.shape) > 1)
+    assert ratios[1] > 0.5
+    assert {"signal vanishes", "gradient vanishes"} & {f.short for f in w.findings if f.step == 0}
     assert "optimizer" not in {f.layer for f in w.findings}

@@ -59,7 +59,10 @@ def findings_of(measured: Measurement, several: bool = False) -> list[Finding]:
                 f"more than {FAST:.0%} is too fast."
             )
             found.append(finding("learning rate too high", p.name, "update / weight", p.update_ratio, FAST, words))
-    return [*found, *_of_all(measured)]
+    small = any(
+        f.short in ("signal vanishes", "gradient vanishes") for f in found
+    )  # weights, of which any step is large
+    return found if small else [*found, *_of_all(measured)]
 
 
 def _of_all(measured: Measurement) -> Iterator[Finding]:
