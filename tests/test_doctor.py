@@ -192,6 +192,7 @@ def test_remedies_have_the_batches_of_the_training():
     assert found.remedies(seeds=2, steps=2).treatment.batch_size == 16
     assert found.remedies(seeds=2, steps=2, batch_size=8).treatment.batch_size == 8
     assert trainsmith.inspect(sick(), examples()).remedies(seeds=2, steps=2).treatment.batch_size == 64
+    assert trainsmith.inspect(sick(), examples(), batch_size=1).remedies(seeds=2, steps=2).treatment.batch_size == 2
 
 
 def test_a_learning_rate_that_cannot_be_judged_is_told():

@@ -84,6 +84,8 @@ class Inspection:
         """
         given = self._given
         size = given.get("batch_size") if batch_size is None else batch_size
+        if batch_size is None and size is not None:
+            size = max(size, 2)  # one example trains no copies
         treatment = try_remedies(
             given["module"], given["batch"], self.measured, given.get("loss"), optimizer=given.get("optimizer"),
             seeds=seeds, steps=steps, batch_size=64 if size is None else size,
