@@ -84,9 +84,9 @@ def test_a_generator_goes_on_where_it_was_left():
 
 def test_nobodys_luck_is_touched():
     own = torch.Generator().manual_seed(3)
-    loader = DataLoader(data(), batch_size=10, shuffle=True, generator=own)
+    loader, module = DataLoader(data(), batch_size=10, shuffle=True, generator=own), network()
     states = torch.get_rng_state(), own.get_state(), random.getstate(), np.random.get_state()[1].tolist()
-    taken = loaded(loader, network())
+    taken = loaded(loader, module)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert torch.equal(own.get_state(), states[1])
     assert random.getstate() == states[2]
