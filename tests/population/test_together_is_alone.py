@@ -264,6 +264,28 @@ def test_steps_at_which_rounding_has_taken_over_are_not_held_against_a_member():
     assert found > limit
 
 
+def test_a_first_loss_without_digits_is_held_to_what_the_last_bit_makes_of_it():
+    """Batch normalization of inputs near 1e8, which single precision knows to 8, as a table's column of ids."""
+    numbers = torch.Generator().manual_seed(0)
+    x = 1e8 + 2000 * torch.rand(64, 3, generator=numbers)
+    y = torch.arange(64) % 2
+
+    def made(shift=0.0):
+        network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+        with torch.no_grad():
+            for p in network.parameters():
+                p.copy_(torch.linspace(-1, 1, p.numel()).sin().view(p.shape) * (1 + shift))
+        return Learner(0, Objective(network, CrossEntropy()), SGD, {"lr": 1e-4})
+
+    course, alone = [(1.0, x, y)] * 3, replay(made(), [(1.0, x, y)] * 3)
+    by_rounding = replay(made(2e-7), course)
+    assert relative_deviations(alone, by_rounding)[0] > MOST_EXPLAINED, "the example keeps its digits"
+    found, limit = compared(made, lambda _: course, by_rounding)
+    assert MOST_EXPLAINED < found <= limit
+    found, limit = compared(made, lambda _: course, [alone[0] * 2, *alone[1:]])
+    assert found > limit
+
+
 class Edge(nn.Module):
     """One weight, the last bit of which decides to which side a rule goes that takes its gradient's sign."""
 

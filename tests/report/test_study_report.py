@@ -124,6 +124,10 @@ def test_a_broken_receipt_is_shown_as_broken():
     assert 'class="broken"' not in report_html(make_study(most=1))
     assert 'class="broken"' in report_html(make_study(holds=False, most=1))
     assert "BROKEN" in printed(make_study(holds=False))
+    made = make_study()
+    loose = replace(made, receipt=replace(made.receipt, deviation=0.02, tolerance=0.03))
+    assert "tells little" in printed(loose)
+    assert "tells little" not in printed(made)
 
 
 def test_the_receipt_does_not_call_what_the_loop_trained_batched():

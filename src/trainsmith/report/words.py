@@ -9,6 +9,7 @@ from trainsmith.comparison import Row, Study
 from trainsmith.comparison.statistics import SIGNIFICANCE
 from trainsmith.comparison.study import Cut, Effect, Estimate
 from trainsmith.population.members.task import ByRobustAccuracy
+from trainsmith.population.training.verify import MOST_EXPLAINED
 
 
 def unit(study: Study) -> str:
@@ -248,6 +249,8 @@ def receipt_line(study: Study) -> str:
         f"receipt: {r.members} members replayed alone, largest deviation {r.deviation:.1e} in the first {r.steps} "
         f"losses (tolerance {r.tolerance:.0e}): {word}"
     )
+    if r.holds and r.tolerance > MOST_EXPLAINED:
+        line += ", though rounding alone moves these losses by about as much, so that it tells little"
     return line + "".join(f"; trained by the loop: {reason}" for reason in r.loops)
 
 

@@ -30,7 +30,10 @@ CHANGES = 8
 """So many such changes are tried, one after another until one explains the deviation: where a rule takes a gradient's
 sign, as Lion does, only some of them turn one over."""
 MOST_EXPLAINED = 1e-2
-"""No deviation beyond this is taken for rounding."""
+"""No deviation beyond this is taken for rounding, but one of the first step that a change of the last bit makes too."""
+TWICE = 2.0
+"""So many times what such a change makes of the first loss: where a network subtracts the mean of inputs near 1e8, no
+digits are left in single precision, and nobody's first loss is more exact."""
 
 
 def receipt(
@@ -78,7 +81,7 @@ def compared(
     The tolerance of a step is AMPLIFIED times what changes of the weights' last bit make of the learner alone up to
     that step, at least TOLERANCE, or ROUNDED times the rounding error of the coarsest numbers that it computes with.
     Steps at which that exceeds MOST_EXPLAINED say nothing any more and are left out: from there on rounding, not the
-    training, decides. The first step always counts.
+    training, decides. The first step always counts, by TWICE what such changes make of it if that is more.
     """
     plain = make()
     alone = replay(plain, course(plain))
@@ -95,6 +98,8 @@ def compared(
         limits = np.maximum(least, AMPLIFIED * np.maximum.accumulate(own))
         telling = max(1, int((limits <= most).sum()))
         limits = np.minimum(limits, most)[:telling]
+        if found[0] > limits[0]:
+            limits[0] = max(limits[0], TWICE * own[0])
         worst = int((found[:telling] / limits).argmax())
         if found[worst] <= limits[worst]:
             break
