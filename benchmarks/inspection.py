@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 import trainsmith
 from trainsmith.comparison.environment import describe_environment
-from trainsmith.inspection.log import MOST_KEPT
+from trainsmith.inspection.watching.log import MOST_KEPT
 
 BLOCK = 64
 MEMBERS = 64

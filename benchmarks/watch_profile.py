@@ -25,7 +25,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent))
 from inspection import BLOCK, compared, mlp, training
 from trainsmith.comparison.environment import describe_environment
-from trainsmith.inspection import live, moved, sampling
+from trainsmith.inspection.statistics import sampling
+from trainsmith.inspection.watching import live, moved
 
 LARGE = 4096
 """Norms of tensors larger than the samples are those of whole gradients."""

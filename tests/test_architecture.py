@@ -24,7 +24,10 @@ LAYERS = [
     {"__main__"},
 ]
 """The rooms from the ground up. A room imports from those below it and from itself, never across or up."""
-INSIDE = {"population": ["members", "program", "training"]}
+INSIDE = {
+    "population": ["members", "program", "training"],
+    "inspection": ["passes", "statistics", "faults", "watching", "tried"],
+}
 """The rooms of a large room, likewise; what lies beside them is above them."""
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 MOST_LINES, MEDIAN_LINES, MOST_FUNCTION_LINES = 300, 120, 60

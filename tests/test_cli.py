@@ -15,7 +15,7 @@ from trainsmith.catalogue import Recipe, Run, Trial
 from trainsmith.cli import main
 from trainsmith.data import load
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection import costs
+from trainsmith.inspection.passes import costs
 from trainsmith.population import make_member
 from trainsmith.question import Question
 from trainsmith.rows import Rows

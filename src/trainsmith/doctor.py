@@ -12,11 +12,11 @@ from torch import nn
 
 from trainsmith import inspection
 from trainsmith.errors import PAGE, PICTURE, InvalidInput, named, shown
-from trainsmith.inspection.given import check_made
 from trainsmith.inspection.inspect import followed
-from trainsmith.inspection.loader import is_loader, loaded
+from trainsmith.inspection.passes.given import check_made
+from trainsmith.inspection.passes.loader import is_loader, loaded
 from trainsmith.inspection.remedies import try_remedies
-from trainsmith.inspection.treatment import Treatment
+from trainsmith.inspection.tried.treatment import Treatment
 from trainsmith.report.course_frame import HISTOGRAMS, layers_frame
 from trainsmith.report.course_table import course_table
 from trainsmith.report.inspection_figure import layer_figure

@@ -20,7 +20,7 @@ from trainsmith.doctor import Inspection, inspect
 from trainsmith.errors import PAGE, PICTURE, InvalidInput, named
 from trainsmith.initialization import outputs_of
 from trainsmith.inspection import depth_experiment
-from trainsmith.inspection.costs import looked_at
+from trainsmith.inspection.passes.costs import looked_at
 from trainsmith.luck import drawn
 from trainsmith.network import build, default_network, named_factory
 from trainsmith.population import Member, Training, make_member

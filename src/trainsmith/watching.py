@@ -17,9 +17,9 @@ from torch import nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import Finding
-from trainsmith.inspection.members_watch import MembersWatch
-from trainsmith.inspection.record import ordinal
-from trainsmith.inspection.watch import Watch as Measuring
+from trainsmith.inspection.passes.record import ordinal
+from trainsmith.inspection.watching.members_watch import MembersWatch
+from trainsmith.inspection.watching.watch import Watch as Measuring
 from trainsmith.population import Population
 from trainsmith.report.board import Board
 from trainsmith.report.course_frame import layers_frame, parameters_frame

@@ -12,11 +12,11 @@ from torch.nn import functional
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.arms import Patient, arms, own_arm
-from trainsmith.inspection.changes import CHANGES
 from trainsmith.inspection.course import follow
-from trainsmith.inspection.fault import finding
+from trainsmith.inspection.faults.fault import finding
 from trainsmith.inspection.remedies import try_remedies
+from trainsmith.inspection.tried.arms import Patient, arms, own_arm
+from trainsmith.inspection.tried.changes import CHANGES
 
 CLASSES = 4
 NOT_HELD = finding("not in the optimizer", "4", "", 0.1, 0.0, "")

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from inspection.make_network import draws
-from trainsmith.inspection import costs
-from trainsmith.inspection.costs import costs_of, looked_at
+from trainsmith.inspection.passes import costs
+from trainsmith.inspection.passes.costs import costs_of, looked_at
 
 
 class Attends(nn.Module):

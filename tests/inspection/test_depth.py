@@ -10,7 +10,7 @@ import torch
 from reference import meanfield as reference
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import depth_experiment
-from trainsmith.inspection.histogram import BINS
+from trainsmith.inspection.statistics.histogram import BINS
 
 SPREAD = {
     ("sigmoid", "normal"): (0.025, 0.0125, 0.0124, 0.0124, 0.0127),

@@ -7,7 +7,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from inspection.make_network import draws
 from trainsmith.inspection import inspect
-from trainsmith.inspection.double import doubled, share
+from trainsmith.inspection.passes.double import doubled, share
 
 
 class Single(Tensor):

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from inspection.make_network import batch, draws, stack
-from trainsmith.inspection import FAULTS, fault, inspect, ranked
-from trainsmith.inspection.layers import twins
-from trainsmith.inspection.record import Call
+from trainsmith.inspection import FAULTS, inspect, ranked
+from trainsmith.inspection.faults import fault
+from trainsmith.inspection.passes.record import Call
+from trainsmith.inspection.statistics.layers import twins
 
 HE, XAVIER = 0.02**0.5, 0.1
 

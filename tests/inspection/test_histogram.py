@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainsmith.inspection.histogram import BINS, histogram, side_by_side
+from trainsmith.inspection.statistics.histogram import BINS, histogram, side_by_side
 
 
 def test_counts_are_numpys():

@@ -9,7 +9,7 @@ from torch import nn
 
 from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import inspect
-from trainsmith.inspection.likeness import effective_rank, likeness, similarity
+from trainsmith.inspection.statistics.likeness import effective_rank, likeness, similarity
 
 
 def test_effective_rank_is_that_of_the_covariances_eigenvalues():

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 import trainsmith
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.loader import is_loader, loaded
+from trainsmith.inspection.passes.loader import is_loader, loaded
 
 
 def network():
@@ -67,7 +67,7 @@ def test_an_endless_loader_is_asked_once_for_what_is_taken():
 
 
 def test_a_network_with_many_outputs_is_shown_fewer_examples(monkeypatch):
-    monkeypatch.setattr("trainsmith.inspection.costs.MOST_NUMBERS", 1000)
+    monkeypatch.setattr("trainsmith.inspection.passes.costs.MOST_NUMBERS", 1000)
     taken = loaded(Counted(), network())
     assert (taken.batches, len(taken.batch[0])) == (6, 52)  # each with 8 + 8 + 3 numbers
 

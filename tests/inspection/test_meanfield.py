@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from reference import meanfield as reference
-from trainsmith.inspection.meanfield import moments, recursion
+from trainsmith.inspection.statistics.meanfield import moments, recursion
 
 OURS = {
     "linear": lambda x: x * 1,

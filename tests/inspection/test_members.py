@@ -13,8 +13,8 @@ from torch import nn
 import trainsmith
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.measurement import findings_of
-from trainsmith.inspection.stacked import StackedPass
+from trainsmith.inspection.watching.measurement import findings_of
+from trainsmith.inspection.watching.stacked import StackedPass
 from trainsmith.population import hire
 from trainsmith.population.calibrate import Packing
 from trainsmith.population.program.program import Unbatchable

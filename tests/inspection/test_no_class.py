@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from inspection.make_network import draws
 from trainsmith.inspection import inspect
-from trainsmith.inspection.one_batch import of_one_batch
-from trainsmith.inspection.record import record, untouched
+from trainsmith.inspection.faults.one_batch import of_one_batch
+from trainsmith.inspection.faults.start import of_constant, of_first_loss
+from trainsmith.inspection.passes.record import record, untouched
 from trainsmith.inspection.remedies import try_remedies
-from trainsmith.inspection.start import of_constant, of_first_loss
 
 CLASSES, N = 4, 120
 

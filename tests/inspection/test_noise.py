@@ -10,7 +10,7 @@ from torch import nn
 
 from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import inspect
-from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise, of_products
+from trainsmith.inspection.faults.noise import NoiseScale, noise_scale, of_noise, of_products
 
 D, NOISE = 5, 0.7
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from inspection.make_network import draws
 from trainsmith.inspection import inspect
-from trainsmith.inspection.one_batch import FEW, of_one_batch
+from trainsmith.inspection.faults.one_batch import FEW, of_one_batch
 
 
 def network(outputs=4, *more):

@@ -14,11 +14,11 @@ from inspection.make_network import draws, stack
 from trainsmith.catalogue import find
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import FAULTS, inspect
-from trainsmith.inspection.changes import CHANGES
-from trainsmith.inspection.cures import cured
-from trainsmith.inspection.fault import finding
+from trainsmith.inspection.faults.fault import finding
 from trainsmith.inspection.remedies import _rule, try_remedies
-from trainsmith.inspection.treatment import AS_IT_IS, Remedy, compared, interval
+from trainsmith.inspection.tried.changes import CHANGES
+from trainsmith.inspection.tried.cures import cured
+from trainsmith.inspection.tried.treatment import AS_IT_IS, Remedy, compared, interval
 
 CLASSES = 3
 

@@ -11,10 +11,10 @@ from inspection.make_network import draws
 from trainsmith.catalogue import find
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.cures import cured
-from trainsmith.inspection.fault import finding
+from trainsmith.inspection.faults.fault import finding
 from trainsmith.inspection.remedies import try_remedies
-from trainsmith.inspection.trained import is_simple
+from trainsmith.inspection.tried.cures import cured
+from trainsmith.inspection.tried.trained import is_simple
 
 N, CLASSES = 90, 3
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from inspection.make_network import batch, draws, stack
 from trainsmith.inspection import inspect
-from trainsmith.inspection.setup import _noise
+from trainsmith.inspection.faults.setup import _noise
 
 
 def found(network, data, loss=None, **more):

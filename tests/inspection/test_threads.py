@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import trainsmith
-from trainsmith.inspection.threads import SMALL, fitting_threads, step_operations
+from trainsmith.inspection.passes.threads import SMALL, fitting_threads, step_operations
 
 
 @pytest.fixture

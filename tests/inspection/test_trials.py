@@ -7,8 +7,8 @@ from torch import nn
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.held_back import _agreement, rows_of, trees
-from trainsmith.inspection.trials import train
+from trainsmith.inspection.faults.held_back import _agreement, rows_of, trees
+from trainsmith.inspection.faults.trials import train
 
 CLASSES = 4
 

@@ -13,7 +13,7 @@ from torch import nn
 from inspection.make_network import draws
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import inspect
-from trainsmith.inspection.held_back import trees
+from trainsmith.inspection.faults.held_back import trees
 
 
 def awkward():

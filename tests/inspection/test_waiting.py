@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import trainsmith
-from trainsmith.inspection import waiting
-from trainsmith.inspection.watch import FindingWarning
+from trainsmith.inspection.watching import waiting
+from trainsmith.inspection.watching.watch import FindingWarning
 from trainsmith.watching import Watch
 
 from .make_network import draws

@@ -14,13 +14,13 @@ from torch.nn.functional import cross_entropy
 
 import trainsmith
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection import log
-from trainsmith.inspection.collect import Room, collect
-from trainsmith.inspection.live import LiveLayer
-from trainsmith.inspection.moved import Moved
-from trainsmith.inspection.sampling import sample
-from trainsmith.inspection.waiting import Shelf
-from trainsmith.inspection.watch import FindingWarning
+from trainsmith.inspection.statistics.sampling import sample
+from trainsmith.inspection.watching import log
+from trainsmith.inspection.watching.collect import Room, collect
+from trainsmith.inspection.watching.live import LiveLayer
+from trainsmith.inspection.watching.moved import Moved
+from trainsmith.inspection.watching.waiting import Shelf
+from trainsmith.inspection.watching.watch import FindingWarning
 
 from .make_network import draws
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from inspection.make_network import batch, stack
 from trainsmith.inspection import depth_experiment, inspect
-from trainsmith.inspection.treatment import AS_IT_IS, Remedy, Treatment
+from trainsmith.inspection.tried.treatment import AS_IT_IS, Remedy, Treatment
 from trainsmith.report.inspection_table import depth_table, layer_table, remedies_table
 
 

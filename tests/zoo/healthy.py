@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainsmith.inspection.trials import train
+from trainsmith.inspection.faults.trials import train
 from zoo.case import Case, Given
 from zoo.examples import Examples, available, examples
 from zoo.networks import Functional, SmallEmbeddings, Transformer, cnn, hugging_face, mlp, residual, resnet

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainsmith.inspection.trials import train
+from trainsmith.inspection.faults.trials import train
 from zoo.case import Case, Given
 from zoo.examples import Examples, examples
 from zoo.healthy import OPTIMIZERS, whole

@@ -58,7 +58,7 @@ def inspect(what: str | None, data: str | None, example: str | None, as_json: bo
         raise click.UsageError("--every says how often a training is measured: give --steps too.")
     from trainsmith import examine
     from trainsmith.errors import PAGE
-    from trainsmith.inspection.telling import telling
+    from trainsmith.inspection.passes.telling import telling
     from trainsmith.report.terminal import show
 
     name = Path(data or what or example or "").stem

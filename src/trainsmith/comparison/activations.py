@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from trainsmith.catalogue import Run
 from trainsmith.comparison.study import Activations
 from trainsmith.data import Dataset
-from trainsmith.inspection.histogram import histogram
-from trainsmith.inspection.record import first_tensor, leaves
+from trainsmith.inspection.passes.record import first_tensor, leaves
+from trainsmith.inspection.statistics.histogram import histogram
 from trainsmith.network import Factory
 from trainsmith.population import Result, make_member, trained_member
 from trainsmith.population.members.objective import Objective, in_training

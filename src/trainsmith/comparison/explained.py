@@ -10,9 +10,9 @@ from trainsmith.comparison.plan import FIRST_FRESH_SEED
 from trainsmith.comparison.trainings import Trainings
 from trainsmith.data import Dataset
 from trainsmith.inspection import Finding, ranked
-from trainsmith.inspection.log import AT_ONCE, CLOSELY
-from trainsmith.inspection.measurement import findings_of
-from trainsmith.inspection.watch import Watch
+from trainsmith.inspection.watching.log import AT_ONCE, CLOSELY
+from trainsmith.inspection.watching.measurement import findings_of
+from trainsmith.inspection.watching.watch import Watch
 from trainsmith.network import Factory
 from trainsmith.population import Result, Training, make_member
 from trainsmith.population.training.alone import Alone

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainsmith.catalogue import Recipe
 from trainsmith.comparison.statistics import Interval, Paired
-from trainsmith.inspection.fault import Finding
+from trainsmith.inspection.faults.fault import Finding
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from trainsmith.comparison.points import MOST_TUNED, shared_quantiles
 from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.inspection.start import UNLIKE
+from trainsmith.inspection.faults.start import UNLIKE
 from trainsmith.network import Factory, called_by_name, techniques_of
 from trainsmith.optimizer import Schedule
 from trainsmith.population import Member, Training, make_member, rules_of

@@ -22,7 +22,7 @@ from trainsmith.comparison.measured import (
     Pace,
     Robustness,
 )
-from trainsmith.inspection.histogram import Histogram
+from trainsmith.inspection.statistics.histogram import Histogram
 from trainsmith.population import COSTS
 
 

@@ -2,10 +2,10 @@
 
 from trainsmith.inspection.course import Course
 from trainsmith.inspection.depth import Cell, DepthExperiment, DepthLayer, depth_experiment
-from trainsmith.inspection.fault import FAULTS, Fault, Finding, ranked
-from trainsmith.inspection.histogram import Histogram
+from trainsmith.inspection.faults.fault import FAULTS, Fault, Finding, ranked
 from trainsmith.inspection.inspect import Inspection, inspect
-from trainsmith.inspection.layers import LayerStatistics
+from trainsmith.inspection.statistics.histogram import Histogram
+from trainsmith.inspection.statistics.layers import LayerStatistics
 
 __all__ = [
     "FAULTS",

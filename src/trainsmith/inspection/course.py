@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.fault import Finding, finding
-from trainsmith.inspection.findings import of_layers
-from trainsmith.inspection.functions import functions_seen
-from trainsmith.inspection.given import check_choices, check_whole, count, read, some
-from trainsmith.inspection.layers import LayerStatistics, measure
-from trainsmith.inspection.record import Loss, record
-from trainsmith.inspection.threads import fitting_threads
-from trainsmith.inspection.trials import copied, own_luck, train
-from trainsmith.inspection.watch import Measurement, Watch
+from trainsmith.inspection.faults.fault import Finding, finding
+from trainsmith.inspection.faults.findings import of_layers
+from trainsmith.inspection.faults.trials import copied, own_luck, train
+from trainsmith.inspection.passes.functions import functions_seen
+from trainsmith.inspection.passes.given import check_choices, check_whole, count, read, some
+from trainsmith.inspection.passes.record import Loss, record
+from trainsmith.inspection.passes.threads import fitting_threads
+from trainsmith.inspection.statistics.layers import LayerStatistics, measure
+from trainsmith.inspection.watching.watch import Measurement, Watch
 
 MEASURED = 16
 """So many measured steps, where no cadence is given."""

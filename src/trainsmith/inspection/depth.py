@@ -13,9 +13,9 @@ from torch import Tensor
 
 from trainsmith.catalogue import find
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.histogram import Histogram, histogram
-from trainsmith.inspection.meanfield import Layer, recursion
-from trainsmith.inspection.plain import plain
+from trainsmith.inspection.passes.plain import plain
+from trainsmith.inspection.statistics.histogram import Histogram, histogram
+from trainsmith.inspection.statistics.meanfield import Layer, recursion
 
 INITIALIZATIONS = ("normal", "xavier", "he")
 ACTIVATIONS = ("sigmoid", "tanh", "relu")

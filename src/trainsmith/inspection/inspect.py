@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection import held_back, setup, start, trials
 from trainsmith.inspection.course import Course, follow
-from trainsmith.inspection.fault import Finding
-from trainsmith.inspection.findings import of_layers
-from trainsmith.inspection.given import check_choices, check_made, count, read
-from trainsmith.inspection.layers import LayerStatistics, measure
-from trainsmith.inspection.noise import NoiseScale, noise_scale, of_noise
-from trainsmith.inspection.one_batch import of_one_batch
-from trainsmith.inspection.plain import plain
-from trainsmith.inspection.record import Loss, Pass, record, untouched
-from trainsmith.inspection.telling import tell
-from trainsmith.inspection.threads import fitting_threads
+from trainsmith.inspection.faults import held_back, setup, start, trials
+from trainsmith.inspection.faults.fault import Finding
+from trainsmith.inspection.faults.findings import of_layers
+from trainsmith.inspection.faults.noise import NoiseScale, noise_scale, of_noise
+from trainsmith.inspection.faults.one_batch import of_one_batch
+from trainsmith.inspection.passes.given import check_choices, check_made, count, read
+from trainsmith.inspection.passes.plain import plain
+from trainsmith.inspection.passes.record import Loss, Pass, record, untouched
+from trainsmith.inspection.passes.telling import tell
+from trainsmith.inspection.passes.threads import fitting_threads
+from trainsmith.inspection.statistics.layers import LayerStatistics, measure
 
 MOST_AT_ONCE = 128
 """Examples a step, at most, where copies are trained for a moment."""

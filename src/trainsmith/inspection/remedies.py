@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from trainsmith.catalogue import find
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.arms import MOST, Arm, Patient, arms, own_arm
-from trainsmith.inspection.fault import Finding, ranked
-from trainsmith.inspection.given import called, check_whole, count, over, read, some
+from trainsmith.inspection.faults.fault import Finding, ranked
 from trainsmith.inspection.inspect import Inspection, inspect_network
-from trainsmith.inspection.record import Loss, untouched
-from trainsmith.inspection.telling import tell
-from trainsmith.inspection.threads import fitting_threads
-from trainsmith.inspection.trained import losses_of
-from trainsmith.inspection.treatment import WORTH, Remedy, Treatment, compared
+from trainsmith.inspection.passes.given import called, check_whole, count, over, read, some
+from trainsmith.inspection.passes.record import Loss, untouched
+from trainsmith.inspection.passes.telling import tell
+from trainsmith.inspection.passes.threads import fitting_threads
+from trainsmith.inspection.tried.arms import MOST, Arm, Patient, arms, own_arm
+from trainsmith.inspection.tried.trained import losses_of
+from trainsmith.inspection.tried.treatment import WORTH, Remedy, Treatment, compared
 from trainsmith.optimizer import Optimizer
 
 TORCHS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad", "NAdam": "nadam",

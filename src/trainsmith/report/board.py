@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.fault import Finding
-from trainsmith.inspection.histogram import Histogram
-from trainsmith.inspection.measurement import Measurement
+from trainsmith.inspection.faults.fault import Finding
+from trainsmith.inspection.statistics.histogram import Histogram
+from trainsmith.inspection.watching.measurement import Measurement
 
 LAYER = ("mean", "std", "zeros", "dead", "saturated", "gradient", "variance_ratio", "gradient_ratio", "effective_rank")
 PARAMETER = ("norm", "gradient", "update_ratio")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from trainsmith.inspection.measurement import Measurement
+from trainsmith.inspection.watching.measurement import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from trainsmith.inspection import Inspection, LayerStatistics, ranked
-from trainsmith.inspection.treatment import Treatment
+from trainsmith.inspection.tried.treatment import Treatment
 from trainsmith.report.course_figure import course_svg
 from trainsmith.report.course_table import COLUMNS, course_rows, course_title, gone_words, shortened
 from trainsmith.report.inspection_figure import layer_svg

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trainsmith.inspection import DepthExperiment, Inspection, LayerStatistics, ranked
-from trainsmith.inspection.fault import spoken
-from trainsmith.inspection.treatment import AS_IT_IS, Remedy, Treatment
+from trainsmith.inspection.faults.fault import spoken
+from trainsmith.inspection.tried.treatment import AS_IT_IS, Remedy, Treatment
 from trainsmith.report.inspection_number import number
 
 

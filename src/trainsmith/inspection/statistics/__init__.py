@@ -1,0 +1,1 @@
+"""What is measured of each layer, and what theory predicts for it."""

@@ -1,0 +1,1 @@
+"""Networks and members of populations measured while their owners train them."""
