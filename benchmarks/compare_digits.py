@@ -18,7 +18,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -117,7 +116,6 @@ def main() -> None:
             **describe_environment(),
             "command": "",
             "cores": processes,
-            "machine": platform.machine(),
         },
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from population import _processor
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.luck import noise_keys
 from trainsmith.luck.noise import chance, quantile
@@ -79,7 +78,7 @@ def main() -> None:
             found[name] = {"us": us, "mask / torch.rand": round(us["mask"] / us["torch.rand"], 2),
                            "normal / torch.randn": round(us["normal"] / us["torch.randn"], 2)}  # fmt: skip
             print(name, found[name], flush=True)
-    environment = {**describe_environment(), "command": "", "machine": _processor()}
+    environment = {**describe_environment(), "command": ""}
     record = {"command": "python benchmarks/noise.py", "sizes": found, "environment": environment}
     options.json.write_text(json.dumps(record, indent=1) + "\n")
 

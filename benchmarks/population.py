@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import sys
 import time
@@ -205,17 +204,9 @@ def write(path: Path | None, outcomes: dict[str, Any]) -> None:
         "command": " ".join(["python", *sys.argv]),
         "warm_up_steps": WARM_UP,
         "tasks": outcomes,
-        "environment": {**describe_environment(), "command": "", "cores": CORES, "machine": _processor()},
+        "environment": {**describe_environment(), "command": "", "cores": CORES},
     }
     path.write_text(json.dumps(record, indent=1) + "\n")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 if __name__ == "__main__":

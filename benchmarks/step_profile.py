@@ -27,7 +27,6 @@ import torch._inductor.config
 sys.path.insert(0, str(Path(__file__).parent))
 from tasks import Task, tasks
 
-from population import _processor
 from trainsmith.comparison.environment import describe_environment
 from trainsmith.optimizer import Adam
 from trainsmith.population import Chunk, Learner, members_at_once
@@ -129,7 +128,7 @@ def main() -> None:
     record = {
         "command": "python benchmarks/step_profile.py",
         "tasks": found,
-        "environment": {**describe_environment(), "command": "", "machine": _processor()},
+        "environment": {**describe_environment(), "command": ""},
     }
     options.json.write_text(json.dumps(record, indent=1) + "\n")
 
