@@ -10,6 +10,7 @@ from typing import Any
 
 from trainsmith.catalogue import PLACES
 from trainsmith.errors import InvalidInput, shown, unknown_name
+from trainsmith.store import placed
 from trainsmith.studies import Asked
 
 READING = {"data_dir": str, "target": str, "task": str, "image_size": int, "context": int}
@@ -88,17 +89,11 @@ def _network_from_there(path: Path, given: str | None) -> str | None:
     return f"{there.relative_to(here) if there.is_relative_to(here) else there}:{factory}"
 
 
-def _absolute(network: str | None) -> str | None:
-    """A network in a file with the file's whole path."""
-    file, _, factory = (network or "").rpartition(":")
-    return f"{Path(file).expanduser().resolve()}:{factory}" if file.endswith(".py") else network
-
-
 def study_file(asked: Asked) -> str:
     """The text of a file that asks the same; paths are absolute, what was not said is left out."""
     data = Path(asked.data).expanduser()
     said: dict[str, Any] = {"data": str(data.resolve()) if data.exists() else asked.data}
-    said["network"] = _absolute(asked.network)
+    said["network"] = placed(asked.network)
     said |= {key: asked.reading.get(key) for key in READING} | {key: asked.options.get(key) for key in OPTIONS}
     if said["data_dir"] is not None:
         said["data_dir"] = str(Path(said["data_dir"]).expanduser().resolve())

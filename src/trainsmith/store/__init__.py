@@ -1,6 +1,6 @@
 """The store: a study as a folder whose finished parts survive whatever happens to the process."""
 
-from trainsmith.store.begun import where_it_began
+from trainsmith.store.begun import placed, where_it_began
 from trainsmith.store.inputs import UnreadableWeights, data_of, digest
 from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
 from trainsmith.store.opening import SIGNATURE, named_as_begun, of_other_versions, opened, studies, unfinished
@@ -21,6 +21,7 @@ __all__ = [
     "network_name",
     "of_other_versions",
     "opened",
+    "placed",
     "recipe_of",
     "source_digest",
     "studies",
