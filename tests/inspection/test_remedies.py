@@ -77,7 +77,7 @@ def test_the_spread_with_a_remedy_is_that_of_the_same_layer_wherever_it_stands(r
     more = dataclasses.replace(against, layer="3", remedies=(f"{family}={remedy}",))
     measured = dataclasses.replace(inspect(network, (x, y)), findings=(more,))
     (row,) = try_remedies(network, (x, y), measured, seeds=2, steps=2, batch_size=30).remedies
-    mended, seen = cured(network, find(remedy, family), x, y, 0, more), []
+    (mended, _), seen = cured(network, find(remedy, family), x, y, 0, more), []
     last = [m for m in mended.modules() if type(m).__name__ in ("ReLU", "LeakyReLU")][-1]
     last.register_forward_hook(lambda m, args, output: seen.append(output))
     mended(x)
@@ -194,7 +194,7 @@ def cure(network, name, short="signal vanishes", layer="0", x=None):
     family, _, technique = name.partition("=")
     x = examples()[0] if x is None else x
     against = finding(short, layer, "", 0.0, 0.0, "")
-    return cured(network, find(technique, family), x, examples()[1], 0, against)
+    return cured(network, find(technique, family), x, examples()[1], 0, against)[0]
 
 
 def test_what_says_nothing_of_weights_leaves_them():

@@ -131,7 +131,7 @@ def test_examples_without_a_class_do_not_count():
     one = treated(Joined(), (torch.cat([first, second], 1), marked))
     assert one.as_it_is.loss == pytest.approx(loss.as_it_is.loss, rel=1e-3)
     assert one.as_it_is.loss < 1.11
-    prior = cured(
+    prior, _ = cured(
         Two(structured=False), find("class-prior", "initialization"), (first, second), torch.where(y == 0, -100, y), 0,
         finding("wrong initial loss", "last", "", 0.0, 0.0, ""),
     )  # fmt: skip
@@ -143,7 +143,7 @@ def test_each_kind_of_remedy_is_put_into_a_network_of_several_inputs():
     network, x = Two(), (1000 * first + 5, second)
 
     def cure(family, name, short="signal vanishes", layer="body.1"):
-        return cured(network, find(name, family), x, y, 0, finding(short, layer, "", 0.0, 0.0, ""))
+        return cured(network, find(name, family), x, y, 0, finding(short, layer, "", 0.0, 0.0, ""))[0]
 
     assert any(type(m).__name__ == "LeakyReLU" for m in cure("activation", "leaky-relu").modules())
     kinds = [type(m).__name__ for m in cure("normalization", "layer").modules()]

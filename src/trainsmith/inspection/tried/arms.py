@@ -13,7 +13,7 @@ from trainsmith.inspection.passes.copying import copy_of
 from trainsmith.inspection.passes.given import called, over, some
 from trainsmith.inspection.passes.record import Loss, loss_value, reason_of, untouched
 from trainsmith.inspection.tried.changes import CHANGES
-from trainsmith.inspection.tried.cures import placed
+from trainsmith.inspection.tried.cures import cured
 from trainsmith.inspection.tried.treatment import AS_IT_IS
 
 MOST = 6
@@ -153,7 +153,7 @@ def _cured(name: str, finding: Finding, patient: Patient) -> tuple[str, list[nn.
     family, _, technique = name.partition("=")
     found, layer, still = find(technique, family), patient.layer(finding), patient.still
     data = patient.module, found, patient.x, patient.y
-    made = [placed(*data, seed, finding, layer, still) for seed in range(patient.seeds)]
+    made = [cured(*data, seed, finding, layer, still) for seed in range(patient.seeds)]
     for network, _ in made if patient.stays else ():
         network.training = True
     return name, [network for network, _ in made], made[0][1]

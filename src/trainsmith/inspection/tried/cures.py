@@ -20,22 +20,16 @@ from trainsmith.network.surgery import feeding_activations
 from trainsmith.network.widths import calls_of
 
 
-def cured(module: nn.Module, technique: Technique, x: Any, y: Tensor | None, seed: int, finding: Finding) -> nn.Module:
-    """A copy of `module` with this technique in place of its family's choice; weights only where it draws them.
-
-    x, y: training examples, for techniques that start from them; inputs of any form. seed: draws the weights. finding:
-    what it is against. Raises InvalidInput, with the reason, where the network has no place for it.
-    """
-    return placed(module, technique, x, y, seed, finding)[0]
-
-
-def placed(
+def cured(
     module: nn.Module, technique: Technique, x: Any, y: Tensor | None, seed: int, finding: Finding,
     layer: str = "", still: Sequence[nn.Parameter] = (),
 ) -> tuple[nn.Module, str]:  # fmt: skip
-    """The same, and what the layer called `layer`, or what takes its place, is called in it; "" where it is gone.
+    """A copy of `module` with this technique in place of its family's choice; weights only where it draws them.
 
-    still: parameters that are not to be trained afterwards, as they are not without the technique.
+    Beside it what the layer called `layer`, or what takes its place, is called in it; "" where it is gone.
+    x, y: training examples, for techniques that start from them; inputs of any form. seed: draws the weights. finding:
+    what it is against. still: parameters that are not to be trained afterwards, as they are not without the technique.
+    Raises InvalidInput, with the reason, where the network has no place for it.
     """
     name, *call = layer.split(" (")
     kept = dict(module.named_modules()).get(name)
