@@ -94,6 +94,22 @@ def test_nobodys_luck_is_touched():
     torch.testing.assert_close(taken.batch[0], torch.cat([x for x, _ in loader]))  # as the training will see them
 
 
+class Drawing(Dataset):
+    """Examples that are augmented by Python's and NumPy's random numbers."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, i):
+        return torch.full((6,), random.random() + np.random.rand()), i % 3
+
+
+def test_what_a_data_set_draws_by_python_and_numpy_is_put_back():
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    loaded(DataLoader(Drawing(), batch_size=10), network())
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
 def test_workers_end_and_those_of_the_user_go_on():
     loader = DataLoader(data(), batch_size=10, num_workers=1, persistent_workers=True, multiprocessing_context="fork")
     own = iter(loader)

@@ -128,6 +128,11 @@ def test_a_broken_receipt_is_shown_as_broken():
     loose = replace(made, receipt=replace(made.receipt, deviation=0.02, tolerance=0.03))
     assert "tells little" in printed(loose)
     assert "tells little" not in printed(made)
+    little = replace(made, receipt=replace(made.receipt, deviation=0.011, tolerance=0.012))
+    assert "tells little" in printed(little)
+    beyond = replace(made, receipt=replace(made.receipt, deviation=0.05, tolerance=0.03))
+    assert "BROKEN" in printed(beyond)
+    assert "tells little" not in printed(beyond)
 
 
 def test_the_receipt_does_not_call_what_the_loop_trained_batched():
