@@ -1,5 +1,6 @@
 """Optimizers whose steps are in proportion to each parameter's own norm: LARS and LAMB."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.adam_decayed import BETA1, BETA2
 from trainsmith.optimizer.matrix import norm
-from trainsmith.optimizer.rule import Optimizer, root, step_along
+from trainsmith.optimizer.rule import Optimizer, blocks, root, step_along
 
 WEIGHT_DECAY = Hyperparameter("pull towards 0, beside the step before it is scaled", (1e-3, 1.0), "log", NON_NEGATIVE)
 
@@ -135,12 +136,27 @@ class LAMB(Optimizer):
         theta: Tensor, g: Tensor, m: Tensor, v: Tensor,
         *, axes: int, new1: Any, new2: Any, unbiased: Any, eps: Any, rate: Any, decay: Any,
     ) -> None:  # fmt: skip
-        m.lerp_(g, new1)
-        v.lerp_(g * g, new2)
-        r = m / root(v).add_(eps)  # the paper's over `unbiased`, which changes no direction
-        step_along(r, theta, -decay)
+        def direction(theta: Tensor, g: Tensor, m: Tensor, v: Tensor) -> Tensor:
+            m.lerp_(g, new1)
+            v.lerp_(g * g, new2)
+            r = m / root(v).add_(eps)  # the paper's over `unbiased`, which changes no direction
+            step_along(r, theta, -decay)
+            return r
+
+        r = piecewise(direction, theta, g, m, v) if theta.ndim == axes else direction(theta, g, m, v)
         weight, length = norm(theta, axes), norm(r, axes)
         theta.addcmul_(r, ratio(weight, length, weight / length, unbiased) * rate, value=-1)
+
+
+def piecewise(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """function(*tensors), which takes each number for itself, by pieces that fit into the caches."""
+    parts = [list(part) for part in blocks(tensors)]
+    if len(parts) == 1:
+        return function(*tensors)
+    whole = torch.empty_like(tensors[0])
+    for into, part in zip(whole.view(-1).split(parts[0][0].numel()), parts, strict=True):
+        into.copy_(function(*part))
+    return whole
 
 
 def ratio(weight: Tensor, length: Tensor, value: Tensor, otherwise: Any = 1.0) -> Tensor:

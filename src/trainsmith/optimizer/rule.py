@@ -184,12 +184,7 @@ class Optimizer(torch.optim.Optimizer):
         torch._foreach_copy_(parameters, list(self._parts(theta, parameters)))
 
     def _blocks(self, tensors: Sequence[Tensor]) -> Iterable[Sequence[Tensor]]:
-        """A parameter's tensors in pieces that fit into the caches, for a rule that takes each number for itself."""
-        theta, size = tensors[0], BLOCK * torch.get_num_threads()
-        small = theta.numel() <= 2 * size or theta.device.type != "cpu" or len(tensors) == 2
-        if self.per_tensor or small or not all(t.is_contiguous() for t in tensors):
-            return [tensors]
-        return zip(*(t.view(-1).split(size) for t in tensors), strict=True)
+        return [tensors] if self.per_tensor or len(tensors) == 2 else blocks(tensors)
 
     def _join(self, tensors: Sequence[Tensor]) -> Tensor:
         """Several parameters' tensors as one: end to end, or stacked like members for a rule that sees each whole."""
@@ -260,6 +255,15 @@ def _plain(parameters: Sequence[Tensor], numbers: dict[str, Any]) -> bool:
         for p in parameters
     )  # fmt: skip
     return dense and not any(isinstance(n, Tensor) for n in numbers.values()) and numbers.get("eps", 1) > 0
+
+
+def blocks(tensors: Sequence[Tensor]) -> Iterable[Sequence[Tensor]]:
+    """A parameter's tensors in pieces that fit into the caches, for a rule that takes each number for itself."""
+    size = BLOCK * torch.get_num_threads()
+    small = tensors[0].numel() <= 2 * size or tensors[0].device.type != "cpu"
+    if small or not all(t.is_contiguous() for t in tensors):
+        return [tensors]
+    return zip(*(t.view(-1).split(size) for t in tensors), strict=True)
 
 
 def root(v: Tensor) -> Tensor:
