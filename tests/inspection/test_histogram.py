@@ -37,7 +37,6 @@ def test_values_that_are_not_finite_are_left_out():
 
 @pytest.mark.parametrize("scale", [1e-44, 1e-39, 1e-37, 1e-30, 1.0, 1e30, 3e38])
 def test_samples_side_by_side_have_numpys_counts_whatever_their_range(scale):
-    torch.set_flush_denormal(False)  # as a study trained in this process left it
     rows = torch.randn(128, 24, generator=torch.Generator().manual_seed(0)).clamp(-1, 1).double() * scale
     values = rows.float().numpy()
     for drawn, own in zip(side_by_side(values, [7, 1, 16]), np.split(values, [7, 8], axis=1), strict=True):

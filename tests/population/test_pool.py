@@ -49,6 +49,19 @@ def test_workers_that_have_served_before_stand_in_the_folder_the_parent_stands_i
         assert str(os.getpid()) not in written.values()
 
 
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_job_in_this_process_takes_the_smallest_numbers_for_zero_while_it_trains_alone(flushed):
+    half = torch.tensor([torch.finfo(torch.float32).tiny])
+    seen, job = [], Job("mlp", Training(steps=2, checks=1, batch_size=4), runs_of(Recipe(), 1))
+    torch.set_flush_denormal(flushed)
+    try:
+        list(run_jobs([job], blobs(), 1, lambda member_steps: seen.append(float(half / 2))))
+        assert set(seen) == {0.0}
+        assert (float(half / 2) == 0) is flushed
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_a_job_in_this_process_computes_on_one_thread_as_in_another_and_leaves_the_others_as_they_were():
     seen, before = [], torch.get_num_threads()
     torch.set_num_threads(3)

@@ -4,8 +4,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
-
 from trainsmith.catalogue import Run
 from trainsmith.data import Dataset
 from trainsmith.network import Factory
@@ -13,6 +11,7 @@ from trainsmith.population.members.member import Member, make_member
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.program.bucket import bucket_key
 from trainsmith.population.program.program import Program, Way
+from trainsmith.population.program.threads import smallest_as_zero
 from trainsmith.population.training.again import followed, goes_on, second_trainings
 from trainsmith.population.training.alone import Alone
 from trainsmith.population.training.chunk import Chunk, Unbatchable
@@ -55,7 +54,11 @@ class Record:
 def work(job: Job, dataset: Dataset, advance: Advance = lambda member_steps: None) -> Record:
     """Train the runs of `job` on the development part of `dataset`."""
     keep_freed_memory()
-    torch.set_flush_denormal(True)  # moments of dead units decay into numbers that are slow to compute with
+    with smallest_as_zero():
+        return _worked(job, dataset, advance)
+
+
+def _worked(job: Job, dataset: Dataset, advance: Advance) -> Record:
     x, y = dataset.inputs, dataset.y
     members = [make_member(run, job.network, dataset) for run in job.runs]
     keep = job.keep_states or any(map(goes_on, members))
