@@ -45,6 +45,19 @@ def test_learning_rates_are_judged_by_trying_others(rule, rate, short):
     assert optimizer.param_groups[0]["params"][0] is module[0].weight
 
 
+def test_a_rate_that_diverges_where_none_learns_is_too_high():
+    x, y = draws(64, 20) * 1e4, draws(64, 1, seed=3)  # what is to be predicted has nothing to do with what it is from
+    module = nn.Linear(20, 1)
+    with torch.no_grad():
+        module.weight.zero_()
+    given = {"optimizer": torch.optim.SGD(module.parameters(), 1e-3), "batch_size": 32}
+    told = found(module, (x, y - y.mean()), nn.functional.mse_loss, **given)["learning rate too high"]
+    assert told.words.startswith("the learning rate 0.001 is far too high: from ")
+    assert "the loss is no longer finite after" in told.words
+    assert told.words.endswith("and none from 1e-08 to 0.1 takes 5% off it in 50.")
+    assert told.remedies == ("optimizer=clip-by-norm",)
+
+
 def test_a_sweep_is_the_same_every_time_and_leaves_the_random_state():
     state = torch.get_rng_state()
     runs = [found(m := network(), examples(), optimizer=torch.optim.SGD(m.parameters(), 1e-5)) for _ in range(2)]

@@ -34,6 +34,8 @@ BEST = 3
 """How many of the rates that end best are tried as remedies."""
 LEARNS = 0.05
 """Share of the first loss that the best of the rates must take off for the sweep to say anything."""
+CLIPPED = ("optimizer=clip-by-norm",)
+"""What is tried against a rate that is too high where the sweep knows no better one."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def own_luck(module: nn.Module) -> Iterator[None]:
 def of_learning_rate(
     module: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any, loss: Loss | None, size: int
 ) -> Iterator[Finding | str]:
-    """The learning rate against a hundredth to a hundredfold of it, each in a short training on a copy; or why it is
+    """The learning rate against a thousandth to a hundredfold of it, each in a short training on a copy; or why it is
     not judged.
 
     Of an optimizer that has one: without, or with None as its rate, there is nothing to judge.
@@ -162,17 +164,20 @@ def of_learning_rate(
         return
     for further in (10.0, 0.1):
         end = max(courses) if further > 1 else min(courses)
-        while 1 / FURTHEST < end < FURTHEST:
+        while 1 / FURTHEST < end < FURTHEST and (further < 1 or math.isfinite(courses[end].end)):
             if start - courses[end].end < _best_fall(courses, start)[1] - LEARNS * abs(start):
                 break
             end *= further
             courses[end] = tried(end)
     best, fall = _best_fall(courses, start)
     if not fall > LEARNS * abs(start):
+        tried_rates = f"from {rate * min(courses):g} to {rate * max(courses):g}"
+        if math.isinf(own.end) and own.update > TOO_LARGE_UPDATE:
+            yield _diverged(rate, own, tried_rates)
+            return
         yield (
-            f"The learning rate {rate:g} is not judged: in {STEPS} steps none from {rate * min(courses):g} to "
-            f"{rate * max(courses):g} takes {LEARNS:.0%} off the loss; a step changes the weights by {own.update:.1g} "
-            "of their length, where about 0.001 is usual."
+            f"The learning rate {rate:g} is not judged: in {STEPS} steps none {tried_rates} takes {LEARNS:.0%} off the "
+            f"loss; a step changes the weights by {own.update:.1g} of their length, where about 0.001 is usual."
         )
         return
     if start - own.end >= LEFT * fall:
@@ -189,6 +194,16 @@ def of_learning_rate(
     rates = tuple(f"optimizer=lr {rate * factor:g}" for factor in sorted(courses, key=lambda f: courses[f].end)[:BEST])
     remedies = (rates[0], FAULTS[short].remedies[1], *rates[1:])
     yield finding(short, "optimizer", "update over weight, a step", own.update, limit, words, remedies)
+
+
+def _diverged(rate: float, own: Short, tried: str) -> Finding:
+    """A rate at which the loss is soon not finite, where none that was tried learns."""
+    words = (
+        f"the learning rate {rate:g} is far too high: from {own.losses[0]:.3g} the loss is no longer finite after "
+        f"{len(own.losses) - 1} steps, and none {tried} takes {LEARNS:.0%} off it in {STEPS}."
+    )
+    what = "update over weight, a step"
+    return finding("learning rate too high", "optimizer", what, own.update, TOO_LARGE_UPDATE, words, CLIPPED)
 
 
 def _best_fall(courses: Mapping[float, Short], start: float) -> tuple[float, float]:
