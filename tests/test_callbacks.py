@@ -60,7 +60,10 @@ def test_a_writer_gets_curves_histograms_and_findings():
     assert total / count == pytest.approx(layer.mean, abs=(high - low) / 60)
     assert squares / count == pytest.approx(layer.second_moment, rel=0.02)
     assert {step for _, step in writer.histograms} == {0, 1}
-    assert [t.split(" (")[0] for _, t in writer.texts] == [f.words.split(" (")[0] for f in w.findings] != []
+    kinds = {f.short: f for f in reversed(w.findings)}
+    assert kinds
+    assert all(any(f"{f.words} " in text and f.source in text for _, text in writer.texts) for f in kinds.values())
+    assert len({step for step, _ in writer.texts}) == len(writer.texts)
     assert writer.flushed
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection import Finding
+from trainsmith.inspection.faults.fault import summed
 from trainsmith.inspection.passes.record import ordinal
 from trainsmith.inspection.watching.members_watch import MembersWatch
 from trainsmith.inspection.watching.watch import Watch as Measuring
@@ -74,7 +75,8 @@ class Watch(Measuring):
             parameters.add_column(title, justify="left" if title == "parameter" else "right")
         for p in last.parameters:
             parameters.add_row(p.name, *(_cell("", v) for v in (p.norm, p.gradient, p.update_ratio)))
-        said = [Text(f"{f.words} ({f.source})") for f in self.findings] or [Text("No findings.")]
+        said = [Text(f"• {_when(f)}{words} ({f.source})") for f, words in summed(self.findings)]
+        said = said or [Text("No findings.")]
         if not last.layers:
             said.insert(0, Text("No layer was seen: the network did not run in training mode with gradients."))
         return Printable(Group(layers, parameters, *said))
@@ -96,7 +98,7 @@ class Watch(Measuring):
         import pandas as pd
 
         last = pd.DataFrame([{"layer": m.name, **{t: getattr(m, n) for n, t in _COLUMNS.items()}} for m in self.layers])
-        said = "".join(f"<li>{escape(f.words)}</li>" for f in self.findings)
+        said = "".join(f"<li>{_when(f)}{escape(words)}</li>" for f, words in summed(self.findings))
         findings = f"<ul>{said}</ul>" if said else "<p>No findings.</p>"
         step = (
             f"<p>step {self.measurements[-1].step} of {self.steps}</p>" if self.measurements else "<p>nothing yet</p>"
@@ -152,11 +154,17 @@ class PopulationWatch(MembersWatch):
             table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
         for k, log in enumerate(self.logs):
             last = str(log.measurements[-1].step) if log.measurements else ""
-            table.add_row(str(k), last, Text("; ".join(f"step {f.step}: {f.words}" for f in log.findings)))
+            table.add_row(str(k), last, Text("; ".join(_when(f) + words for f, words in summed(log.findings))))
         return Printable(Group(table, *(Text(reason) for reason in self.unseen)))
 
     def _repr_html_(self) -> str:
-        found = self.findings_frame()[["member", "step", "layer", "short", "words"]]
+        import pandas as pd
+
+        columns = {"step": "step", "layer": "layer", "finding": "short"}
+        found = pd.DataFrame(
+            [{"member": k, **{t: getattr(f, n) for t, n in columns.items()}, "words": words}
+             for k, own in self.findings.items() for f, words in summed(own)]
+        )  # fmt: skip
         unseen = "".join(f"<p>{escape(reason)}</p>" for reason in self.unseen)
         return f"<p>{len(self.logs)} members</p>{unseen}" + (
             found.to_html(index=False) if len(found) else "<p>No findings.</p>"
@@ -212,6 +220,10 @@ def watch(
             f"{type(optimizer).__name__} second."
         )
     return PopulationWatch(model, every)
+
+
+def _when(finding: Finding) -> str:
+    return "" if finding.step is None else f"step {finding.step}: "
 
 
 def _cell(name: str, value: float | None) -> str:

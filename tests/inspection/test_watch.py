@@ -487,7 +487,7 @@ def test_findings_are_told_while_it_trains_once(forked):
 
         train(model, optimizer, 9, watched=spoil)
     assert all(c.category is FindingWarning and c.filename == __file__ for c in caught)
-    assert len(caught) == len(w.findings)
+    assert len(caught) >= len({f.short for f in w.findings}) > 1
     assert said[3] == 0 < said[4]  # step 4 is measured: told there, not at the end
     told = [str(c.message) for c in caught]
     assert any(t.startswith("step 4: 2.weight: what the optimizer remembers of it holds NaN") for t in told)

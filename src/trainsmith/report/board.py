@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.faults.fault import Finding
+from trainsmith.inspection.faults.fault import Finding, summed
 from trainsmith.inspection.statistics.histogram import Histogram
 from trainsmith.inspection.watching.measurement import Measurement
 
@@ -42,8 +42,9 @@ class Board:
                 self._histogram(f"outputs/{layer.name}", layer.histogram, measured.step)
                 if layer.gradient_histogram is not None:
                     self._histogram(f"gradients/{layer.name}", layer.gradient_histogram, measured.step)
-        for finding in findings:
-            self.writer.add_text("findings", f"{finding.words} ({finding.source})", measured.step)
+        if findings:  # a second text of a step would take the place of the first
+            told = "\n\n".join(f"{words} ({finding.source})" for finding, words in summed(findings))
+            self.writer.add_text("findings", told, measured.step)
 
     def _histogram(self, tag: str, drawn: Histogram, step: int) -> None:
         edges, count = drawn.edges(), sum(drawn.counts)

@@ -205,6 +205,10 @@ FIRST = ("not finite", "optimizer's state not finite", "constant inputs", "unsca
 """Causes before what follows from them: data, how the network is put together, its weights, its training."""
 
 
+LISTED = 4
+"""So many further places of a finding are named, of more the first ones and the last."""
+
+
 def ranked(findings: Iterable[Finding]) -> list[tuple[Finding, list[Finding]]]:
     """The first finding of each kind with all of its kind: those of the start before later ones, causes first."""
     kinds: dict[str, list[Finding]] = {}
@@ -212,6 +216,19 @@ def ranked(findings: Iterable[Finding]) -> list[tuple[Finding, list[Finding]]]:
         kinds.setdefault(f.short, []).append(f)
     groups = [(group[0], group) for group in kinds.values()]
     return sorted(groups, key=lambda g: (g[0].step is not None, _place(g[1])))
+
+
+def summed(findings: Iterable[Finding]) -> list[tuple[Finding, str]]:
+    """The first finding of each kind, causes first, and in words: what it is, and where else it is."""
+    return [(first, first.words + _elsewhere(group)) for first, group in ranked(findings)]
+
+
+def _elsewhere(group: list[Finding]) -> str:
+    names = [*dict.fromkeys(spoken(f.layer) for f in group if f.layer != group[0].layer)]
+    if not names:
+        return ""
+    listed = ", ".join(names) if len(names) <= LISTED else f"{', '.join(names[: LISTED - 1])} ... {names[-1]}"
+    return f" The same in {len(names)} more place{'s'[: len(names) - 1]}: {listed}."
 
 
 def _place(group: list[Finding]) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.errors import InvalidInput
-from trainsmith.inspection.faults.fault import Finding
+from trainsmith.inspection.faults.fault import Finding, summed
 from trainsmith.inspection.passes.given import check_made, check_whole
 from trainsmith.inspection.passes.record import first_tensor, in_backward, in_transform, leaves, ordinal
 from trainsmith.inspection.statistics.sampling import Sampled
@@ -252,8 +252,8 @@ class Watch:
             later = Later(snapshot, 0)
             self._log.keep(later, step.closely)
             new = self._log.tell(step.number, [] if nothing else findings_of(later.made(), passes), step.closely)
-            for f in new if self.warn else ():
-                warnings.warn(f"step {step.number}: {f.words}", FindingWarning, stacklevel=_depth())
+            for _, words in summed(new) if self.warn else ():
+                warnings.warn(f"step {step.number}: {words}", FindingWarning, stacklevel=_depth())
             for listener in self.listeners:
                 listener(later.made(), new)
 
