@@ -10,6 +10,7 @@ FULL = """
 data = "table.csv"
 network = "nets:build"
 target = "price"
+leave_out = ["id", 'a "b"']
 task = "regression"
 techniques = ["adam", "optimizer/sgd"]
 vary = ["optimizer"]
@@ -43,6 +44,7 @@ def test_every_key_arrives_and_comes_back(tmp_path):
     assert asked.reading == {
         "data_dir": None,
         "target": "price",
+        "leave_out": ["id", 'a "b"'],
         "task": "regression",
         "image_size": None,
         "context": None,
@@ -79,6 +81,7 @@ def test_text_from_users_survives(tmp_path):
         ('data = "digits"\nseeds = true', "seeds must be a whole number; got True"),
         ('data = "digits"\ntechniques = "adam"', 'techniques must be a list of names; got "adam"'),
         ('data = "digits"\ntechniques = [1]', "techniques must be a list of names"),
+        ('data = "t.csv"\nleave_out = "id"', 'leave_out must be a list of names; got "id"'),
         (
             'data = "digits"\nbaseline = {optimiser = "sgd"}',
             "unknown family in baseline of .* 'optimiser': did you mean",

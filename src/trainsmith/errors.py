@@ -37,7 +37,8 @@ def unknown_name(kind: str, given: object, valid: Iterable[str], listed: str = "
     listed: where they are listed, which is said instead of more than MOST_NAMED of them.
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(str(given).lower(), names, n=3, cutoff=0.6)
+    lower = {name.lower(): name for name in names}
+    near = [lower[n] for n in difflib.get_close_matches(str(given).lower(), lower, n=3, cutoff=0.6)]
     choose = f"{listed} lists all." if listed and len(names) > MOST_NAMED else f"choose one of: {', '.join(names)}."
     hint = f"did you mean {' or '.join(near)}?" if near else choose
     return InvalidInput(f"unknown {kind} '{shown(given)}': {hint}")

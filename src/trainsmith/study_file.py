@@ -13,7 +13,7 @@ from trainsmith.errors import InvalidInput, shown, unknown_name
 from trainsmith.store import placed
 from trainsmith.studies import Asked
 
-READING = {"data_dir": str, "target": str, "task": str, "image_size": int, "context": int}
+READING = {"data_dir": str, "target": str, "leave_out": list, "task": str, "image_size": int, "context": int}
 OPTIONS = {
     "baseline": dict, "vary": list, "techniques": list, "trials": int, "seeds": int, "steps": int, "batch_size": int,
     "schedule": str, "budget": str, "design": str, "metric": str, "labels": int, "class_weights": str,
@@ -32,9 +32,9 @@ NAMES = {
 def read_study_file(path: Path) -> Asked:
     """The question in a TOML file.
 
-    Keys are the options of `trainsmith compare` with _ for -, and `data`, the only one that must be there. vary and
-    techniques are lists of names, baseline is a table such as {optimizer = "sgd"}. A path is meant from the file's own
-    folder. Raises InvalidInput for a file that is no TOML, and for keys and values that mean nothing.
+    Keys are the options of `trainsmith compare` with _ for -, and `data`, the only one that must be there. vary,
+    techniques and leave_out are lists of names, baseline is a table such as {optimizer = "sgd"}. A path is meant from
+    the file's own folder. Raises InvalidInput for a file that is no TOML, and for keys and values that mean nothing.
     """
     if not path.is_file():
         raise InvalidInput(f"there is no file '{path}' to read the study's question from; check the path.")

@@ -40,6 +40,7 @@ def files(here):
     np.savez(here / "labelled.npz", x=DRAW.normal(size=(60, 5)), y=labels, x_test=parts["x_test"], y_test=labels[:9])
     rows = [f"{i},{DRAW.normal()},{'rgb'[i % 3]},{'uv'[i % 2]}" for i in range(60)]
     (here / "index.csv").write_text(csv(rows, "Unnamed: 0, col ,kind,target"))
+    (here / "counted.csv").write_text(csv([f"7{row}" for row in rows], "Unnamed: 0,col,kind,target"))
     rows = [f"{DRAW.normal()},{'rgb'[i % 3]},{DRAW.normal()}" for i in range(60)]
     (here / "last.csv").write_text(csv(rows, "a,kind,it's z"))
 
@@ -48,7 +49,8 @@ CASES = [
     ("digits", {}), ("digits", {"task": "autoencoding"}), ("wine", {}), ("diabetes", {}),
     ("breast-cancer", {"task": "balanced"}), ("bytes.npz", {}), ("colour.npz", {}), ("parts.npz", {}),
     ("parts.npz", {"task": "autoencoding"}), ("labelled.npz", {}), ("index.csv", {}), ("last.csv", {}),
-    ("last.csv", {"target": "KIND"}),
+    ("last.csv", {"target": "KIND"}), ("last.csv", {"leave_out": "a"}), ("index.csv", {"leave_out": ["Col"]}),
+    ("counted.csv", {"leave_out": ["Unnamed: 0", "kind"]}),
 ]  # fmt: skip
 
 

@@ -23,6 +23,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where the files of named data are.",
         ),
         click.option("--target", help="The column of a table to predict."),
+        click.option(
+            "--leave-out", metavar="COLUMN", multiple=True, help="Columns of a table that are not read, such as ids."
+        ),
         click.option("--task", type=click.Choice(TASKS), help="What is predicted [default: by the targets]."),
         click.option("--image-size", type=int, help="Scale and crop pictures to so many pixels on each side."),
         click.option("--context", type=int, help="Characters in a piece of a text [default: 32]."),
@@ -56,7 +59,8 @@ def nothing_beside(option: str, *others: str) -> None:
 
 def reading(options: dict[str, Any]) -> dict[str, Any]:
     """What data_options took, for load."""
-    return {name: options[name] for name in ("data_dir", "target", "task", "image_size", "context")}
+    said = {name: options[name] for name in ("data_dir", "target", "task", "image_size", "context")}
+    return said | {"leave_out": list(options["leave_out"]) or None}
 
 
 def pairs(text: str | None) -> dict[str, str] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainsmith.data.table import Arrays, arrays_of
+from trainsmith.data.table import Arrays, arrays_of, target_of, without
 from trainsmith.errors import InvalidInput, shown
 
 if TYPE_CHECKING:
@@ -19,13 +20,16 @@ VALUE = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?|-\d+", re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"')
 
 
-def read_table(path: Path, target: str | None = None) -> Arrays:
+def read_table(path: Path, target: str | None = None, leave_out: str | Sequence[str] | None = None) -> Arrays:
     """The arrays of a table whose first line names the columns; see arrays_of, and marks for what separates them.
 
-    A column without a name that only counts the rows from 0 or 1, as pandas and R write it, is left out. Raises
-    InvalidInput for anything that is no such table.
+    leave_out: see without. A column without a name that only counts the rows from 0 or 1, as pandas and R write it, is
+    left out without being named. Raises InvalidInput for anything that is no such table.
     """
-    return arrays_of(_parse(path), target, path)
+    frame = _parse(path)
+    chosen = target_of(list(frame.columns), target, path)
+    frame, left = without(frame, leave_out, chosen, path)
+    return arrays_of(frame, chosen, path)._replace(left_out=left)
 
 
 def _read(path: Path) -> tuple[list[str], pd.DataFrame]:

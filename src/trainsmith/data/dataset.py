@@ -55,11 +55,12 @@ class Dataset:
     autoencoding, (n, features) float32, the inputs; (n, context) int64, the characters that come next. classes: the
     classes' names, or the characters, in the order of their indices, () for other tasks. origin: what `load` was
     given, if the data were loaded by it: the name, or the absolute path, under "given", and its other arguments that
-    were not None. metric: what a study judges by, "" for the task's own. labels: how many of a
+    were not None, but for left_out. metric: what a study judges by, "" for the task's own. labels: how many of a
     run's training examples keep their label, 0 for all (see few.py). unlabelled: further training inputs
     (m, *features) that have none. class_weights: "", "balanced", or of each class what its examples count in the loss
     (see class_weights.py). predicted: the column of a table that holds the targets, "" for other data. notes: sentences
-    on what was read otherwise than one may think, such as a column that loses digits.
+    on what was read otherwise than one may think, such as a column that loses digits. left_out: the columns of a table
+    that the user had left out.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Dataset:
     class_weights: str | tuple[float, ...] = ""
     predicted: str = ""
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -126,6 +128,8 @@ class Dataset:
         else:
             columns = self.input_shape[0]
             examples = f"{total} rows of {columns:,} column{'s' if columns != 1 else ''}"
+        if self.left_out:
+            examples += f" (left out: {', '.join(map(shown, self.left_out))})"
         said = f"{self.name}: {examples}, {self._wanted()}; {self.test.size:,} locked for the test"
         return f"{said}{self._few()}{self._weighted()}"
 

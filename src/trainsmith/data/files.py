@@ -3,6 +3,7 @@
 import os
 import warnings
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def read_file(
     task: str | None = None,
     image_size: int | None = None,
     context: int | None = None,
+    leave_out: str | Sequence[str] | None = None,
 ) -> Dataset:
     """The data in an .npz, .csv, .parquet or .txt file or in a folder; see the readers of each.
 
@@ -45,18 +47,20 @@ def read_file(
             f"got '{path}'. Save arrays x and y with numpy.savez, a table as .csv, a text as .txt."
         )
     _check_fits(path, suffix, target, task, image_size, context)
+    if leave_out and (arrays_in(path) or (suffix in (".npz", ".txt") and not path.is_dir())):
+        raise InvalidInput(f"columns are left out of tables only; '{path}' is none. Leave --leave-out out.")
     try:
         if arrays_in(path):
             return read_npy(path, target, task)
         if path.is_dir():
-            return read_folder(path, target, task, image_size)
+            return read_folder(path, target, task, image_size, leave_out)
         if path.stat().st_size == 0:
             raise InvalidInput(f"'{path}' is empty; an {suffix} file with examples is needed.")
         if suffix == ".txt":
             return read_text(path, context)
         if suffix == ".parquet":
-            return read_parquet(path, target, task, image_size)
-        return read_npz(path, target, task) if suffix == ".npz" else read_csv(path, target, task)
+            return read_parquet(path, target, task, image_size, leave_out)
+        return read_npz(path, target, task) if suffix == ".npz" else read_csv(path, target, task, leave_out)
     except OSError as error:
         raise InvalidInput(f"'{path}' cannot be read: {error.strerror or error}.") from error
 
@@ -165,8 +169,10 @@ def _arrays(path: Path) -> dict[str, Any]:
     return arrays
 
 
-def read_csv(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
+def read_csv(
+    path: Path, target: str | None = None, task: str | None = None, leave_out: str | Sequence[str] | None = None
+) -> Dataset:
     """A comma-separated table with a header line; see read_table for what becomes of its columns."""
-    x, y, features, chosen, notes = read_table(path, target)
+    x, y, features, chosen, notes, left = read_table(path, target, leave_out)
     made = assemble(x, y, path.stem, source=str(path), task=task, features=features)
-    return replace(made, predicted=chosen, notes=notes)
+    return replace(made, predicted=chosen, notes=notes, left_out=left)

@@ -1,5 +1,6 @@
 """A Dataset from a folder: pictures in a folder for each class, or Parquet files, with or without a test part."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ TEST, REST = ("test",), ("train", "training", "val", "valid", "validation")
 
 
 def read_folder(
-    path: Path, target: str | None = None, task: str | None = None, image_size: int | None = None
+    path: Path,
+    target: str | None = None,
+    task: str | None = None,
+    image_size: int | None = None,
+    leave_out: str | Sequence[str] | None = None,
 ) -> Dataset:
     """The data in a folder.
 
@@ -25,9 +30,11 @@ def read_folder(
     holds neither.
     """
     if parquet_parts(path):
-        return read_parquet(path, target, task, image_size)
+        return read_parquet(path, target, task, image_size, leave_out)
     if target is not None:
         raise InvalidInput(f"a target is named for tables only; in '{path}' each picture's folder is its class.")
+    if leave_out:
+        raise InvalidInput(f"columns are left out of tables only; '{path}' holds pictures. Leave --leave-out out.")
     parts = {d.name.lower(): d for d in _folders(path)}
     if set(parts) & set(REST) and set(parts) <= {*TEST, *REST}:
         development = [_labelled(parts[name]) for name in REST if name in parts]

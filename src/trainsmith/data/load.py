@@ -1,6 +1,7 @@
 """load: the one door from what a user types to a Dataset."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -23,12 +24,14 @@ def load(
     task: str | None = None,
     image_size: int | None = None,
     context: int | None = None,
+    leave_out: str | Sequence[str] | None = None,
 ) -> Dataset:
     """A Dataset by name, one of NAMES, or from a file or a folder.
 
     Files are .npz, .csv, .parquet and .txt; folders hold pictures in a folder for each class, Parquet files, or x.npy
     and y.npy.
     data_dir: where the files of MNIST, CIFAR-10 and tinyshakespeare are. target: the column to predict, of a table.
+    leave_out: columns of a table that are not read, such as ids.
     task: see from_arrays, where a file's targets would be taken for another; a set with a name may be asked for
     autoencoding, or for balanced instead
     of classification. image_size: scale and crop pictures to so many pixels on each side. context: characters in a
@@ -39,7 +42,7 @@ def load(
     asked: dict[str, Any] = {"data_dir": data_dir, "target": target, "task": task}
     asked |= {"image_size": image_size, "context": context}
     given = os.fspath(name_or_path)
-    dataset = _loaded(given, **asked)
+    dataset = _loaded(given, **asked, leave_out=leave_out)
     place = known_name(given) or _encodable(Path(os.path.expanduser(given)).absolute())
     return replace(dataset, origin={"given": place, **{k: str(v) for k, v in asked.items() if v is not None}})
 
@@ -60,6 +63,7 @@ def _loaded(
     task: str | None,
     image_size: int | None,
     context: int | None,
+    leave_out: str | Sequence[str] | None,
 ) -> Dataset:
     known = known_name(given)
     if known is None:
@@ -69,10 +73,12 @@ def _loaded(
             if data_dir is not None:
                 raise InvalidInput(f"{WHERE}; '{given}' is where these data are: leave it out.")
             image_size = None if image_size is None else whole("the image size", image_size)
-            return read_file(Path(os.path.expanduser(given)), target, task, image_size, context)
+            return read_file(Path(os.path.expanduser(given)), target, task, image_size, context, leave_out)
         raise _unknown(given)
     if target is not None:
         raise InvalidInput(f"a target is named for tables only; {known} has its own.")
+    if leave_out:
+        raise InvalidInput(f"columns are left out of tables in files only; {known} has its own.")
     if image_size is not None:
         raise InvalidInput(f"an image size is for pictures in files and folders; {known} has its own.")
     if context is not None and known != "tinyshakespeare":

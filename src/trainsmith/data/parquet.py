@@ -13,7 +13,7 @@ import numpy as np
 from trainsmith.data.arrays import assemble
 from trainsmith.data.dataset import Dataset
 from trainsmith.data.pictures import read_pictures
-from trainsmith.data.table import arrays_of, target_of, values_of
+from trainsmith.data.table import arrays_of, target_of, values_of, without
 from trainsmith.errors import InvalidInput, shown
 
 if TYPE_CHECKING:
@@ -21,20 +21,26 @@ if TYPE_CHECKING:
 
 
 def read_parquet(
-    path: Path, target: str | None = None, task: str | None = None, image_size: int | None = None
+    path: Path,
+    target: str | None = None,
+    task: str | None = None,
+    image_size: int | None = None,
+    leave_out: str | Sequence[str] | None = None,
 ) -> Dataset:
     """The data in a Parquet file, or in a folder's, where files named train… and test… are the two parts.
 
     A column of images, as structs of `bytes` and `path` or as bytes, together with the target's column makes images;
     every other column is passed over. Without one, the columns are a table as in a .csv file. Classes are called what
-    Hugging Face's metadata calls them, where the file has such. Needs pyarrow. Raises InvalidInput for what cannot be
-    read or used.
+    Hugging Face's metadata calls them, where the file has such. leave_out: see without. Needs pyarrow.
+    Raises InvalidInput for what cannot be read or used.
     """
     parts = parquet_parts(path) if path.is_dir() else {"train": [path]}
     frames = {part: _read(files) for part, files in parts.items()}
     name = path.resolve().name if path.is_dir() else path.stem
     classes = _class_names(parts["train"][0])
-    return from_frames(frames["train"], frames.get("test"), name, str(path), target, task, image_size, classes)
+    return from_frames(
+        frames["train"], frames.get("test"), name, str(path), target, task, image_size, classes, leave_out
+    )
 
 
 def from_frames(
@@ -46,6 +52,7 @@ def from_frames(
     task: str | None = None,
     image_size: int | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
+    leave_out: str | Sequence[str] | None = None,
 ) -> Dataset:
     """A Dataset from tables with named columns, one of which may hold images; see read_parquet.
 
@@ -59,15 +66,21 @@ def from_frames(
     if not train.columns.is_unique:
         raise InvalidInput(f"{source} has two columns named '{shown(train.columns[train.columns.duplicated()][0])}'.")
     images = _image_columns(train)
+    others = [c for c in train.columns if c not in images]
+    if not others:
+        raise InvalidInput(f"{source} must have a column to predict; it has images alone.")
+    chosen = target_of(others, target, Path(source))
+    parts = [without(frame, leave_out, chosen, Path(source)) for frame in frames]
+    frames, left = [frame for frame, _ in parts], parts[0][1]
+    images = [c for c in images if c not in left]
     if image_size is not None and not images:
         raise InvalidInput(f"an image size is for encoded pictures only; {source} holds a table. Leave it out.")
     notes: tuple[str, ...] = ()
     if not images:
         import pandas as pd
 
-        x, y, features, chosen, notes = arrays_of(pd.concat(frames, ignore_index=True), target, Path(source))
+        x, y, features, _, notes, _ = arrays_of(pd.concat(frames, ignore_index=True), chosen, Path(source))
     else:
-        chosen = target_of([c for c in train.columns if c not in images], target, Path(source))
         encoded = [_bytes(value, source) for f in frames for value in f[images[0]]]
         x, features = read_pictures(encoded, source, image_size), None
         y = np.concatenate([values_of(f[chosen]) for f in frames])
@@ -77,7 +90,7 @@ def from_frames(
     task = "classification" if task is None and len(names) and y.dtype.kind in "iu" else task  # however many they are
     made = assemble(x[:n], y[:n], name, source=source, task=task, test=given, features=features)
     names = _named(made.classes, names)
-    return replace(made, classes=names, predicted=chosen, notes=notes)
+    return replace(made, classes=names, predicted=chosen, notes=notes, left_out=left)
 
 
 def _named(classes: tuple[str, ...], names: Sequence[str]) -> tuple[str, ...]:

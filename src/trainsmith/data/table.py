@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,7 +36,8 @@ WRITTEN = rf"""([12]\d{{3}}[-/.]\d\d?[-/.]\d\d? | \d\d?[-/.]\d\d?[-/.][12]\d{{3}
 class Arrays(NamedTuple):
     """A table's inputs (n, columns) and targets (n,), the inputs' names, the target's column, and what is to be said.
 
-    notes: of columns that were read otherwise than one may think, a sentence each.
+    notes: of columns that were read otherwise than one may think, a sentence each. left_out: the columns that were left
+    out because the user said so.
     """
 
     x: np.ndarray
@@ -43,6 +45,7 @@ class Arrays(NamedTuple):
     features: list[str]
     target: str
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> Arrays:
@@ -67,7 +70,7 @@ def arrays_of(frame: pd.DataFrame, target: str | None, path: Path) -> Arrays:
             if len(levels) > MOST_CATEGORIES:
                 raise InvalidInput(
                     f"'{path}': a column of text may have {MOST_CATEGORIES} different values at most; column "
-                    f"'{shown(name)}' has {len(levels)}. Leave it out, or turn it into numbers."
+                    f"'{shown(name)}' has {len(levels)}. Leave it out with --leave-out, or turn it into numbers."
                 )
             columns += [values == level for level in levels]
             features += [f"{name}={level}" for level in levels]
@@ -108,7 +111,8 @@ def _merged(name: str, values: np.ndarray) -> list[str]:
     return [
         f"the column '{shown(name)}' has whole numbers beyond {EXACT:,}, which lose digits in 32 bits "
         f"({values[lost]:.0f} becomes {single[lost]:.0f}): of its {different:,} different values {left:,} are left. "
-        "If it holds ids, leave it out; else subtract what all have in common, or split it in two columns."
+        "If it holds ids, leave it out with --leave-out; else subtract what all have in common, or split it in two "
+        "columns."
     ]
 
 
@@ -119,7 +123,7 @@ def _counting(name: str, values: np.ndarray) -> list[str]:
         return []
     return [
         f"the column '{shown(name)}' only counts the rows, and may tell the targets of rows that are sorted by them: "
-        "leave it out if it is no measurement."
+        "leave it out with --leave-out if it is no measurement."
     ]
 
 
@@ -128,12 +132,40 @@ def target_of(names: list[str], target: str | None, path: Path) -> str:
     if target is None:
         usual = [n for wanted in TARGETS for n in names if n.lower() == wanted]
         return usual[0] if usual else names[-1]
-    if target in names:
-        return target
-    near = [n for n in names if n.lower() == target.strip().lower()]
+    return _called(target, names, path)
+
+
+def _called(name: str, names: list[str], path: Path) -> str:
+    """The column of this name, in any case."""
+    near = [name] if name in names else [n for n in names if n.lower() == name.strip().lower()]
     if len(near) != 1:
-        raise unknown_name(f"column of '{path}'", target, names)
+        raise unknown_name(f"column of '{path}'", name, names)
     return near[0]
+
+
+def without(
+    frame: pd.DataFrame, leave_out: str | Sequence[str] | None, target: str, path: Path
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table without these columns, and their names in its order.
+
+    leave_out: columns' names, in any case; a text that is no column's name is several, separated by commas. target: the
+    column to predict. Raises InvalidInput for a column that is not there, and for the target.
+    """
+    given = [leave_out] if isinstance(leave_out, str) else [] if leave_out is None else leave_out
+    if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise InvalidInput(f"columns to leave out are a list of names, such as ['id']; got {shown(repr(leave_out))}.")
+    names = [str(name) for name in frame.columns]
+    several = [part for text in given for part in ([text] if text in names else text.split(","))]
+    wanted = {_called(name, names, path) for name in several}
+    if target in wanted:
+        raise InvalidInput(
+            f"'{path}': column '{shown(target)}' is what is predicted; name another with --target, or do not leave it "
+            "out."
+        )
+    if wanted and len(wanted) > len(names) - 2:
+        raise InvalidInput(f"'{path}': nothing is left to predict '{shown(target)}' by. Leave fewer columns out.")
+    left = tuple(name for name in names if name in wanted)
+    return frame.drop(columns=list(left)), left
 
 
 def _check_missing(frame: pd.DataFrame, path: Path) -> None:
@@ -146,7 +178,7 @@ def _check_missing(frame: pd.DataFrame, path: Path) -> None:
         more = f" ({others} other column{'s' if others > 1 else ''} too)" if others else ""
         raise InvalidInput(
             f"'{path}': every value must be there; column '{shown(columns.index[0])}' has {columns.iloc[0]} missing of "
-            f"{len(frame)}{more}. Fill them or leave those rows out."
+            f"{len(frame)}{more}. Fill them, or leave out those rows, or the column with --leave-out."
         )
 
 
@@ -174,12 +206,12 @@ def values_of(column: pd.Series) -> np.ndarray:
     if array.dtype.kind in "mM" or any(isinstance(v, TIMES) for v in array) or _written_times(array):
         raise InvalidInput(
             f"the column '{shown(column.name)}' holds dates or times, which are no numbers: turn them into some, such "
-            "as the days since the first, or leave the column out."
+            "as the days since the first, or leave the column out with --leave-out."
         )
     if any(isinstance(v, SEVERAL) for v in array):
         raise InvalidInput(
             f"the column '{shown(column.name)}' holds several values in a row: give each a column of its own, or leave "
-            "the column out."
+            "the column out with --leave-out."
         )
     if _with_commas(array):
         raise InvalidInput(

@@ -91,7 +91,8 @@ def _sources(dataset: Dataset) -> list[dict[str, Any]]:
     if path.suffix.lower() == ".npz" and path.is_file():
         return [{"kind": "npz", "place": repr(given), "words": str(path), **_arrays(path)}]
     if path.suffix.lower() == ".csv" and path.is_file():
-        return [{"kind": "csv", "place": repr(given), "words": str(path), **_table(path, origin.get("target"))}]
+        table = _table(path, origin.get("target"), dataset.left_out)
+        return [{"kind": "csv", "place": repr(given), "words": str(path), **table}]
     return []
 
 
@@ -114,15 +115,16 @@ def _arrays(path: Path) -> dict[str, Any]:
     return {"names": names, "layout": layout, "text": text}
 
 
-def _table(path: Path, target: str | None) -> dict[str, Any]:
+def _table(path: Path, target: str | None, left_out: tuple[str, ...]) -> dict[str, Any]:
     import pandas as pd
 
     names = [c.strip() for c in pd.read_csv(path, nrows=0, index_col=False, skipinitialspace=True).columns]
     usual = [n for wanted in TARGETS for n in names if n.lower() == wanted] or [names[-1]]
     near = [n for n in names if target is not None and n.lower() == target.strip().lower()]
     chosen = target if target in names else (near or usual)[0]
-    _, y, *_ = read_table(path, target)
-    return {"target": repr(chosen), "text": y.dtype.kind == "U", "counter": names[0].startswith("Unnamed: ")}
+    _, y, *_ = read_table(path, target, left_out)
+    counter = names[0].startswith("Unnamed: ") and names[0] not in left_out
+    return {"target": repr(chosen), "text": y.dtype.kind == "U", "counter": counter, "left_out": list(left_out)}
 
 
 def _reads_the_same(text: str, dataset: Dataset) -> bool:

@@ -45,8 +45,7 @@ def put_data(dataset: Dataset, folder: Path) -> None:
     about |= {"metric": dataset.metric, "labels": dataset.labels}
     if dataset.predicted:
         about["predicted"] = dataset.predicted
-    if dataset.notes:
-        about["notes"] = list(dataset.notes)
+    about |= {name: list(said) for name in ("notes", "left_out") if (said := getattr(dataset, name))}
     if dataset.class_weights:
         about["class_weights"] = dataset.class_weights
     if dataset.unlabelled is not None:
@@ -74,7 +73,7 @@ def _assembled(folder: Path, test: LockedTest | None) -> Dataset:
     try:
         about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
         about["classes"] = tuple(about["classes"])
-        about["notes"] = tuple(about.get("notes", ()))
+        about |= {name: tuple(about.get(name, ())) for name in ("notes", "left_out")}
         weights = about.get("class_weights", "")
         about["class_weights"] = weights if isinstance(weights, str) else tuple(map(float, weights))
         found = Dataset(**about, x=x, y=y, test=test or LockedTest(x[:0], y[:0]), unlabelled=further)
@@ -89,7 +88,8 @@ def _check(found: Dataset) -> None:
     for name, value in (("kind", get_args(Kind)), ("task", get_args(Task))):
         if getattr(found, name) not in value:
             raise ValueError(f"there is no {name} {getattr(found, name)!r}")
-    words = (found.name, found.metric, found.predicted, *found.classes, *found.notes, *(found.origin or {}).values())
+    words = (found.name, found.metric, found.predicted, *found.classes, *found.notes, *found.left_out)
+    words += tuple((found.origin or {}).values())
     if not all(isinstance(word, str) for word in words) or not isinstance(found.labels, int):
         raise ValueError(f"{ABOUT} is not what was written")
     if found.x.ndim < 2 or len(found.x) != len(found.y):
