@@ -14,6 +14,7 @@ from trainsmith.optimizer import SCHEDULES, Adam
 from trainsmith.population import Alone, calibrate
 from trainsmith.population.calibrate import Packing
 from trainsmith.population.program.program import WAYS, Program
+from trainsmith.regularization import ConfidencePenalty, LabelSmoothing
 
 X = torch.randn(120, 6, generator=torch.Generator().manual_seed(1))
 Y = (X[:, :3].sum(1) > 0).long() + (X[:, 3] > 1).long()
@@ -203,6 +204,27 @@ def test_regression_and_a_loss_of_ones_own():
     assert huber.fit(X, target, steps=200, batch_size=None).final()[1] < 1.0
 
 
+def test_each_member_may_have_a_loss_of_its_own():
+    own = [
+        LabelSmoothing(0.1),
+        LabelSmoothing(0.6),
+        ConfidencePenalty(0.3),
+        "cross-entropy",
+        nn.functional.cross_entropy,
+    ]
+    fit = trainsmith.Population(mlp, loss=own, lr=0.01, seeds=0).fit(X, Y, 12, 20)
+    assert fit.deviation < 1e-4
+    for k, loss in enumerate(own):
+        alone = trainsmith.Population(mlp, 1, loss=loss, lr=0.01, seeds=0).fit(X, Y, 12, 20)
+        torch.testing.assert_close(fit.losses[:, k], alone.losses[:, 0], rtol=1e-4, atol=1e-5)
+    assert len(set(fit.losses[-1, :4].tolist())) == 4
+    for other, says in (("cross-entropy", "targets must be classes"), (lambda out, y: out / y, "the loss")):
+        with pytest.raises(InvalidInput, match=says):
+            trainsmith.Population(mlp, loss=[lambda out, y: out.mean(), other]).fit(
+                X, torch.cat([Y[:-1], Y[-1:] + 90]), 12, 20
+            )
+
+
 def test_each_member_may_have_examples_of_its_own():
     rng = np.random.default_rng(0)
     examples = [rng.integers(0, 120, 120) for _ in range(3)]
@@ -227,6 +249,7 @@ MISTAKES = {
         lambda: trainsmith.Population(mlp, 2).fit(X[:, :4], Y, 5, 16),
         r"cannot take x of shape \(2, 4\)",
     ),
+    "losses": (lambda: trainsmith.Population(mlp, 3, loss=["mse", "mse"]), "members= 3.*loss= 2"),
     "loss and data": (
         lambda: trainsmith.Population(mlp, 2, loss=nn.functional.mse_loss).fit(X, X[:, :2], 5, 16),
         r"outputs \(2, 3\) with targets \(2, 2\)",

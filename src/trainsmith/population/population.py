@@ -59,7 +59,8 @@ class Population:
 
     network: a function that makes a fresh network, called once for each member with its seed, or a list of
     networks. members: how many; needless where a list says it. optimizer: one of trainsmith's, by name or class.
-    loss: a function of outputs and targets, "cross-entropy" or "mse"; by default what suits the targets.
+    loss: a function of outputs and targets, "cross-entropy" or "mse"; by default what suits the targets; or a list of
+    such, one a member.
     regularizers: penalties, constraints, augmentations and the like of trainsmith.regularization, such as
     [L2(1e-4), MaxNorm(3.0)], or their names, for all members; or a list of such lists, one a member. With the name of
     an ensemble each member is one, of several networks. Layers belong into the network.
@@ -87,7 +88,7 @@ class Population:
         members: int | None = None,
         *,
         optimizer: str | type[Optimizer] = "adam",
-        loss: Loss = None,
+        loss: Loss | Sequence[Loss] = None,
         regularizers: Sequence[Any] | None = None,
         clipping: Any = None,
         seeds: int | Sequence[int] | None = None,
@@ -182,7 +183,7 @@ class Population:
         x = x if unlabelled is None else torch.cat([x, unlabelled.to(x)])
         first_batch = orders[0].between(0, 1)[0, :n]
         crew = self._ready(x[first_batch], y[first_batch], steps)
-        check_classes(self.learners[0].objective.loss, y, self._outputs)
+        self._check_classes(y)
         witnesses = self._witnesses() if self.steps == 0 else []
         started, first = time.perf_counter(), self.steps
         rates = self._rates(schedule, first, steps)
@@ -238,10 +239,14 @@ class Population:
         self._crew.keep(set(which))
 
     def _given(self, x: Tensor, y: Tensor, each: bool) -> tuple[Tensor, Tensor]:
-        classes = self._recruits.loss in (None, "cross-entropy")
+        classes = any(loss in (None, "cross-entropy") for loss in self._recruits.losses)
         pair = batch(x, y, len(self), each, self._takes_unlabelled, classes)
         x, y = (t.to(self.device).contiguous() for t in pair)
         return x, y
+
+    def _check_classes(self, y: Tensor) -> None:
+        for loss in {type(learner.objective.loss): learner.objective.loss for learner in self.learners}.values():
+            check_classes(loss, y, self._outputs)
 
     def _unlabelled(self, k: int) -> int:
         """How many unlabelled examples member k takes for each labelled one."""
@@ -252,10 +257,11 @@ class Population:
             learners = self._recruits.learners(x, y)
             for learner in learners:
                 learner.objective.to(self.device)
-            few = 2 * learners[0].networks
-            self._outputs = fits(learners[0].objective, x[:few], y[:few])
-            check_classes(learners[0].objective.loss, y, self._outputs)
+            few, losses = 2 * learners[0].networks, {*map(id, self._recruits.losses)}
+            for learner in learners if len(losses) > 1 else learners[:1]:
+                self._outputs = fits(learner.objective, x[:few], y[:few])
             self.learners = learners
+            self._check_classes(y)
             self._crew = hire(learners, x, y, steps, self.threads)
             self._crew.observe(self._observer)
         if self._crew.broken:

@@ -6,7 +6,7 @@ import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class MeanSquare(nn.Module):
 
 @dataclass(frozen=True)
 class Recruits:
-    """The members of a population to be: their networks, seeds, and the optimizer's numbers of each.
+    """The members of a population to be: their networks, seeds, the optimizer's numbers and the loss of each.
 
     ensemble: of which each network is one, if any.
     """
@@ -64,7 +64,7 @@ class Recruits:
     seeds: list[int]
     rule: type[Optimizer]
     numbers: list[dict[str, float]]
-    loss: Loss
+    losses: list[Loss]
     regularizers: list[list[Any]]
     clipping: list[Clipping | None]
     ensemble: Kind | None = None
@@ -76,6 +76,7 @@ class Recruits:
             networks=[self.networks[k]],
             seeds=[self.seeds[k]],
             numbers=[self.numbers[k]],
+            losses=[self.losses[k]],
             regularizers=[self.regularizers[k]],
             clipping=[self.clipping[k]],
         )
@@ -86,12 +87,12 @@ class Recruits:
         x: inputs like those to come, for regularizers that have weights of their own.
         """
         if self.ensemble is not None:
-            for network in self.networks:
-                network.kind = averages(self.loss, y)  # type: ignore[assignment]
+            for network, loss in zip(self.networks, self.losses, strict=True):
+                network.kind = averages(loss, y)  # type: ignore[assignment]
         learners = [
-            self.learner(copied(network), seed, numbers, own, x, y)
-            for network, seed, numbers, own in zip(
-                self.networks, self.seeds, self.numbers, self.regularizers, strict=True
+            self.learner(copied(network), seed, numbers, loss, own, x, y)
+            for network, seed, numbers, loss, own in zip(
+                self.networks, self.seeds, self.numbers, self.losses, self.regularizers, strict=True
             )
         ]
         for learner, clipping in zip(learners, self.clipping, strict=True):
@@ -106,6 +107,7 @@ class Recruits:
         network: nn.Module,
         seed: int,
         numbers: dict[str, float],
+        loss: Loss,
         regularizers: list[Any],
         x: Tensor | None,
         y: Tensor,
@@ -117,7 +119,7 @@ class Recruits:
             for own in regularizers:
                 give_head(own, network, x.cpu(), seed)
         rule, added = rule_with(self.rule, regularizers)
-        objective = objective_with(network, _loss(self.loss, y), regularizers)
+        objective = objective_with(network, _loss(loss, y), regularizers)
         average = average_among(self.rule, regularizers)
         numbers = {**numbers, **added}
         learner = Learner(seed, objective, rule, numbers, average=average).checked()
@@ -129,7 +131,7 @@ def recruit(
     network: Networks,
     members: int | None,
     optimizer: str | type[Optimizer],
-    loss: Loss,
+    loss: Loss | Sequence[Loss],
     seeds: int | Sequence[int] | None,
     given: Mapping[str, Any],
     regularizers: Any = None,
@@ -146,8 +148,7 @@ def recruit(
         counts["the list of networks"] = len(modules)
     if isinstance(regularizers, (list, tuple)) and regularizers and isinstance(regularizers[0], (list, tuple)):
         counts["regularizers="] = len(regularizers)
-    if isinstance(clipping, (list, tuple)):
-        counts["clipping="] = len(clipping)
+    counts |= {f"{name}=": len(value) for name, value in (("clipping", clipping), ("loss", loss)) if _listed(value)}
     if seeds is not None and not isinstance(seeds, int):
         counts["seeds="] = len(seeds)
     if len(set(counts.values())) > 1:
@@ -175,11 +176,17 @@ def recruit(
         builds = [functools.partial(_given, module) for module in modules]
     ensemble, beside = without_ensemble(for_each(regularizers, count))
     modules = [build() if ensemble is None else joined(ensemble, build) for build in builds]
-    clips = [_clipping(c) for c in (clipping if isinstance(clipping, (list, tuple)) else [clipping] * count)]
-    recruits = Recruits(modules, drawn, technique.make, numbers, loss, beside, clips, ensemble)  # type: ignore[arg-type]
-    for own in beside:
-        recruits.learner(modules[0], 0, {}, own, None, torch.zeros(2))  # what does not fit together is told now
+    clips = [_clipping(c) for c in (clipping if _listed(clipping) else [clipping] * count)]
+    losses: list[Loss] = list(loss) if _listed(loss) else [loss] * count  # type: ignore[list-item]
+    recruits = Recruits(modules, drawn, technique.make, numbers, losses, beside, clips, ensemble)  # type: ignore[arg-type]
+    for one, own_ in zip(losses, beside, strict=True):
+        recruits.learner(modules[0], 0, {}, one, own_, None, torch.zeros(2))  # what does not fit together is told now
     return recruits
+
+
+def _listed(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether there is one for each member."""
+    return isinstance(value, (list, tuple))
 
 
 def _seeds(given: Sequence[Any]) -> list[int]:
@@ -272,7 +279,10 @@ def _loss(loss: Loss, y: Tensor) -> nn.Module:
     if callable(loss):
         return Function(loss)
     if loss not in (None, "cross-entropy", "mse"):
-        raise InvalidInput(f"loss must be 'cross-entropy', 'mse' or a function of outputs and targets; got {loss!r}.")
+        raise InvalidInput(
+            f"loss must be 'cross-entropy', 'mse' or a function of outputs and targets, or a list with one a "
+            f"member; got {loss!r}."
+        )
     if loss == "mse" or (loss is None and y.is_floating_point()):
         return MeanSquare()
     return CrossEntropy() if y.ndim == 1 else nn.CrossEntropyLoss()
