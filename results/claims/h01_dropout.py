@@ -13,9 +13,10 @@ from training import Course, parts
 from trainsmith.regularization import L2, Dropout, MaxNorm
 
 COMMENT = (
-    "At 256 units and 30 passes dropout with max-norm beats nothing, but neither its lead over L2 and max-norm nor "
-    "what max-norm adds to it is to be seen: the paper's larger layers train for hundreds of passes. L2 and "
-    "max-norm alone chose the largest learning rate tried."
+    "At 256 units and 30 passes neither the lead of dropout with max-norm over nothing, L2 and max-norm nor what "
+    "max-norm adds to it is to be seen: the paper's larger layers train for hundreds of passes. L2 and max-norm alone "
+    "chose the largest learning rate tried. A measurement with one tuning seed chose the same settings, and gave "
+    "dropout with max-norm a lead over nothing of 0.18 points [0.03, 0.33]."
 )
 CLAIM = Claim(
     number="H1",
@@ -26,7 +27,7 @@ CLAIM = Claim(
     "dropout 1.25, with max-norm 1.06",
     setup="784-256-256-10 ReLU, 5,000 MNIST images drawn by each seed, momentum 0.9, cosine, batch 100, 1,500 steps "
     "(30 passes); 6 trials a side on 10,000 validation images: 3 learning rates x 2 strengths or limits, 6 rates for "
-    "nothing and dropout; dropout 0.2 on inputs and 0.5 on hidden units",
+    "nothing and dropout, each trial the mean of 3 tuning seeds; dropout 0.2 on inputs and 0.5 on hidden units",
     differs="a twelfth of the images, smaller layers, far fewer steps; the paper's 784-1024-1024-2048-10 uses 60,000",
 )
 WIDTH, RATES, SIX = 256, (0.03, 0.1, 0.3), (0.01, 0.03, 0.06, 0.1, 0.2, 0.3)
@@ -62,7 +63,7 @@ SIDES = {
 def measure(quick: bool) -> Measured:
     data = parts("mnist", 50_000, 10_000)
     course, seeds = Course(40 if quick else 1_500, 100), 2 if quick else 6
-    error, tuning = compared(SIDES, data, course, seeds, examples=5_000)
+    error, tuning = compared(SIDES, data, course, seeds, 1 if quick else 3, examples=5_000)
     best = error["dropout + max-norm"]
     checks = [
         Check(f"{name} minus dropout + max-norm, points", error[name] - best, least=0)
