@@ -182,7 +182,8 @@ def test_whole_numbers_of_every_kind_are_taken_and_noted_as_pythons():
         question = Question(techniques=["tanh"], **asked)
         records.append(json.dumps(question.record("mlp", question.dataset(blobs()))))
     assert len(set(records)) == 2
-    for refused in (True, np.True_, 3.0, np.float32(3), "3", None):
+    lists = ([3], (3,), np.array([3]), torch.tensor([3]), torch.tensor([[3]]))
+    for refused in (True, np.True_, torch.tensor(True), 3.0, np.float32(3), torch.tensor(3.0), "3", None, *lists):
         with pytest.raises(trainsmith.InvalidInput, match="trials must be a whole number of at least 1; got"):
             trainsmith.plan("mlp", blobs(), trials=refused)
 

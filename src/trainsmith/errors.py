@@ -45,9 +45,12 @@ def unknown_name(kind: str, given: object, valid: Iterable[str], listed: str = "
 
 
 def integer(value: Any) -> int | None:
-    """A whole number of whatever kind, NumPy's among them, as Python's; None for all else, True and False included."""
+    """A whole number of whatever kind, NumPy's and a tensor's without axes among them, as Python's; None for all else,
+    such as true and false of whatever kind, and the only element of a list or tensor."""
+    if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool") or len(getattr(value, "shape", ())):
+        return None
     try:
-        return None if isinstance(value, bool) else operator.index(value)
+        return operator.index(value)
     except TypeError:
         return None
 

@@ -175,11 +175,25 @@ def test_what_is_seen_between_the_steps_that_are_kept_is_told():
     assert found["learning rate too high", "2.weight"] == 101
 
 
-@pytest.mark.parametrize(("steps", "every"), [(0, None), (5, 0), (2.5, None), (True, None)])
+@pytest.mark.parametrize(
+    ("steps", "every"),
+    [(0, None), (5, 0), (2.5, None), (True, None), (torch.tensor([5]), None), (5, torch.tensor(True))],
+)
 def test_steps_must_be_whole_and_at_least_one(steps, every):
     for ask in (follow, trainsmith.inspect):
         with pytest.raises(InvalidInput, match="must be a whole number of at least 1"):
             ask(network(), task(), steps=steps, every=every)
+
+
+def test_steps_of_any_kind_of_whole_number_are_noted_as_pythons():
+    """As a study's are."""
+    for kind in (np.int64, torch.tensor, lambda n: np.array(n, np.uint8)):
+        course = follow(network(), task(), steps=kind(5), every=kind(2), batch_size=kind(8))
+        assert [type(n) for n in (course.steps, course.every, course.batch_size)] == [int, int, int]
+    fraction = torch.tensor(2.5)
+    for ask in ("seeds", "steps", "batch_size"):
+        with pytest.raises(InvalidInput, match=f"{ask} must be a whole number of at least 1; got tensor"):
+            trainsmith.inspect(network(), task()).remedies(**{ask: fraction})
 
 
 def test_what_has_no_parameter_to_train_is_refused():

@@ -98,8 +98,9 @@ def _with_nan(layer):
 
 @pytest.mark.parametrize("size", ["examples", "width", "depth"])
 def test_sizes_below_one_are_refused(size):
-    with pytest.raises(InvalidInput, match=f"{size} must be a whole number of at least 1; got 0"):
-        depth_experiment(**{size: 0})
+    for refused, told in ((0, "0"), (2.5, "2.5"), (True, "True")):
+        with pytest.raises(InvalidInput, match=f"{size} must be a whole number of at least 1; got {told}"):
+            depth_experiment(**{size: refused})
 
 
 def test_unknown_names_are_refused():

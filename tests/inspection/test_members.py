@@ -260,8 +260,10 @@ def test_what_a_population_needs_no_optimizer_for_is_said():
     population = trainsmith.Population(dense, 2)
     with pytest.raises(InvalidInput, match="has an optimizer of its own"):
         trainsmith.watch(population, torch.optim.SGD(nn.Linear(2, 2).parameters()))
-    with pytest.raises(InvalidInput, match="every must be a whole number"):
-        trainsmith.watch(population, every=0)
+    for refused in (0, 2.5, True, torch.tensor([4])):
+        with pytest.raises(InvalidInput, match="every must be a whole number of at least 1; got "):
+            trainsmith.watch(population, every=refused)
+    assert trainsmith.watch(population, every=np.int64(4)).every == 4
     with pytest.raises(InvalidInput, match="optimizer second; got NoneType"):
         trainsmith.watch(nn.Linear(2, 2))
     empty = trainsmith.watch(population)

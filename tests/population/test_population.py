@@ -239,7 +239,13 @@ MISTAKES = {
     "unknown number": (lambda: trainsmith.Population(mlp, 2, learning_rate=0.1), "neither a hyper-parameter of adam"),
     "torch's optimizer": (lambda: trainsmith.Population(mlp, 2, optimizer=torch.optim.Adam), "optimizer='adam'"),
     "negative rate": (lambda: trainsmith.Population(mlp, lr=[0.1, -1.0]), "lr"),
-    "no members": (lambda: trainsmith.Population(mlp, 0), "at least one member"),
+    "no members": (lambda: trainsmith.Population(mlp, 0), "members must be a whole number of at least 1; got 0"),
+    "no rates": (lambda: trainsmith.Population(mlp, lr=[]), "a population needs at least one member; got 0"),
+    "members of one": (lambda: trainsmith.Population(mlp, torch.tensor([2])), "members must be a whole number"),
+    "true for members": (
+        lambda: trainsmith.Population(mlp, True),
+        "members must be a whole number of at least 1; got T",
+    ),
     "array": (lambda: trainsmith.Population(mlp, 2).fit(X.numpy(), Y, 5), "torch.as_tensor"),
     "lengths": (lambda: trainsmith.Population(mlp, 2).fit(X, Y[:-1], 5), "x and y must both be"),
     "batch size": (lambda: trainsmith.Population(mlp, 2).fit(X, Y, 5, batch_size=1000), "120 examples"),
@@ -424,7 +430,9 @@ def test_luck_hangs_on_a_seeds_value_not_on_its_type():
     assert torch.equal(losses[0], losses[2])
 
 
-@pytest.mark.parametrize("seeds", [[0, -1], [0.0, 1.0], ["a", "b"], [0, 2**63]])
+@pytest.mark.parametrize(
+    "seeds", [[0, -1], [0.0, 1.0], ["a", "b"], [0, 2**63], [False, True], torch.tensor([[0], [1]])]
+)
 def test_seeds_that_are_no_whole_numbers_from_0_are_refused(seeds):
     with pytest.raises(InvalidInput, match="seeds must be whole numbers from 0"):
         trainsmith.Population(mlp, 2, seeds=seeds)

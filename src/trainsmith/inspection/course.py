@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, whole
 from trainsmith.inspection.faults.fault import Finding, finding
 from trainsmith.inspection.faults.findings import of_layers
 from trainsmith.inspection.faults.trials import copied, own_luck, train
 from trainsmith.inspection.passes.functions import functions_seen
-from trainsmith.inspection.passes.given import check_choices, check_whole, count, read, some
+from trainsmith.inspection.passes.given import count, read, some
 from trainsmith.inspection.passes.record import Loss, record
 from trainsmith.inspection.passes.threads import fitting_threads
 from trainsmith.inspection.statistics.layers import LayerStatistics, measure
@@ -67,11 +67,11 @@ def follow(
     64. every: by default a sixteenth of the steps. start: what was found before. The module stays as it was.
     Raises InvalidInput for a number of steps, or of steps between two measurements, below 1.
     """
-    check_whole(steps=steps)
-    check_choices(every=every, batch_size=batch_size)
+    steps = whole("steps", steps)
+    cadence = max(1, steps // MEASURED) if every is None else whole("every", every)
+    batch_size = 64 if batch_size is None else whole("batch_size", batch_size)
     x, y = read(batch)
-    size = min(batch_size or 64, count(x))
-    cadence = every or max(1, steps // MEASURED)
+    size = min(batch_size, count(x))
     if optimizer is None:
         optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad] or _nothing(), RATE)
     network, rule = copied(module, optimizer)
@@ -89,8 +89,8 @@ def follow(
         if (f.short, f.layer) not in known:
             new.setdefault((f.short, f.layer), f)
     still, layers = {(f.short, f.layer) for f in left}, {m.name for m in after}
-    whole = not stopped and all(m.finite for m in after)
-    asked = ((f.short, f.layer) for f in start if whole and f.short in OF_LAYERS and f.layer in layers)
+    finished = not stopped and all(m.finite for m in after)
+    asked = ((f.short, f.layer) for f in start if finished and f.short in OF_LAYERS and f.layer in layers)
     gone = tuple(k for k in asked if k not in still)
     rate = rule.param_groups[0].get("lr")
     told = type(rule).__name__ + ("" if rate is None else f", learning rate {float(rate):g}")

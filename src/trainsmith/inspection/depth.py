@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainsmith.catalogue import find
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import whole
 from trainsmith.inspection.passes.plain import plain
 from trainsmith.inspection.statistics.histogram import Histogram, histogram
 from trainsmith.inspection.statistics.meanfield import Layer, recursion
@@ -74,9 +74,7 @@ def depth_experiment(
     seed draws inputs and weights; every cell sees the same inputs and the same underlying normal numbers.
     Raises InvalidInput for a size below 1 and for unknown names.
     """
-    for name, size in (("examples", examples), ("width", width), ("depth", depth)):
-        if size < 1:
-            raise InvalidInput(f"{name} must be a whole number of at least 1; got {size!r}.")
+    examples, width, depth = whole("examples", examples), whole("width", width), whole("depth", depth)
     cells: list[Cell] = []
     for activation in activations:
         passes = [_forward(seed, examples, width, depth, i, activation) for i in initializations]

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, whole
 from trainsmith.inspection.course import Course, follow
 from trainsmith.inspection.faults import held_back, setup, start, trials
 from trainsmith.inspection.faults.fault import Finding
 from trainsmith.inspection.faults.findings import of_layers
 from trainsmith.inspection.faults.noise import NoiseScale, noise_scale, of_noise
 from trainsmith.inspection.faults.one_batch import of_one_batch
-from trainsmith.inspection.passes.given import check_choices, check_made, count, read
+from trainsmith.inspection.passes.given import check_made, count, read
 from trainsmith.inspection.passes.plain import plain
 from trainsmith.inspection.passes.record import Loss, Pass, record, untouched
 from trainsmith.inspection.passes.telling import tell
@@ -80,7 +80,8 @@ def inspect(
     Raises InvalidInput for an empty batch, one the module cannot take, a module that returns no tensor, steps below 1,
     or an optimizer that wants a closure at each step.
     """
-    check_choices(steps=steps, every=every, batch_size=batch_size)
+    steps, every = (None if n is None else whole(name, n) for name, n in (("steps", steps), ("every", every)))
+    batch_size = None if batch_size is None else whole("batch_size", batch_size)
     check_made(module)
     if optimizer is not None:
         trials.check_closure(optimizer)
@@ -88,11 +89,11 @@ def inspect(
     examples = count(x)
     size = examples if batch_size is None else min(batch_size, examples)
     with fitting_threads(module, x, min(size, MOST_AT_ONCE)):
-        whole = _start(module, x, y, loss, optimizer, validation, size)
+        found = _start(module, x, y, loss, optimizer, validation, size)
     if steps is None:
-        return whole
+        return found
     return followed(
-        whole, module, (x, y) if y is not None else x, loss, steps=steps, every=every, optimizer=optimizer,
+        found, module, (x, y) if y is not None else x, loss, steps=steps, every=every, optimizer=optimizer,
         batch_size=batch_size,
     )  # fmt: skip
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from trainsmith.catalogue import find
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, whole
 from trainsmith.inspection.faults.fault import Finding, ranked
 from trainsmith.inspection.inspect import Inspection, inspect_network
-from trainsmith.inspection.passes.given import called, check_whole, count, over, read, some
+from trainsmith.inspection.passes.given import called, count, over, read, some
 from trainsmith.inspection.passes.record import Loss, untouched
 from trainsmith.inspection.passes.telling import tell
 from trainsmith.inspection.passes.threads import fitting_threads
@@ -44,7 +44,7 @@ def try_remedies(
     The loss is that of the whole batch in evaluation mode. None if no finding has a remedy. Raises InvalidInput without
     targets, unless the network makes a loss of its own.
     """
-    check_whole(seeds=seeds, steps=steps, batch_size=batch_size)
+    seeds, steps, batch_size = whole("seeds", seeds), whole("steps", steps), whole("batch_size", batch_size)
     x, y = read(batch)
     against = _chosen(inspection.findings)
     if not against:

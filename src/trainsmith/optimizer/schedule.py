@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trainsmith.catalogue import Technique, spelt, techniques
-from trainsmith.errors import InvalidInput, unknown_name
+from trainsmith.errors import InvalidInput, unknown_name, whole
 from trainsmith.optimizer.plateau import Plateau
 from trainsmith.optimizer.schedules_falling import constant_rate, exponential, staircase
 from trainsmith.optimizer.schedules_rising import cosine, linear_decay, one_cycle, stable_decay, warm_up
@@ -140,7 +140,6 @@ def scheduler(
     made: Any = {PLATEAU: Plateau, **SCHEDULES}[_short(schedule)] if isinstance(schedule, str) else schedule
     if made is Plateau or isinstance(made, Plateau):
         raise InvalidInput("a plateau hangs on losses: multiply the learning rate by what its update(loss) gives.")
-    if not hasattr(steps, "__index__") or steps < 1:
-        raise InvalidInput(f"steps must be a whole number of at least 1; got {steps!r}.")
+    steps = whole("steps", steps)
     made(1, steps, **numbers)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, _Factor(made, steps, numbers))

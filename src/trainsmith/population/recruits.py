@@ -3,7 +3,6 @@
 import copy
 import functools
 import inspect
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
@@ -15,7 +14,7 @@ from torch.nn import functional
 
 from trainsmith import luck
 from trainsmith.catalogue import Technique, find
-from trainsmith.errors import InvalidInput, shown
+from trainsmith.errors import InvalidInput, integer, shown, whole
 from trainsmith.optimizer import Clipping, Optimizer
 from trainsmith.population.members.asked import check_real, copied, number
 from trainsmith.population.members.beside import average_among, for_each, objective_with, rule_with
@@ -143,7 +142,7 @@ def recruit(
     lists = {name: listed for name, value in given.items() if (listed := _values(value)) is not None}
     counts = {f"{name}=": len(values) for name, values in lists.items()}
     if members is not None:
-        counts["members="] = members
+        counts["members="] = whole("members", members)
     if modules is not None:
         counts["the list of networks"] = len(modules)
     if isinstance(regularizers, (list, tuple)) and regularizers and isinstance(regularizers[0], (list, tuple)):
@@ -155,7 +154,7 @@ def recruit(
         told = ", ".join(f"{what} {count}" for what, count in counts.items())
         raise InvalidInput(f"every list must have one value for each member; got {told}.")
     count = next(iter(counts.values()), 1)
-    if not isinstance(count, int) or count < 1:
+    if count < 1:
         raise InvalidInput(f"a population needs at least one member; got {count!r}.")
     own = [{name: lists[name][k] if name in lists else value for name, value in given.items()} for k in range(count)]
     known = {h.name for h in technique.hyperparameters}
@@ -191,13 +190,10 @@ def _listed(value: Any) -> TypeGuard[Sequence[Any]]:
 
 def _seeds(given: Sequence[Any]) -> list[int]:
     """Whole numbers, whatever kind of whole number was given; luck hangs on how a seed is written."""
-    try:
-        seeds = [operator.index(seed) for seed in given]
-    except TypeError:
-        seeds = [-1]
-    if not all(0 <= seed < 2**63 for seed in seeds):
+    seeds = [integer(seed) for seed in given]
+    if not all(seed is not None and 0 <= seed < 2**63 for seed in seeds):
         raise InvalidInput(f"seeds must be whole numbers from 0 to 2**63 - 1; got {shown(given)}.")
-    return seeds
+    return [seed for seed in seeds if seed is not None]
 
 
 def _optimizer(optimizer: str | type[Optimizer]) -> Technique:

@@ -1,7 +1,6 @@
 """What a network is inspected on: one input, several, or arguments by name, and the targets."""
 
 from collections.abc import Callable, Mapping
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -36,18 +35,6 @@ def read(batch: Any) -> tuple[Any, Tensor | None]:
         shapes = ", ".join(str(tuple(t.shape)) for t in inside)
         raise InvalidInput(f"the batch is empty (inputs {shapes}); give at least one example.")
     return x, y
-
-
-def check_whole(**numbers: Any) -> None:
-    """Raises InvalidInput, which names it, for what is no whole number of at least 1."""
-    for name, value in numbers.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise InvalidInput(f"{name} must be a whole number of at least 1; got {value!r}.")
-
-
-def check_choices(**numbers: Any) -> None:
-    """`check_whole` of those that are not None."""
-    check_whole(**{name: value for name, value in numbers.items() if value is not None})
 
 
 def check_made(module: nn.Module) -> None:

@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import whole
 from trainsmith.inspection.watching.chunk_watch import ChunkWatch
 from trainsmith.inspection.watching.log import Log
 from trainsmith.inspection.watching.measurement import Measurement, findings_of
@@ -28,9 +28,7 @@ class MembersWatch:
     """
 
     def __init__(self, population: Population, every: int = 16) -> None:
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise InvalidInput(f"every must be a whole number of steps, at least 1; got {every!r}.")
-        self.population, self.every = population, every
+        self.population, self.every = population, whole("every", every)
         self.unseen: list[str] = []
         self.logs: list[Log[Later]] = [Log() for _ in range(len(population))]
         self._passes: dict[int, tuple[Chunk, StackedPass | None]] = {}

@@ -9,9 +9,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from trainsmith.errors import InvalidInput
+from trainsmith.errors import InvalidInput, whole
 from trainsmith.inspection.faults.fault import Finding, summed
-from trainsmith.inspection.passes.given import check_made, check_whole
+from trainsmith.inspection.passes.given import check_made
 from trainsmith.inspection.passes.record import first_tensor, in_backward, in_transform, leaves, ordinal
 from trainsmith.inspection.statistics.sampling import Sampled
 from trainsmith.inspection.watching.collect import Room, Step, collect
@@ -47,7 +47,7 @@ class Watch:
             raise InvalidInput(f"watch needs a network (torch.nn.Module) first; got {type(model).__name__}.")
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInput(f"watch needs the training's torch optimizer second; got {type(optimizer).__name__}.")
-        check_whole(every=every)
+        every = whole("every", every)
         check_made(model)
         self._moved, self._together = Moved(model, optimizer, together), together
         if not self._moved.trained.named:
