@@ -67,6 +67,19 @@ def test_of_a_very_common_class_it_is_said_that_accuracy_says_little():
     assert note in plan.notes
 
 
+def test_what_takes_no_step_on_so_few_examples_is_left_out_before_anything_is_trained():
+    asked = [find(name) for name in ("batch", "ghost-batch", "layer", "vat", "deep-ensemble")]
+    for batch_size, kept in ((1, {"layer", "vat", "deep-ensemble"}), (2, {t.name for t in asked})):
+        training = Training(steps=4, batch_size=batch_size)
+        ready = prepare("mlp", blobs(), techniques=asked, training=training, processes=1)
+        assert {c.name for c in ready.candidates[1:]} == kept
+        said = [n for n in ready.notes if "left out" in n]
+        assert len(said) == len(asked) - len(kept)
+        assert all(n.endswith(", in batches of 1.") and "at least 2 values" in n for n in said)
+    with pytest.raises(InvalidInput, match="at least 2 values"):
+        prepare("mlp", blobs(), techniques=[find("batch")], training=Training(4, 1), processes=1)
+
+
 def test_of_too_few_seeds_it_is_said_that_they_can_show_nothing():
     (note,) = few_seeds(Budget(fresh_seeds=5))
     assert note.startswith("5 fresh seeds can show no technique to be better or worse")

@@ -26,7 +26,7 @@ from trainsmith.errors import InvalidInput, unknown_name
 from trainsmith.inspection.faults.start import UNLIKE
 from trainsmith.network import Factory, called_by_name, techniques_of
 from trainsmith.optimizer import Schedule
-from trainsmith.population import Member, Training, make_member, rules_of
+from trainsmith.population import Alone, Member, Training, make_member, rules_of
 
 MOST_LOOKED_AT = 10_000
 """Rows of a table that tell how unlike its columns are."""
@@ -41,6 +41,8 @@ FIRST_LOOK = frozenset(
 """What a study compares when it is not told: the usual choices of each family. The whole catalogue, asked
 for by families or names, would take many times as long and hide them among variants."""
 ALREADY = "every technique asked for is already part of the baseline."
+FEW = 8
+"""A step on fewer examples is tried before it is planned."""
 LOPSIDED = 0.8
 """The share of the commonest class above which a study judged by accuracy says so."""
 FIRST_FRESH_SEED = 1000
@@ -151,10 +153,11 @@ def _for_task(technique: Technique, dataset: Dataset) -> bool:
 
 
 def applicable(
-    chosen: Sequence[Candidate], network: str | Factory, dataset: Dataset
+    chosen: Sequence[Candidate], network: str | Factory, dataset: Dataset, batch_size: int = FEW
 ) -> tuple[list[Candidate], list[str]]:
     """The candidates whose techniques can be put into the network, and notes on the others and the baseline.
 
+    batch_size: of few examples, on which some cannot take a step.
     Raises InvalidInput for a network without weights to train.
     """
     kept, notes = [], []
@@ -173,6 +176,8 @@ def applicable(
                 f"the baseline's {name} could not be put into the network: {why}." for name, why in skipped.items()
             ]
         reasons = [skipped.get(t.name) or _idle(t, member, dataset) for t in candidate.techniques]
+        if candidate.techniques and not any(reasons):
+            reasons.append(_stuck(member, dataset, batch_size))
         if missing := [reason for reason in reasons if reason]:
             notes.append(f"{candidate.name} was left out: {missing[0]}.")
         else:
@@ -186,6 +191,19 @@ def _idle(technique: Technique, member: Member, dataset: Dataset) -> str:
     """Why the technique would do nothing beside the member's network, or nothing."""
     idle = getattr(technique.make, "idle", None)
     return idle(member.objective.network, dataset.x[:8]) if idle is not None else ""
+
+
+def _stuck(member: Member, dataset: Dataset, batch_size: int) -> str:
+    """Why the member, which is used up, cannot take a step on so few examples, or nothing."""
+    if batch_size >= FEW:
+        return ""
+    x, y = member.batch(dataset, batch_size)
+    member.length = 1
+    try:
+        Alone(member).step(1, 0.0, x[None], member.targets(y)[None])
+    except InvalidInput as error:
+        return f"{str(error).rstrip('.')}, in batches of {batch_size}"
+    return ""
 
 
 def warnings(chosen: Sequence[Candidate], batch_size: int) -> list[str]:

@@ -169,7 +169,7 @@ def prepare(
     planning.check_training(training, dataset)
     check_network(network, dataset)
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques, training.schedule)
-    candidates, skipped = planning.applicable(candidates, network, dataset)
+    candidates, skipped = planning.applicable(candidates, network, dataset, training.batch_size)
     if len(candidates) == 1:
         raise InvalidInput(f"nothing to compare: {skipped[-1]}")
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
