@@ -184,6 +184,30 @@ def test_on_a_wide_page_no_table_is_cut(browser, tmp_path):
     assert max(cut) == 0
 
 
+@pytest.mark.parametrize("width", [320, 390, 600, 768, 1000, 1300])
+def test_no_word_of_a_techniques_name_is_broken(browser, tmp_path, width):
+    """Unless it is longer than a column may be: then it is broken, and the column stays in bounds."""
+    study = make_study(most=3)
+    names = {"adagrad": "standardization", "adadelta": "early-stopping-continue", "adamw": "x" * 90}
+    rows = tuple(replace(r, technique=names.get(r.technique, r.technique)) for r in study.rows)
+    assert {r.technique for r in rows} >= set(names.values())
+    browser.open(write_report(replace(study, rows=rows), tmp_path / "report.html"), width)
+    broken, widest = browser.run("""const broken = []; let widest = 0;
+        for (const cell of document.querySelectorAll("#optimizer tbody th")) {
+            widest = Math.max(widest, cell.getBoundingClientRect().width);
+            const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+            for (const word of text.data.matchAll(/[a-z]+/g)) {
+                const range = document.createRange();
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                if (range.getClientRects().length > 1) broken.push(word[0]);
+            }
+        }
+        return [broken, widest]""")
+    assert set(broken) == {"x" * 90}
+    assert widest <= min(300, 0.5 * max(width, 320))
+
+
 def test_on_paper_headings_have_no_box_of_their_own_for_a_button(browser, path):
     """Chromium leaves it out where a table goes on on the next page and its headings are repeated."""
     emulate = {"cmd": "Emulation.setEmulatedMedia", "params": {"media": "print"}}
