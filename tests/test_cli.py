@@ -1,11 +1,13 @@
 """The command as a person uses it: what they type, what they see, and what a mistake says."""
 
+import html
 import json
 import re
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -321,7 +323,6 @@ def test_a_malformed_command_explains_its_usage(run, arguments):
 
 
 def test_bad_data_files_are_refused_clearly(run, tmp_path):
-    import numpy as np
 
     x = np.random.default_rng(0).normal(size=(60, 3))
     for name, changed, y, message in (
@@ -364,6 +365,28 @@ def test_a_study_in_a_file_is_compared_and_what_it_came_to_asks_the_same(run, tm
     mixed = run("compare", "mine.toml", "--trials", "3")
     assert mixed.exit_code == 2
     assert "write trials into 'mine.toml'" in mixed.stderr
+
+
+def test_the_page_names_own_files_as_they_were_typed(run, tmp_path):
+    """Who is sent the page need not learn where they lie; the study.toml beside it has their whole paths."""
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    (tmp_path / "mine").mkdir()
+    np.savez(tmp_path / "mine" / 'a "b".npz', x=x, y=np.arange(60) % 2)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef build(shape, n):\n    return nn.Sequential(nn.Linear(*shape, 4), nn.ReLU(), "
+        "nn.Linear(4, n))\n"
+    )
+    asked = ('mine/a "b".npz', "--network", "net.py:build", "--techniques", "sgd", *SMALL)
+    done = run("compare", *asked, "--out", "one")
+    assert done.exit_code == 0, done.output
+    typed = (r'data = "mine/a \"b\".npz"', 'network = "net.py:build"')
+    whole = (tmp_path / "one" / "study.toml").read_text()
+    assert all(line.replace('"', f'"{tmp_path}/', 1) in whole for line in typed)
+    for page in (tmp_path / "one" / "report.html", tmp_path / "again.html"):
+        text = html.unescape(page.read_text())
+        assert all(line in text for line in typed)
+        assert str(tmp_path) not in text
+        assert run("report", "one", "--out", "again.html").exit_code == 0
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

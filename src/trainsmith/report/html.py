@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from trainsmith.catalogue import Trial
 from trainsmith.comparison import Study
 from trainsmith.report import activation_figure, interaction_map, interval_figure, study_figure, tally, words
 from trainsmith.report.template import filled
+from trainsmith.store import DATABASE, Store
 
 STUDY_FILE = "study.toml"
+PATHS = ("data = ", "network = ", "data_dir = ")
+"""What lines of it begin with that may hold a path."""
 
 
 def report_html(study: Study, question: str = "") -> str:
@@ -50,10 +54,25 @@ def policy(script: str) -> str:
 def write_report(study: Study, path: Path, folder: Path | None = None) -> Path:
     """Write the page to `path`, making its folder; returns the path. The study.toml of its folder is shown on it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = (folder or path.parent) / STUDY_FILE
-    question = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
-    path.write_text(report_html(study, question), encoding="utf-8")
+    path.write_text(report_html(study, _question(folder or path.parent)), encoding="utf-8")
     return path
+
+
+def _question(folder: Path) -> str:
+    """The study.toml of the study in `folder`, "" where there is none.
+
+    Paths below the folder in which the study was begun are shown from there, as one would type them: who is sent the
+    page has neither, and need not learn where they lie.
+    """
+    if not (folder / STUDY_FILE).is_file():
+        return ""
+    text = (folder / STUDY_FILE).read_text(encoding="utf-8", errors="replace")
+    begun = Store(folder).about("begun in") if (folder / DATABASE).is_file() else None
+    if not isinstance(begun, str):
+        return text
+    above = json.dumps(f"{begun.rstrip('/')}/", ensure_ascii=False)[:-1]
+    lines = (line.replace(f"= {above}", '= "', 1) if line.startswith(PATHS) else line for line in text.splitlines(True))
+    return "".join(lines)
 
 
 def _asked(question: str) -> Markup:
