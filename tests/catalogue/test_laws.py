@@ -56,6 +56,12 @@ def test_the_page_is_complete(technique):
     assert page.summary.endswith(".")
 
 
+@each()
+def test_the_page_says_when_it_helps_and_when_not(technique):
+    helps = technique.page.helps
+    assert re.search(r"[.] Not [a-z].*[.]$", helps) or helps.startswith("nowhere "), helps
+
+
 NUMBERED = re.compile(r"\b(equation|algorithm|definition|rule|figure|slide)s? \d", re.I)
 UNNUMBERED = re.compile(r"\bsections? (\d|\")[^;]*\bunnumbered\b")
 SECTION = re.compile(r"\b(section|appendix|chapter) [\dA-Z\"]")

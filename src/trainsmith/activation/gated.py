@@ -25,7 +25,8 @@ class GLU(nn.Module):
     Pitfall: the layer before it has twice the parameters: compare with a ReLU network of equal parameters as well,
     or take 2/3 of the width. At random weights a gate is 1/2, so that the second moment falls to less than a third.
 
-    Helps: convolutional and recurrent language models; the gradient has a linear way through the ungated half.
+    Helps: convolutional and recurrent language models; the gradient has a linear way through the ungated half. Not
+    where parameters are scarce: half of those in the layer before it only gate.
 
     >>> import torch
     >>> from trainsmith.activation import GLU
@@ -66,7 +67,8 @@ class SwiGLU(nn.Module):
 
     Pitfall: for equal parameters a block's hidden width must be 2/3 of that with ReLU, as the paper does.
 
-    Helps: the feed-forward blocks of transformers, where today's language models use it.
+    Helps: the feed-forward blocks of transformers, where today's language models use it. Not at equal hidden width,
+    where a block has half as many parameters again.
 
     >>> import torch
     >>> from trainsmith.activation import SwiGLU
@@ -104,7 +106,8 @@ class GEGLU(nn.Module):
 
     Pitfall: for equal parameters a block's hidden width must be 2/3 of that with ReLU, as the paper does.
 
-    Helps: the feed-forward blocks of transformers; in the paper it and swiglu have the lowest perplexities.
+    Helps: the feed-forward blocks of transformers; in the paper it and swiglu have the lowest perplexities. Not at
+    equal hidden width, where a block has half as many parameters again.
 
     >>> import torch
     >>> from trainsmith.activation import GEGLU

@@ -19,7 +19,8 @@ class Identity(nn.Module):
 
     Pitfall: depth adds parameters and changes the course of training (Saxe et al. 2013), not what can be expressed.
 
-    Helps: as the control that shows what the other activation functions are worth on your data.
+    Helps: as the control that shows what the other activation functions are worth on your data. Not in hidden layers
+    that should add to what one linear layer can do.
 
     >>> import torch
     >>> from trainsmith.activation import Identity

@@ -23,7 +23,8 @@ class PReLU(nn.Module):
     Pitfall: weight decay would pull the slope to 0, which is ReLU: the slope is a vector, so leave parameters with
     one axis out of the decay (the penalties here do).
 
-    Helps: where leaky ReLU does; the paper gains a percent on ImageNet at next to no cost.
+    Helps: where leaky ReLU does; the paper gains a percent on ImageNet at next to no cost. Not under a decay that
+    reaches its slopes and pulls them to ReLU's 0; the paper has none.
 
     >>> import torch
     >>> from trainsmith.activation import PReLU

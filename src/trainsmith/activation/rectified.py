@@ -21,7 +21,7 @@ class ReLU(nn.Module):
 
     Pitfall: a unit that is negative on all data has no gradient and stays dead; high learning rates make many.
 
-    Helps: almost everywhere; with He initialization, deep networks train.
+    Helps: almost everywhere; with He initialization, deep networks train. Not at learning rates so high that units die.
 
     >>> import torch
     >>> from trainsmith.activation import ReLU
@@ -56,7 +56,7 @@ class LeakyReLU(nn.Module):
 
     Pitfall: with the small default slope it is close to ReLU; differences need many seeds to be seen.
 
-    Helps: where ReLU leaves dead units.
+    Helps: where ReLU leaves dead units. Not where units that are exactly 0 are wanted.
 
     >>> import torch
     >>> from trainsmith.activation import LeakyReLU
@@ -98,7 +98,8 @@ class ELU(nn.Module):
 
     Pitfall: for alpha other than 1 the slope jumps at 0. With He initialization its activations grow slowly with depth.
 
-    Helps: in deep networks without normalization; it has no dead units.
+    Helps: in deep networks without normalization; it has no dead units. Not where ReLU does and time counts: an
+    exponential costs more.
 
     >>> import torch
     >>> from trainsmith.activation import ELU

@@ -27,7 +27,8 @@ class Sigmoid(nn.Module):
     Pitfall: its slope is at most 1/4 and its mean 1/2: gradients shrink at every layer, and no spread of weights
     alone makes a deep stack of it trainable.
 
-    Helps: as an output that is a probability; in hidden layers mostly with batch normalization.
+    Helps: as an output that is a probability; in hidden layers mostly with batch normalization. Not in deep stacks of
+    hidden layers without normalization.
 
     >>> import torch
     >>> from trainsmith.activation import Sigmoid
@@ -57,7 +58,8 @@ class Tanh(nn.Module):
 
     Pitfall: large weights push it to its rails, where the gradient is 0.
 
-    Helps: with Xavier initialization; where outputs should be centred on 0.
+    Helps: with Xavier initialization; where outputs should be centred on 0. Not from large weights, which push it to
+    its rails.
 
     >>> import torch
     >>> from trainsmith.activation import Tanh
@@ -93,7 +95,8 @@ class HardSigmoid(nn.Module):
 
     Pitfall: outside the ramp there is no gradient at all, unlike the sigmoid's small one.
 
-    Helps: where exponentials are dear, as in quantized networks; in gates more than in hidden layers.
+    Helps: where exponentials are dear, as in quantized networks; in gates more than in hidden layers. Not where units
+    at the rails must find back: the slope there is 0.
 
     >>> import torch
     >>> from trainsmith.activation import HardSigmoid

@@ -22,7 +22,8 @@ class SELU(nn.Module):
     Pitfall: the fixed point needs weights of variance 1 / fan_in (xavier, not he), inputs with mean 0 and variance 1,
     no other normalization, and alpha dropout in place of dropout, which would move mean and variance.
 
-    Helps: deep fully connected networks without normalization layers.
+    Helps: deep fully connected networks without normalization layers. Not beside ordinary dropout, nor from other
+    weights than LeCun's.
 
     >>> import torch
     >>> from trainsmith.activation import SELU

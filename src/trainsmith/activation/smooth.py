@@ -24,7 +24,8 @@ class GELU(nn.Module):
 
     Pitfall: a checkpoint trained with the approximation (GPT-2, JAX's default) differs by up to 5e-4 a value.
 
-    Helps: transformers; with He initialization in deep networks much as ReLU, without its dead units.
+    Helps: transformers; with He initialization in deep networks much as ReLU, without its dead units. Not where time
+    counts: an activation of ReLU costs a part of it.
 
     >>> import torch
     >>> from trainsmith.activation import GELU
@@ -54,7 +55,8 @@ class GELUTanh(nn.Module):
     Pitfall: it is not gelu: the two differ by up to 5e-4, enough to spoil a comparison with a stored result.
     Beyond 1e18 in single precision the slope overflows.
 
-    Helps: to go on with networks that were trained with it; no faster than gelu on CPUs.
+    Helps: to go on with networks that were trained with it; no faster than gelu on CPUs. Not in new networks: gelu is
+    what it approximates.
 
     >>> import torch
     >>> from trainsmith.activation import GELUTanh
@@ -91,7 +93,7 @@ class SiLU(nn.Module):
 
     Pitfall: for beta -> 0 it is x / 2, a linear network; for large beta it is ReLU.
 
-    Helps: convolutional networks deeper than those where ReLU does well.
+    Helps: convolutional networks deeper than those where ReLU does well. Not where units that are exactly 0 are wanted.
 
     >>> import torch
     >>> from trainsmith.activation import SiLU
@@ -129,7 +131,8 @@ class Mish(nn.Module):
 
     Pitfall: several times the time of ReLU on CPUs for values close to those of SiLU.
 
-    Helps: detectors and convolutional networks, by the paper's account; compare with silu before you pay for it.
+    Helps: detectors and convolutional networks, by the paper's account; compare with silu before you pay for it. Not
+    where time counts: on CPUs it takes several times as long as SiLU.
 
     >>> import torch
     >>> from trainsmith.activation import Mish
@@ -165,6 +168,7 @@ class Softplus(nn.Module):
     Pitfall: it is positive everywhere, ln(2) / beta at 0: every layer adds to the mean of the next one's inputs.
 
     Helps: as an output that must be positive, such as a variance; in hidden layers Glorot et al. 2011 preferred ReLU.
+    Not in deep stacks without normalization, whose mean grows from layer to layer.
 
     >>> import torch
     >>> from trainsmith.activation import Softplus

@@ -29,7 +29,8 @@ class Maxout(nn.Module):
     Pitfall: k times the parameters in the layer before: compare at equal parameters as well as at equal units. The
     gain that keeps E x^2 is 1 for k = 2 and 0.745 for k = 5, so He initialization is too large.
 
-    Helps: with dropout, for which it was made.
+    Helps: with dropout, for which it was made. Not for certain at equal parameters: our claim H3 cannot tell it from
+    wider layers of ReLU.
 
     >>> import torch
     >>> from trainsmith.activation import Maxout
@@ -73,7 +74,8 @@ class CReLU(nn.Module):
     Pitfall: without the halving the layer after it has twice the parameters. Nothing is lost in it, so it is dead
     nowhere, and no sparser than one half.
 
-    Helps: the first layers of convolutional networks, whose filters come in pairs of opposite sign.
+    Helps: the first layers of convolutional networks, whose filters come in pairs of opposite sign. Not in later
+    layers, whose filters the paper finds paired less.
 
     >>> import torch
     >>> from trainsmith.activation import CReLU

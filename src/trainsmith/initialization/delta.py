@@ -32,7 +32,8 @@ def delta_orthogonal(
     Pitfall: at first nothing is seen beyond one position: in a shallow network the neighbours have to be learned from
     zero. With strides, positions between are not looked at at all.
 
-    Helps: very deep convolutional networks without normalization; the paper trains 10,000 layers of tanh.
+    Helps: very deep convolutional networks without normalization; the paper trains 10,000 layers of tanh. Not where a
+    normalization follows every layer, which sets the scale anyway.
 
     >>> import torch
     >>> from trainsmith.initialization import delta_orthogonal

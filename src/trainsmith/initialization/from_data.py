@@ -33,7 +33,8 @@ class LSUV(NetworkInitialization):
 
     Pitfall: inputs must be scaled before. It is blind to a layer's mean: behind ReLU, means still grow.
 
-    Helps: activation functions for which no one has worked out a gain, and networks with odd parts.
+    Helps: activation functions for which no one has worked out a gain, and networks with odd parts. Not where a
+    normalization follows every layer, or where its batch is unlike the others.
 
     >>> import torch
     >>> from trainsmith.initialization import LSUV
@@ -87,7 +88,8 @@ class ClassPrior(NetworkInitialization):
     Pitfall: none on balanced classes, and no use. It is for cross-entropy: with classes weighted in the loss, the
     weighted frequencies would be right.
 
-    Helps: rare classes: the first steps are not spent on learning how rare they are.
+    Helps: rare classes: the first steps are not spent on learning how rare they are. Not where classes are about
+    equally frequent: it changes nothing then.
 
     >>> import torch
     >>> from trainsmith.initialization import ClassPrior

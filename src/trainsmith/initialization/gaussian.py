@@ -26,7 +26,8 @@ def normal(weight: Weight, std: float = 0.01, *, generator: torch.Generator | No
     Pitfall: the scale ignores the fan-in. With 100 inputs and ReLU, std 0.01 loses a factor of 200 of the
     second moment at every layer: five layers are silent.
 
-    Helps: in shallow networks, or wherever a normalization follows every layer.
+    Helps: in shallow networks, or wherever a normalization follows every layer. Not in deep networks without
+    normalization.
 
     >>> import torch
     >>> from trainsmith.initialization import normal
@@ -50,7 +51,8 @@ def xavier(weight: Weight, *, generator: torch.Generator | None = None) -> Weigh
 
     Pitfall: ReLU halves the second moment at every layer; with 30 layers nothing arrives.
 
-    Helps: with tanh and other functions that are the identity around 0; SELU requires it.
+    Helps: with tanh and other functions that are the identity around 0; SELU requires it. Not in deep networks of ReLU,
+    which halves the signal's second moment at every layer.
 
     >>> import torch
     >>> from trainsmith.initialization import xavier
@@ -75,7 +77,8 @@ def he(weight: Weight, *, generator: torch.Generator | None = None) -> Weight:
 
     Pitfall: it keeps E[x^2], not Var[x]: a healthy layer has mean 0.56 and spread 0.83 for unit inputs.
 
-    Helps: with ReLU and its kin, above all in deep networks without normalization.
+    Helps: with ReLU and its kin, above all in deep networks without normalization. Not with functions that are the
+    identity around 0, such as tanh and SELU: their signal grows.
 
     >>> import torch
     >>> from trainsmith.initialization import he
@@ -100,7 +103,8 @@ def he_fan_out(weight: Weight, *, generator: torch.Generator | None = None) -> W
     Pitfall: where the width changes, signal and gradient cannot both be kept: a last layer with 10 outputs and 100
     inputs gets ten times the variance of he, and logits with a spread of 4.
 
-    Helps: residual networks, in whose reference code it is the rule; with equal widths it is he.
+    Helps: residual networks, in whose reference code it is the rule; with equal widths it is he. Not where the last
+    layer has few outputs: its logits start large.
 
     >>> import torch
     >>> from trainsmith.initialization import he_fan_out

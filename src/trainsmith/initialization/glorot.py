@@ -22,7 +22,8 @@ def glorot_normal(weight: Weight, *, generator: torch.Generator | None = None) -
 
     Pitfall: the gain 5/3 that torch recommends for tanh is not in the paper.
 
-    Helps: with tanh and sigmoid in networks whose widths change.
+    Helps: with tanh and sigmoid in networks whose widths change. Not in deep networks of ReLU, which halves the
+    signal's second moment at every layer.
 
     >>> import torch
     >>> from trainsmith.initialization import glorot_normal
@@ -46,7 +47,8 @@ def glorot_uniform(weight: Weight, *, generator: torch.Generator | None = None) 
 
     Pitfall: b is the bound, not the standard deviation, which is b / sqrt(3).
 
-    Helps: with tanh and sigmoid in networks whose widths change; it is the default of Keras.
+    Helps: with tanh and sigmoid in networks whose widths change; it is the default of Keras. Not in deep networks of
+    ReLU, which halves the signal's second moment at every layer.
 
     >>> import torch
     >>> from trainsmith.initialization import glorot_uniform

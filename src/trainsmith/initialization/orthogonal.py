@@ -28,7 +28,8 @@ def orthogonal(
 
     Pitfall: without the signs of R's diagonal the rotation is not uniformly distributed.
 
-    Helps: in very deep networks: 30 layers of ReLU train as well as with He or better.
+    Helps: in very deep networks: 30 layers of ReLU train as well as with He or better. Not where a normalization
+    follows every layer, which sets the scale anyway.
 
     >>> import torch
     >>> from trainsmith.initialization import orthogonal

@@ -133,7 +133,8 @@ class ZeroResidual(NetworkInitialization):
 
     Pitfall: at the first step only the ends of branches have a gradient; a weight decay on gains keeps them there.
 
-    Helps: deep residual networks, which start as shallow ones.
+    Helps: deep residual networks, which start as shallow ones. Not in networks without residual branches, where there
+    is nothing for it to do.
 
     >>> import torch
     >>> from trainsmith.initialization import ZeroResidual
@@ -161,7 +162,8 @@ class ReZero(NetworkInitialization):
     Pitfall: it adds a module behind each branch's last layer. At the first step the branches' weights have no gradient:
     alpha has to move first, and a high learning rate moves it far.
 
-    Helps: very deep residual networks and transformers without normalization and warm-up.
+    Helps: very deep residual networks and transformers without normalization and warm-up. Not in networks without
+    residual branches, where there is nothing for it to do.
 
     >>> import torch
     >>> from trainsmith.initialization import ReZero
@@ -191,7 +193,8 @@ class Fixup(NetworkInitialization):
     Pitfall: it replaces normalization, and its authors add strong regularization (mixup) to make up for what
     normalization did there.
 
-    Helps: deep residual networks where batches are too small for batch normalization.
+    Helps: deep residual networks where batches are too small for batch normalization. Not beside a normalization, which
+    it replaces.
 
     >>> import torch
     >>> from trainsmith.initialization import Fixup

@@ -33,7 +33,8 @@ def truncated_normal(
 
     Pitfall: like normal it ignores the fan-in. The largest weight is cut / s spreads: 2.27 for a cut of 2.
 
-    Helps: transformers, whose layers are as wide as the fixed spread was chosen for.
+    Helps: transformers, whose layers are as wide as the fixed spread was chosen for. Not in networks of other widths
+    without normalization.
 
     >>> import torch
     >>> from trainsmith.initialization import truncated_normal

@@ -25,7 +25,8 @@ def uniform(weight: Weight, bound: float = 0.05, *, generator: torch.Generator |
 
     Pitfall: the scale ignores the fan-in: deep networks lose their signal or explode. The bound is not the spread.
 
-    Helps: in shallow networks, or wherever a normalization follows every layer.
+    Helps: in shallow networks, or wherever a normalization follows every layer. Not in deep networks without
+    normalization.
 
     >>> import torch
     >>> from trainsmith.initialization import uniform
@@ -48,7 +49,7 @@ def he_uniform(weight: Weight, *, generator: torch.Generator | None = None) -> W
 
     Pitfall: b is the bound, not the standard deviation, which is b / sqrt(3).
 
-    Helps: where he does; without its rare large weights.
+    Helps: where he does; without its rare large weights. Not with functions that are the identity around 0, as he.
 
     >>> import torch
     >>> from trainsmith.initialization import he_uniform
@@ -72,7 +73,8 @@ def he_uniform_fan_out(weight: Weight, *, generator: torch.Generator | None = No
 
     Pitfall: as of he-fan-out; b is the bound, not the standard deviation, which is b / sqrt(3).
 
-    Helps: where he-fan-out does; without its rare large weights.
+    Helps: where he-fan-out does; without its rare large weights. Not where the last layer has few outputs, as
+    he-fan-out.
 
     >>> import torch
     >>> from trainsmith.initialization import he_uniform_fan_out
@@ -95,7 +97,8 @@ def lecun_uniform(weight: Weight, *, generator: torch.Generator | None = None) -
 
     Pitfall: ReLU halves the second moment at every layer; b is the bound, the spread is b / sqrt(3).
 
-    Helps: with tanh scaled as in the paper, and with SELU.
+    Helps: with tanh scaled as in the paper, and with SELU. Not in deep networks of ReLU, which halves the signal's
+    second moment at every layer.
 
     >>> import torch
     >>> from trainsmith.initialization import lecun_uniform
@@ -120,7 +123,7 @@ def torch_default(weight: Weight, *, generator: torch.Generator | None = None) -
     Pitfall: a layer of ReLU keeps a sixth of the second moment: after five layers the spread is 0.01. It is no neutral
     baseline.
 
-    Helps: to see what your network would do untouched.
+    Helps: to see what your network would do untouched. Not in deep networks of ReLU without normalization.
 
     >>> import torch
     >>> from trainsmith.initialization import torch_default

@@ -36,7 +36,8 @@ class BatchNorm(nn.Module):
     The bias of the layer before it is redundant, and left out when it is put into a network. torch's tools for its own
     class, such as swa_utils.update_bn and SyncBatchNorm, pass it by: `recompute_statistics` and `plain()` are for that.
 
-    Helps: deep networks at high learning rates, and bad initializations; with convolutions most of all.
+    Helps: deep networks at high learning rates, and bad initializations; with convolutions most of all. Not with few
+    examples a batch, nor where one example's output must not hang on the others.
 
     >>> import torch
     >>> from trainsmith.normalization import BatchNorm

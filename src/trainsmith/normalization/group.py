@@ -36,7 +36,8 @@ class GroupNorm(nn.Module):
     Pitfall: groups must divide the channels. One group is layer normalization, one channel a group instance
     normalization, which leaves nothing of a layer without positions.
 
-    Helps: convolutions with small batches, where batch statistics are noise.
+    Helps: convolutions with small batches, where batch statistics are noise. Not at 32 examples a batch or more, where
+    batch normalization errs half a point less in the paper.
 
     >>> import torch
     >>> from trainsmith.normalization import GroupNorm
@@ -99,7 +100,8 @@ class InstanceNorm(nn.Module):
     Pitfall: it takes away how strong a channel is in an image, which a classifier may need. Layers without positions
     have one value a channel and nothing would be left: they are refused.
 
-    Helps: the transfer of style, where contrast should not matter.
+    Helps: the transfer of style, where contrast should not matter. Not where contrast tells classes apart, nor in
+    layers without positions.
 
     >>> import torch
     >>> from trainsmith.normalization import InstanceNorm

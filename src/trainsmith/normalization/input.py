@@ -25,7 +25,8 @@ class Standardization(Fitted):
 
     Pitfall: mean and spread must come from training data alone; validation data among them leak.
 
-    Helps: always with tables, whose columns have different units.
+    Helps: always with tables, whose columns have different units. Not for columns that are mostly 0 and stored so,
+    which centring fills.
 
     >>> import torch
     >>> from trainsmith.normalization import Standardization

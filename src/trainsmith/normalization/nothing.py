@@ -17,7 +17,8 @@ class NoNormalization(nn.Identity):
 
     Pitfall: inputs of very different scale then decide which weights can be learned.
 
-    Helps: as the thing to compare with, and where the data are scaled already.
+    Helps: as the thing to compare with, and where the data are scaled already. Not with columns of very different
+    units.
 
     >>> import torch
     >>> from trainsmith.normalization import NoNormalization

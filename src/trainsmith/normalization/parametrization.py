@@ -76,7 +76,8 @@ class WeightNorm(Parametrization):
     Pitfall: a gradient step can only lengthen v, so that its effective learning rate falls; weight decay on v changes
     that rate and nothing else. g, a vector, is left out of the penalties here.
 
-    Helps: small batches, recurrent networks and reinforcement learning, where batch statistics are noise.
+    Helps: small batches, recurrent networks and reinforcement learning, where batch statistics are noise. Not where
+    activations must keep their spread all along: it sets that at the start alone.
 
     >>> import torch
     >>> from trainsmith.normalization import WeightNorm
@@ -137,7 +138,8 @@ class WeightStandardization(Parametrization):
     Pitfall: it is not batch normalization: the signal's mean and spread are kept on average over weights, not by force.
     The scale of the initialization does not matter; that of g does.
 
-    Helps: networks without normalization of activations, and together with group normalization at small batches.
+    Helps: networks without normalization of activations, and together with group normalization at small batches. Not
+    around a last layer, whose outputs it would hold to one size.
 
     >>> import torch
     >>> from trainsmith.normalization import WeightStandardization
@@ -186,7 +188,8 @@ class SpectralNorm(Parametrization):
     Pitfall: one step of the power iteration a call follows slowly changing weights only; at high learning rates sigma
     is underestimated and the bound is overstepped. With ReLU and bound 1 deep networks lose their signal.
 
-    Helps: discriminators of GANs, and networks that must not react strongly to small changes of the input.
+    Helps: discriminators of GANs, and networks that must not react strongly to small changes of the input. Not where
+    classes lie close together: no layer may stretch its inputs by more than the bound.
 
     >>> import torch
     >>> from trainsmith.normalization import SpectralNorm

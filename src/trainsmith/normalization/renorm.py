@@ -44,7 +44,8 @@ class BatchRenorm(nn.Module):
     Pitfall: within the limits the layer no longer normalizes by the batch: before the running statistics have settled,
     wide limits let a network explode. Training's outputs depend on the steps before.
 
-    Helps: small batches, and batches whose examples resemble each other.
+    Helps: small batches, and batches whose examples resemble each other. Not with large batches of independent
+    examples, where it comes to batch normalization.
 
     >>> import torch
     >>> from trainsmith.normalization import BatchRenorm
@@ -145,7 +146,8 @@ class GhostBatchNorm(BatchNorm):
     Pitfall: for batches no larger than the size it is batch normalization. Where its noise is what helps, dropout is
     another way to it.
 
-    Helps: large batches, which otherwise generalize worse.
+    Helps: large batches, which otherwise generalize worse. Not with batches no larger than the ghost batch, where it is
+    batch normalization.
 
     >>> import torch
     >>> from trainsmith.normalization import GhostBatchNorm

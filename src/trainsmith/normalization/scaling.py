@@ -24,7 +24,7 @@ class MinMax(Fitted):
     Pitfall: one outlier squeezes all other values together; and all inputs are positive, so that the weights of a unit
     can only grow or shrink together at first (LeCun et al. 1998, section 4.3).
 
-    Helps: features with hard ends, such as pixels.
+    Helps: features with hard ends, such as pixels. Not with outliers, which squeeze all other values together.
 
     >>> import torch
     >>> from trainsmith.normalization import MinMax
@@ -82,7 +82,8 @@ class Robust(Fitted):
 
     Pitfall: a normal feature gets the spread 0.74, not 1; and outliers stay outliers: they are not cut off.
 
-    Helps: tables with wrong or heavy-tailed entries.
+    Helps: tables with wrong or heavy-tailed entries. Not for columns of which three quarters are one value: the range
+    between their quartiles is 0.
 
     >>> import torch
     >>> from trainsmith.normalization import Robust

@@ -83,7 +83,8 @@ class PCAWhitening(_Whitening):
     Pitfall: without a ridge, noise in the narrowest components is blown up to the size of the signal. The outputs are
     components, not pixels: a convolution makes no sense of them. The matrix has features^2 entries.
 
-    Helps: tables with strongly correlated columns, where plain gradient descent is slow.
+    Helps: tables with strongly correlated columns, where plain gradient descent is slow. Not before convolutions, nor
+    with thousands of features.
 
     >>> import torch
     >>> from trainsmith.normalization import PCAWhitening
@@ -120,7 +121,8 @@ class ZCAWhitening(_Whitening):
     Pitfall: without a ridge, noise in the narrowest directions is blown up to the size of the signal. The matrix has
     features^2 entries: 12 million for a colour image of 34 x 34.
 
-    Helps: small images, and tables whose columns should keep their meaning.
+    Helps: small images, and tables whose columns should keep their meaning. Not for large images, whose matrix has
+    features^2 entries.
 
     >>> import torch
     >>> from trainsmith.normalization import ZCAWhitening

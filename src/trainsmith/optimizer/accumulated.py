@@ -31,7 +31,7 @@ class AdaGrad(Optimizer):
 
     Pitfall: s only grows, so that the steps shrink as 1 / sqrt(t) and a long training comes to rest early.
 
-    Helps: sparse features, whose rare gradients get long steps.
+    Helps: sparse features, whose rare gradients get long steps. Not in long trainings: its steps only shrink.
 
     >>> import torch
     >>> from trainsmith.optimizer import AdaGrad
@@ -87,7 +87,8 @@ class AdaDelta(Optimizer):
     Pitfall: eps is the real step size: the first step is sqrt(eps / (1 - rho)) = 0.003, and it takes hundreds of
     steps until u has grown. u is updated after d, and by the d that lr has not touched.
 
-    Helps: where no learning rate is known; a step has the unit of theta whatever the unit of the loss.
+    Helps: where no learning rate is known; a step has the unit of theta whatever the unit of the loss. Not without a
+    look at eps, which decides its first steps.
 
     >>> import torch
     >>> from trainsmith.optimizer import AdaDelta

@@ -39,7 +39,8 @@ class AdamW(Optimizer):
 
     Pitfall: since the decay is lr * weight_decay, a weight_decay found at one lr is another decay at another lr.
 
-    Helps: Adam's place wherever weights should decay; the baseline of most networks today.
+    Helps: Adam's place wherever weights should decay; the baseline of most networks today. Not with an L2 penalty
+    beside it: weights then decay twice.
 
     >>> import torch
     >>> from trainsmith.optimizer import AdamW
@@ -93,7 +94,8 @@ class AMSGrad(Optimizer):
 
     Pitfall: one huge gradient shortens a coordinate's steps for good.
 
-    Helps: where rare informative gradients are forgotten by Adam; in practice seldom different from it.
+    Helps: where rare informative gradients are forgotten by Adam; in practice seldom different from it. Not where one
+    huge gradient may come: its maximum is never forgotten.
 
     >>> import torch
     >>> from trainsmith.optimizer import AMSGrad

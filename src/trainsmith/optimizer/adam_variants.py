@@ -45,7 +45,8 @@ class NAdam(Optimizer):
 
     Pitfall: three algorithms go by this name; a published learning rate belongs to one of them.
 
-    Helps: often a little ahead of Adam at the same cost; NAdamW is a strong classical baseline.
+    Helps: often a little ahead of Adam at the same cost; NAdamW is a strong classical baseline. Not with a schedule of
+    the momentum, of which it has its own.
 
     >>> import torch
     >>> from trainsmith.optimizer import NAdam
@@ -138,7 +139,7 @@ class RAdam(Optimizer):
 
     Pitfall: the first steps (5 at b2 0.999) are plain momentum at Adam's lr, and nearly stand still.
 
-    Helps: in place of a warm-up of Adam.
+    Helps: in place of a warm-up of Adam. Not beside a warm-up, whose place it takes.
 
     >>> import torch
     >>> from trainsmith.optimizer import RAdam
@@ -204,7 +205,8 @@ class Adamax(Optimizer):
 
     Pitfall: u needs no bias correction; with one, as for Adam's v, the first steps are wrong.
 
-    Helps: gradients with rare large values, such as embeddings'.
+    Helps: gradients with rare large values, such as embeddings'. Not where one huge gradient may come: it shortens
+    about 1 / (1 - b2) steps.
 
     >>> import torch
     >>> from trainsmith.optimizer import Adamax

@@ -31,7 +31,8 @@ class RMSprop(Optimizer):
 
     Pitfall: s starts at 0 without bias correction, so that the first step is 1 / sqrt(1 - alpha) = 10 times lr.
 
-    Helps: recurrent networks, and wherever gradients differ in size between coordinates.
+    Helps: recurrent networks, and wherever gradients differ in size between coordinates. Not without a warm-up where
+    first steps of ten times lr are too long.
 
     >>> import torch
     >>> from trainsmith.optimizer import RMSprop
@@ -90,7 +91,8 @@ class Adam(Optimizer):
     Pitfall: an L2 penalty in the gradient is divided by sqrt(v) too and hardly decays weights with large
     gradients; decoupled weight decay is another technique.
 
-    Helps: a good first choice with little tuning, where gradients differ in size between layers.
+    Helps: a good first choice with little tuning, where gradients differ in size between layers. Not with an L2
+    penalty, whose gradient it rescales: take adamw.
 
     >>> import torch
     >>> from trainsmith.optimizer import Adam

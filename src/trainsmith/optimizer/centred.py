@@ -32,7 +32,8 @@ class CentredRMSprop(Optimizer):
 
     Pitfall: under a steady gradient the variance vanishes and the step grows to lr * g / eps.
 
-    Helps: noisy gradients with a mean far from 0, as in recurrent networks.
+    Helps: noisy gradients with a mean far from 0, as in recurrent networks. Not under steady gradients, whose variance
+    vanishes.
 
     >>> import torch
     >>> from trainsmith.optimizer import CentredRMSprop

@@ -57,7 +57,7 @@ class ClipByValue(Clipping):
 
     Pitfall: it turns the gradient: large coordinates shrink and small ones do not.
 
-    Helps: where single coordinates explode, as in recurrent networks.
+    Helps: where single coordinates explode, as in recurrent networks. Not where the gradient's direction counts.
 
     >>> import torch
     >>> from trainsmith.optimizer import clip_by_value
@@ -97,7 +97,8 @@ class ClipByNorm(Clipping):
 
     Pitfall: where more than half of the steps are clipped it is a learning rate in disguise: lower that.
 
-    Helps: recurrent networks and transformers, whose gradients have rare large norms.
+    Helps: recurrent networks and transformers, whose gradients have rare large norms. Not as a brake for every step:
+    where it clips most of them, lower the learning rate.
 
     >>> import torch
     >>> from trainsmith.optimizer import clip_by_norm
@@ -147,7 +148,8 @@ class AdaptiveClipping(Clipping):
     Pitfall: alone, leave the last layer out, as the paper does: pass the other parameters only. In a study and in a
     population that is done: the layer that a pass calls last is not clipped.
 
-    Helps: deep networks without normalization, at large batches and rates.
+    Helps: deep networks without normalization, at large batches and rates. Not for the last layer, which it leaves
+    alone here as in the paper.
 
     >>> import torch
     >>> from trainsmith.optimizer import clip_adaptively

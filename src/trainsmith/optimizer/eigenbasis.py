@@ -51,7 +51,8 @@ class SOAP(Optimizer):
     Pitfall: it keeps two square matrices a side and decomposes them: long sides cost much. Directions in which there
     never was a gradient are divided by nothing but eps.
 
-    Helps: few, good steps with large batches, where Adam's coordinates are not the loss's.
+    Helps: few, good steps with large batches, where Adam's coordinates are not the loss's. Not with small batches: its
+    matrices cost as much for them.
 
     >>> import torch
     >>> from trainsmith.optimizer import SOAP

@@ -38,7 +38,7 @@ class Adafactor(Optimizer):
 
     Pitfall: lr is relative to the size of the parameter, and 1 / sqrt(t) bounds it: it is no other rule's lr.
 
-    Helps: large matrices that leave no memory for Adam's moments.
+    Helps: large matrices that leave no memory for Adam's moments. Not for vectors, of which it saves nothing.
 
     >>> import torch
     >>> from trainsmith.optimizer import Adafactor

@@ -30,7 +30,8 @@ class SGD(Optimizer):
 
     Pitfall: its learning rate has the unit theta^2 / loss, and no default fits every problem.
 
-    Helps: as the thing to compare with; well tuned and long enough it generalizes well.
+    Helps: as the thing to compare with; well tuned and long enough it generalizes well. Not where gradients differ much
+    in size between layers.
 
     >>> import torch
     >>> from trainsmith.optimizer import SGD
@@ -75,7 +76,8 @@ class Momentum(Optimizer):
 
     Pitfall: at momentum 0.9 a step is up to ten times as long as SGD's at the same lr.
 
-    Helps: narrow valleys of the loss; with a schedule it is the classic choice for convolutional networks.
+    Helps: narrow valleys of the loss; with a schedule it is the classic choice for convolutional networks. Not at the
+    lr that was found for sgd: its steps are 1 / (1 - momentum) times as long.
 
     >>> import torch
     >>> from trainsmith.optimizer import Momentum
@@ -124,7 +126,7 @@ class Nesterov(Optimizer):
 
     Pitfall: the theoretical gain is for smooth convex problems with exact gradients.
 
-    Helps: slightly faster and more stable than momentum at high momentum.
+    Helps: slightly faster and more stable than momentum at high momentum. Not at low momentum, where it is momentum.
 
     >>> import torch
     >>> from trainsmith.optimizer import Nesterov

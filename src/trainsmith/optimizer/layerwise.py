@@ -37,7 +37,8 @@ class LARS(Optimizer):
     Pitfall: lr is some hundred times that of momentum, because trust is part of the step; a bias that starts at 0
     takes its first step at that full lr.
 
-    Helps: very large batches, where one learning rate no longer fits all layers.
+    Helps: very large batches, where one learning rate no longer fits all layers. Not for biases that start at 0, whose
+    first step has the full lr.
 
     >>> import torch
     >>> from trainsmith.optimizer import LARS
@@ -93,7 +94,7 @@ class LAMB(Optimizer):
 
     Pitfall: a parameter that starts near 0 hardly moves, since its steps are in proportion to its norm.
 
-    Helps: very large batches, where AdamW needs long warm-up.
+    Helps: very large batches, where AdamW needs long warm-up. Not for weights that start near 0, which hardly move.
 
     >>> import torch
     >>> from trainsmith.optimizer import LAMB

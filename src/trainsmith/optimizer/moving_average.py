@@ -30,6 +30,7 @@ class MovingAverage(Optimizer):
     Pitfall: it is not heavy ball, whose velocity is v / (1 - beta): at beta 0.9 the same lr moves ten times less.
 
     Helps: to understand momentum and Adam's first moment; a step is never longer than lr times the largest gradient.
+    Not in place of momentum at the same lr: its steps are 1 - beta times as long.
 
     >>> import torch
     >>> from trainsmith.optimizer import MovingAverage

@@ -51,7 +51,8 @@ class Muon(Optimizer):
     lr is not Adam's, and the rest needs its own: a study tunes both. The default, 3e-4 at the default lr, is the
     authors' for long trainings and slow in short ones. In a network with fewer than three layers nothing is hidden.
 
-    Helps: hidden layers of transformers and convolutional networks, where it beats AdamW by step count.
+    Helps: hidden layers of transformers and convolutional networks, where it beats AdamW by step count. Not for
+    embeddings, heads and vectors, nor in networks without hidden matrices.
 
     >>> import torch
     >>> from trainsmith.optimizer import Muon

@@ -31,7 +31,7 @@ class Plateau:
 
     Pitfall: a training loss is noisy, and a look that comes too soon takes noise for a plateau; it does not end at 0.
 
-    Helps: where the length of the training is not known.
+    Helps: where the length of the training is not known. Not where the loss is so noisy that it improves by luck.
 
     `factor` is the present factor.
 

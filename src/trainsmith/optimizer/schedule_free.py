@@ -77,7 +77,8 @@ class ScheduleFreeSGD(Optimizer):
     Pitfall: evaluate and export after `optimizer.eval()`, which puts x into the parameters, and go on training after
     `optimizer.train()`. Running statistics of batch normalization were taken at y: recompute them at x.
 
-    Helps: where the length of the training is not known beforehand; there is no schedule to choose.
+    Helps: where the length of the training is not known beforehand; there is no schedule to choose. Not beside a
+    falling rate, nor where weights are evaluated without a call of `eval`.
 
     >>> import torch
     >>> from trainsmith.optimizer import ScheduleFreeSGD
@@ -142,7 +143,8 @@ class ScheduleFreeAdamW(Optimizer):
     Pitfall: evaluate and export after `optimizer.eval()`, which puts x into the parameters, and go on training after
     `optimizer.train()`. Running statistics of batch normalization were taken at y: recompute them at x.
 
-    Helps: AdamW's place where no schedule is wanted; it won AlgoPerf's self-tuning track in 2024.
+    Helps: AdamW's place where no schedule is wanted; it won AlgoPerf's self-tuning track in 2024. Not beside a falling
+    rate, nor where weights are evaluated without a call of `eval`.
 
     >>> import torch
     >>> from trainsmith.optimizer import ScheduleFreeAdamW

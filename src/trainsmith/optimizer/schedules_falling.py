@@ -23,6 +23,7 @@ def constant_rate(step: int, steps: int) -> float:
     rate; the best constant rate lies below the best highest rate of a schedule that falls.
 
     Helps: where the end of the training is not known, and below an average of the weights, which takes the noise out.
+    Not where the last weights are the result: the noise stays in them.
 
     >>> from trainsmith.optimizer import constant_rate
     >>> [constant_rate(step, 4) for step in (1, 2, 3, 4)]
@@ -53,7 +54,8 @@ def staircase(step: int, steps: int, stairs: float = 3, gamma: float = 0.1) -> f
     Pitfall: the loss drops right after a fall whatever the technique, so that a comparison just before and just after
     one comes out differently.
 
-    Helps: long trainings by stochastic gradients; it needs the length of the training, as all that fall do.
+    Helps: long trainings by stochastic gradients; it needs the length of the training, as all that fall do. Not where
+    trainings are compared on the way.
 
     >>> from trainsmith.optimizer import staircase
     >>> [round(staircase(step, 6), 4) for step in (1, 2, 3, 4, 5, 6)]
@@ -86,7 +88,8 @@ def exponential(step: int, steps: int, final: float = 0.01) -> float:
     Pitfall: half of the training passes at rates below the geometric mean of first and last, where little is learned
     if `final` is small.
 
-    Helps: where smooth falling is wanted and no end at 0; it is rarely better than a cosine or a line.
+    Helps: where smooth falling is wanted and no end at 0; it is rarely better than a cosine or a line. Not where the
+    training must come to rest: it does not reach 0.
 
     >>> from trainsmith.optimizer import exponential
     >>> [round(exponential(step, 2, final=0.25), 4) for step in (1, 2)]

@@ -25,7 +25,8 @@ def cosine(step: int, steps: int, warmup: float = 0.05) -> float:
     Pitfall: a training cut off on the way is worse than one whose schedule ends there: a longer training needs its own
     cosine from the start.
 
-    Helps: nearly everywhere; the usual choice where the length of the training is known.
+    Helps: nearly everywhere; the usual choice where the length of the training is known. Not where a training may be
+    cut off or go on.
 
     >>> from trainsmith.optimizer import cosine
     >>> [round(cosine(step, 4, warmup=0.5), 4) for step in (1, 2, 3, 4)]
@@ -51,7 +52,8 @@ def linear_decay(step: int, steps: int, warmup: float = 0.05) -> float:
 
     Pitfall: as of every schedule that ends at 0, a training cut off on the way is worse than a whole shorter one.
 
-    Helps: where a cosine does; language models end lower with it (Bergsma et al. 2025, Straight to zero).
+    Helps: where a cosine does; language models end lower with it (Bergsma et al. 2025, Straight to zero). Not where a
+    training may be cut off or go on.
 
     >>> from trainsmith.optimizer import linear_decay
     >>> [linear_decay(step, 4, warmup=0.25) for step in (1, 2, 3, 4)]
@@ -82,6 +84,7 @@ def warm_up(step: int, steps: int, warmup: float = 0.05) -> float:
     place of a study's schedule it does not fall.
 
     Helps: large learning rates, large batches, Adam's first steps, and transformers with the norm behind each branch.
+    Not where the first steps were not too long: it only costs steps then.
 
     >>> from trainsmith.optimizer import warm_up
     >>> [warm_up(step, 4, warmup=0.5) for step in (1, 2, 3, 4)]
@@ -111,7 +114,8 @@ def stable_decay(step: int, steps: int, warmup: float = 0.05, decay: float = 0.2
 
     Pitfall: before the decay it looks worse than a cosine at the same step; nothing is to be judged there.
 
-    Helps: trainings of several lengths at the price of the longest: each is a decay from a copy of the stable part.
+    Helps: trainings of several lengths at the price of the longest: each is a decay from a copy of the stable part. Not
+    where trainings are compared before the decay.
 
     >>> from trainsmith.optimizer import stable_decay
     >>> [round(stable_decay(step, 5, decay=0.4, warmup=0.4), 2) for step in (1, 2, 3, 4, 5)]
@@ -147,6 +151,7 @@ def one_cycle(step: int, steps: int, rise: float = 0.3, start: float = 0.04, fin
     in reaching it.
 
     Helps: few steps at high rates, as of convolutional networks with batch normalization; the high rates regularize.
+    Not at an lr that was found for a constant rate: it is the highest of all here.
 
     >>> from trainsmith.optimizer import one_cycle
     >>> [round(one_cycle(step, 5, rise=0.6, start=0.1, final=0.0), 2) for step in (1, 2, 3, 4, 5)]

@@ -35,7 +35,8 @@ class Lion(Optimizer):
     Pitfall: every step has the same length whatever the gradient, so lr is 3 to 10 times below AdamW's and
     weight_decay 3 to 10 times above; without a schedule that ends at 0 it never comes to rest.
 
-    Helps: half of Adam's memory; large batches.
+    Helps: half of Adam's memory; large batches. Not without a schedule that ends at 0: its steps never get shorter by
+    themselves.
 
     >>> import torch
     >>> from trainsmith.optimizer import Lion

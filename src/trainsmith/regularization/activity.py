@@ -81,7 +81,8 @@ class ActivityL1(ActivityPenalty):
     Pitfall: the network can shrink its activations and grow the weights behind them: bound or decay those too. A
     layer that is called several times in a pass has to be told so, by calls=: surgery counts them.
 
-    Helps: representations to be read; with rectified units, units that are exactly 0.
+    Helps: representations to be read; with rectified units, units that are exactly 0. Not alone: weights behind can
+    grow as activations shrink.
 
     >>> import torch
     >>> from trainsmith.regularization import ActivityL1, activity_cost
@@ -124,7 +125,7 @@ class ActivityKL(ActivityPenalty):
     Pitfall: it means something only for activations between 0 and 1; small batches make m a poor estimate. A layer that
     is called several times in a pass has to be told so, by calls=, and m is of each call: surgery counts them.
 
-    Helps: sparse autoencoders with sigmoid units.
+    Helps: sparse autoencoders with sigmoid units. Not for units that are no shares between 0 and 1, such as ReLU's.
 
     >>> import torch
     >>> from trainsmith.regularization import ActivityKL, activity_cost
@@ -170,7 +171,8 @@ class KWinners(nn.Module):
 
     Pitfall: units that never win never learn.
 
-    Helps: representations to be read, noise on the inputs.
+    Helps: representations to be read, noise on the inputs. Not where every unit must learn: those that never win do
+    not.
 
     >>> import torch
     >>> from trainsmith.regularization import KWinners

@@ -39,7 +39,8 @@ class FGSMTrainingL2(RootMeanSquare, FGSMTraining):
 
     Pitfall: as of fgsm-training; at the same eps the maximum norm's box lies inside this ball.
 
-    Helps: where an adversary changes few numbers much, or all a little.
+    Helps: where an adversary changes few numbers much, or all a little. Not against attacks of several steps, nor where
+    clean examples alone count.
 
     >>> import torch
     >>> from torch import nn
@@ -72,7 +73,8 @@ class PGDTrainingL2(RootMeanSquare, PGDTraining):
 
     Pitfall: as of pgd-training; what resists in one norm need not in another.
 
-    Helps: where an adversary changes few numbers much, or all a little.
+    Helps: where an adversary changes few numbers much, or all a little. Not where clean examples alone count, of which
+    it gets fewer right.
 
     >>> import torch
     >>> from torch import nn
@@ -108,7 +110,8 @@ class TRADESL2(RootMeanSquare, TRADES):
 
     Pitfall: it costs one gradient for each step of the attack and two more.
 
-    Helps: where clean accuracy matters too: beta trades one for the other.
+    Helps: where clean accuracy matters too: beta trades one for the other. Not where inputs come as they are: its
+    gradients buy nothing there.
 
     >>> import torch
     >>> from torch import nn

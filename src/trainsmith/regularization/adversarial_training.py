@@ -83,7 +83,8 @@ class FGSMTraining(InRange):
     Pitfall: the network may learn to resist this one step and no other: judge it by projected gradient descent (see
     `robust_accuracy` and `pgd`). It costs three gradients a step.
 
-    Helps: against small changes of the inputs; as a regularizer of small data. Clean accuracy often falls.
+    Helps: against small changes of the inputs; as a regularizer of small data. Clean accuracy often falls. Not against
+    attacks of several steps (our claim C5).
 
     >>> import torch
     >>> from torch import nn
@@ -130,7 +131,7 @@ class PGDTraining(InRange):
     Pitfall: it costs one gradient for each step of the attack and one more. The validation score is of clean examples,
     of which it gets fewer right.
 
-    Helps: where inputs may be changed on purpose.
+    Helps: where inputs may be changed on purpose. Not where clean examples alone count.
 
     >>> import torch
     >>> from torch import nn
@@ -180,7 +181,8 @@ class TRADES(InRange):
 
     Pitfall: it costs one gradient for each step of the attack and two more.
 
-    Helps: where clean accuracy matters too: beta trades one for the other.
+    Helps: where clean accuracy matters too: beta trades one for the other. Not where inputs come as they are: its
+    gradients buy nothing there.
 
     >>> import torch
     >>> from torch import nn

@@ -132,7 +132,8 @@ class WeightEMA(Averaging):
     Pitfall: it lags behind by 1 / (1 - decay) steps: with a decay too near to 1 for the length of the training it is
     worse than the last weights, and it adds little to a schedule that ends at 0.
 
-    Helps: with constant learning rates and small batches, for nearly nothing.
+    Helps: with constant learning rates and small batches, for nearly nothing. Not with a schedule that ends at 0, which
+    leaves little to average.
 
     >>> import torch
     >>> from trainsmith.regularization import WeightEMA
@@ -177,6 +178,7 @@ class PolyakAveraging(Averaging):
     Pitfall: from the first step on (start 0) it never forgets the beginning, which a network is long past.
 
     Helps: noisy gradients at a constant learning rate; with a schedule that ends at 0 there is little left to average.
+    Not where the mean takes in the first steps, far from the end.
 
     >>> import torch
     >>> from trainsmith.regularization import PolyakAveraging
@@ -231,7 +233,8 @@ class SWA(Averaging):
     Pitfall: the last weights by themselves are worse than with the schedule to its end; only the average is good.
     Alone, set the learning rate by `pace`.
 
-    Helps: longer trainings of networks whose learning rate may stay high; it costs no more than the training.
+    Helps: longer trainings of networks whose learning rate may stay high; it costs no more than the training. Not in
+    short trainings, whose weights are still on their way.
 
     >>> import torch
     >>> from trainsmith.regularization import SWA

@@ -31,7 +31,8 @@ class SwapNoise(nn.Module):
 
     Pitfall: columns that only mean something together are torn apart.
 
-    Helps: tables, where values that were never measured, as in normal noise, would be a giveaway.
+    Helps: tables, where values that were never measured, as in normal noise, would be a giveaway. Not for columns that
+    mean something only together.
 
     >>> import torch
     >>> from trainsmith.regularization import SwapNoise
@@ -74,7 +75,7 @@ class FeatureDropout(Fitted):
 
     Pitfall: where a single column decides, it teaches the network to guess.
 
-    Helps: many columns that say the same; values that will be missing.
+    Helps: many columns that say the same; values that will be missing. Not where a single column decides.
 
     >>> import torch
     >>> from trainsmith.regularization import FeatureDropout

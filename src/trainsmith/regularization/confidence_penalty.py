@@ -28,7 +28,8 @@ class ConfidencePenalty(nn.Module):
 
     Pitfall: it can be negative, and its least value is not 0: report the plain cross-entropy in validation.
 
-    Helps: where label smoothing does; it lets the network choose among which classes its doubt is spread.
+    Helps: where label smoothing does; it lets the network choose among which classes its doubt is spread. Not beside
+    label smoothing, which does the same.
 
     >>> import torch
     >>> from trainsmith.regularization import ConfidencePenalty

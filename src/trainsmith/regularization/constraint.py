@@ -69,7 +69,8 @@ class WeightDecay(Constraint):
     Pitfall: with plain gradient descent it is the L2 penalty, with adaptive optimizers it is not. At a large lr the
     same strength is another decay: lr * strength must stay far below 1.
 
-    Helps: Adam and its kin, whose L2 penalty hardly touches weights with large gradients.
+    Helps: Adam and its kin, whose L2 penalty hardly touches weights with large gradients. Not beside an L2 penalty:
+    weights then decay twice.
 
     >>> import torch
     >>> from trainsmith.regularization import WeightDecay
@@ -109,7 +110,7 @@ class MaxNorm(Constraint):
     Pitfall: transposed convolutions have their units on the second axis. Behind a normalization it bounds nothing
     but the effective learning rate.
 
-    Helps: dropout with a high learning rate.
+    Helps: dropout with a high learning rate. Not where a normalization follows, which undoes the bound.
 
     >>> import torch
     >>> from trainsmith.regularization import MaxNorm
@@ -151,7 +152,8 @@ class SoftThreshold(Constraint):
     Pitfall: with adaptive optimizers its fixed point is not that of the L1 penalty: the loss's gradient is rescaled,
     this step is not.
 
-    Helps: weights that are exactly 0, to be counted, pruned and read.
+    Helps: weights that are exactly 0, to be counted, pruned and read. Not with adaptive optimizers, if the minimum of
+    the L1 penalty is wanted.
 
     >>> import torch
     >>> from trainsmith.regularization import SoftThreshold

@@ -33,7 +33,7 @@ class DropConnect(nn.Module):
 
     Pitfall: one mask a batch is a noisier gradient than one an example; use a smaller rate.
 
-    Helps: large fully connected layers; about as much as dropout.
+    Helps: large fully connected layers; about as much as dropout. Not where a network underfits.
 
     >>> import torch
     >>> from trainsmith.regularization import DropConnect

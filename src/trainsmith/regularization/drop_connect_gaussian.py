@@ -35,7 +35,8 @@ class GaussianDropConnect(nn.Module):
     Pitfall: the normal approximation wants many inputs a unit; it stands around a layer and the activation function
     that follows it at once, so there is none where a normalization stands between.
 
-    Helps: large fully connected layers; a little better than mean weights where the rate is high.
+    Helps: large fully connected layers; a little better than mean weights where the rate is high. Not at small rates,
+    where it comes to mean weights.
 
     >>> import torch
     >>> from torch import nn

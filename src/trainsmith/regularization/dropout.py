@@ -27,7 +27,7 @@ class Dropout(nn.Module):
     Pitfall: training needs more steps; before batch normalization it changes the variance between training and
     evaluation. Not on logits.
 
-    Helps: large fully connected layers on little data.
+    Helps: large fully connected layers on little data. Not where a network underfits.
 
     >>> import torch
     >>> from trainsmith.regularization import Dropout

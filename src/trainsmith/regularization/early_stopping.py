@@ -29,7 +29,8 @@ class EarlyStopping:
 
     Pitfall: with a falling learning rate the loss improves late; too little patience stops before that.
 
-    Helps: few and noisy data, long trainings; it saves time.
+    Helps: few and noisy data, long trainings; it saves time. Not with few examples whose labels are right: those held
+    back are missed (our claim H16).
 
     >>> from trainsmith.regularization import EarlyStopping
     >>> policy = EarlyStopping(patience=2)
@@ -90,7 +91,8 @@ class EarlyStoppingRetrain(EarlyStopping):
 
     Pitfall: it costs up to two trainings. Nothing watches the second one.
 
-    Helps: few data, of which a tenth matters. With many, early stopping alone is as good.
+    Helps: few data, of which a tenth matters. With many, early stopping alone is as good. Not where a second training
+    is too dear.
 
     >>> from trainsmith.regularization import EarlyStoppingRetrain, retrain
     >>> policy, weights = EarlyStoppingRetrain(patience=2), []
@@ -129,6 +131,7 @@ class EarlyStoppingContinue(EarlyStopping):
     the training loss had fallen below theirs, the longer it trains, and it may overfit what early stopping had not.
 
     Helps: few data, where a second training from the start costs too much. early-stopping-retrain is better behaved.
+    Not where the loss cannot come down to its target: it takes all its steps then.
 
     >>> from trainsmith.regularization import EarlyStoppingContinue, UntilMatched
     >>> policy = EarlyStoppingContinue(patience=2)

@@ -81,7 +81,8 @@ class DeepEnsemble(Ensemble):
 
     Pitfall: it costs four trainings, so a gain at equal steps is not one at equal cost: see the page on the protocol.
 
-    Helps: nearly always; and its probabilities are better calibrated.
+    Helps: nearly always; and its probabilities are better calibrated. Not where four trainings, or four passes a
+    prediction, are too dear.
 
     >>> import torch
     >>> from trainsmith.regularization import DeepEnsemble
@@ -115,7 +116,8 @@ class Bagging(DeepEnsemble):
     Pitfall: each network sees 63 % of the examples, which costs it more than the samples' difference brings where
     networks differ enough by their luck: compare with `deep-ensemble`. It costs four trainings.
 
-    Helps: small noisy sets of examples and unstable networks.
+    Helps: small noisy sets of examples and unstable networks. Not where networks differ enough by their luck: each sees
+    63 % of the examples.
 
     >>> import torch
     >>> from trainsmith.regularization import Bagging
@@ -140,9 +142,10 @@ class SnapshotEnsemble(nn.Module):
     training the weights as they are stand for the cycle that is not over.
 
     Pitfall: cycles that are too short give poor networks. The last cycle alone has had a quarter of the steps at a
-    falling rate.
+    falling rate. Alone, call `take` after each step and set the learning rate by `pace`.
 
-    Helps: an ensemble for the price of one training, where that one is long.
+    Helps: an ensemble for the price of one training, where that one is long. Not in short trainings, whose cycles give
+    poor networks.
 
     >>> import torch
     >>> from trainsmith.regularization import SnapshotEnsemble

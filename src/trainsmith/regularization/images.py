@@ -36,7 +36,7 @@ class Flip(nn.Module):
 
     Pitfall: it must not change the class: digits and letters are not their mirror images.
 
-    Helps: photographs.
+    Helps: photographs. Not for digits, letters and whatever else its mirror image is not.
 
     >>> import torch
     >>> from trainsmith.regularization import Flip
@@ -80,7 +80,7 @@ class Shift(nn.Module):
 
     Pitfall: a network that may not see what moves out learns from images without the object.
 
-    Helps: nearly every image classification.
+    Helps: nearly every image classification. Not where the place tells the class.
 
     >>> import torch
     >>> from trainsmith.regularization import Shift
@@ -137,7 +137,7 @@ class Rotation(nn.Module):
 
     Pitfall: interpolation blurs: the network sees smoother images in training than in evaluation. Corners are lost.
 
-    Helps: digits, cells, satellite images.
+    Helps: digits, cells, satellite images. Not where a turn changes the class, as that of a 6.
 
     >>> import torch
     >>> from trainsmith.regularization import Rotation
@@ -183,7 +183,7 @@ class Zoom(nn.Module):
 
     Pitfall: interpolation blurs, as with rotation.
 
-    Helps: objects that come in several sizes.
+    Helps: objects that come in several sizes. Not where the size tells the class.
 
     >>> import torch
     >>> from trainsmith.regularization import Zoom
@@ -229,7 +229,7 @@ class Cutout(nn.Module):
 
     Pitfall: the square is cut at the edges of the image, as in the paper, so that its mean area is smaller than L^2.
 
-    Helps: images in which one part gives the class away.
+    Helps: images in which one part gives the class away. Not for small objects, which it can hide whole.
 
     >>> import torch
     >>> from trainsmith.regularization import Cutout

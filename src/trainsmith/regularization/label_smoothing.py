@@ -30,7 +30,8 @@ class LabelSmoothing(nn.Module):
 
     Pitfall: the loss has the target's entropy as its floor, not 0: report the plain cross-entropy in validation.
 
-    Helps: classification with many classes or noisy labels; it improves calibration.
+    Helps: classification with many classes or noisy labels; it improves calibration. Not for a teacher whose
+    probabilities another network shall learn.
 
     >>> import torch
     >>> from trainsmith.regularization import LabelSmoothing

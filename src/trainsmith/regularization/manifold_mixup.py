@@ -39,7 +39,8 @@ class ManifoldMixup(nn.Module):
 
     Pitfall: training losses and accuracies are those of mixtures. It wants more steps than plain training.
 
-    Helps: classification with few examples or wrong labels; flatter class regions in hidden layers.
+    Helps: classification with few examples or wrong labels; flatter class regions in hidden layers. Not in short
+    trainings.
 
     >>> import torch
     >>> from torch import nn

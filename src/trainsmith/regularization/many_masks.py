@@ -54,7 +54,8 @@ class MonteCarloDropout(nn.Module):
     Pitfall: T times the work in evaluation, and with few masks it may score below plain dropout, which is one pass at
     the mean; its gain is in the probabilities. Judge it by log loss.
 
-    Helps: probabilities that say how sure the network is.
+    Helps: probabilities that say how sure the network is. Not where accuracy alone counts: it costs as many passes as
+    masks.
 
     >>> import torch
     >>> from trainsmith.regularization import MonteCarloDropout

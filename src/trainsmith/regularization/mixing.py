@@ -42,7 +42,7 @@ class Mixup(nn.Module):
 
     Pitfall: training losses and accuracies are those of mixtures. A large alpha underfits small networks.
 
-    Helps: classification with few examples or wrong labels.
+    Helps: classification with few examples or wrong labels. Not for small networks that underfit.
 
     >>> import torch
     >>> from trainsmith.regularization import Mixup
@@ -89,7 +89,8 @@ class CutMix(nn.Module):
 
     Pitfall: an object in a corner of the image may be gone while its class keeps the share.
 
-    Helps: classification of images; the network learns to look at more than one part of an object.
+    Helps: classification of images; the network learns to look at more than one part of an object. Not for small
+    objects, which the patch may hide or miss.
 
     >>> import torch
     >>> from trainsmith.regularization import CutMix

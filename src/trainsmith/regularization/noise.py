@@ -35,7 +35,8 @@ class InputNoise(Fitted):
     Pitfall: for a small std it is a penalty of std^2 / 2 on the squared gradient of the outputs by the inputs (with
     squared error), not a stronger effect than that.
 
-    Helps: inputs that were measured with noise; small data sets.
+    Helps: inputs that were measured with noise; small data sets. Not where small differences of the inputs tell the
+    classes apart.
 
     >>> import torch
     >>> from trainsmith.regularization import InputNoise
@@ -94,7 +95,7 @@ class WeightNoise(nn.Module):
     Pitfall: std is absolute: it must suit the smallest weights. Behind a normalization the weights can grow until the
     noise means nothing.
 
-    Helps: recurrent networks; it favours flat minima.
+    Helps: recurrent networks; it favours flat minima. Not for weights in front of a normalization, which outgrow it.
 
     >>> import torch
     >>> from trainsmith.regularization import WeightNoise
@@ -134,7 +135,8 @@ class GradientNoise(nn.Module):
     Pitfall: eta is in units of squared gradients, which differ from network to network; adaptive optimizers make
     parameters with small gradients follow the noise alone.
 
-    Helps: very deep networks that start badly.
+    Helps: very deep networks that start badly. Not under adaptive optimizers where gradients are tiny: weights then
+    follow the noise.
 
     >>> import torch
     >>> from trainsmith.regularization import GradientNoise

@@ -17,7 +17,7 @@ class NoRegularization(nn.Identity):
 
     Pitfall: with few data a large network fits their noise.
 
-    Helps: as the thing to compare with.
+    Helps: as the thing to compare with. Not for large networks on few data.
 
     >>> import torch
     >>> from trainsmith.regularization import NoRegularization

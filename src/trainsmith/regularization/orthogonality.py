@@ -33,7 +33,8 @@ class Orthogonality(nn.Module):
     Pitfall: it fixes the size of the weights as well as their angles, and so competes with L2; it is least at
     orthonormal weights, not at 0.
 
-    Helps: deep networks without normalization, whose signals it keeps from growing and shrinking.
+    Helps: deep networks without normalization, whose signals it keeps from growing and shrinking. Not for weights in
+    front of a normalization, whose length means nothing.
 
     >>> import torch
     >>> from trainsmith.regularization import Orthogonality

@@ -30,7 +30,8 @@ class L2(nn.Module):
     Pitfall: with Adam the penalty's gradient is divided by the root of v: it is not weight decay. Behind a
     normalization layer it changes the effective learning rate, not what the network can express.
 
-    Helps: small data sets, and networks without normalization.
+    Helps: small data sets, and networks without normalization. Not with adaptive optimizers, which rescale its
+    gradient.
 
     >>> import torch
     >>> from trainsmith.regularization import L2

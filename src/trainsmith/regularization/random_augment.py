@@ -41,7 +41,8 @@ class RandAugment(nn.Module):
 
     Pitfall: with small images and small networks a large magnitude underfits; contrast takes 0 for black.
 
-    Helps: image classification, with one number to tune instead of one for each change.
+    Helps: image classification, with one number to tune instead of one for each change. Not at large magnitudes for
+    small images and small networks.
 
     >>> import torch
     >>> from trainsmith.regularization import RandAugment

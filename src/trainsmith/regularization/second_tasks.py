@@ -106,7 +106,8 @@ class AuxiliaryReconstruction(Reconstructing):
     inputs of many numbers the head is as large as a first layer, and takes as long. AdamW and constraints decay it, and
     penalties count it, as any weight.
 
-    Helps: few labels for many inputs whose shape is simple; seldom where labels suffice.
+    Helps: few labels for many inputs whose shape is simple; seldom where labels suffice. Not for inputs most of which
+    has nothing to do with the targets.
 
     >>> import torch
     >>> from torch import nn
@@ -147,7 +148,8 @@ class AuxiliaryRotation(Turning):
     Pitfall: what looks the same when it is turned (a zero, a cell under a microscope) teaches nothing. It costs two
     gradients a step.
 
-    Helps: photographs, in which up and down mean something; robustness more than accuracy.
+    Helps: photographs, in which up and down mean something; robustness more than accuracy. Not for pictures without an
+    up and down.
 
     >>> import torch
     >>> from torch import nn
@@ -180,7 +182,7 @@ class UncertainReconstruction(Uncertain, Reconstructing):
     Pitfall: at its best s1 the first loss counts 1 / (2 J): the better the network fits, the larger its steps, and the
     loss falls below 0. AdamW decays s1 and s2 as it decays biases.
 
-    Helps: where nobody knows how the losses' units compare.
+    Helps: where nobody knows how the losses' units compare. Not where the first loss nears 0: its steps grow then.
 
     >>> import torch
     >>> from torch import nn
@@ -214,7 +216,7 @@ class UncertainRotation(Uncertain, Turning):
 
     Pitfall: as of auxiliary-reconstruction-uncertainty. It costs two gradients a step.
 
-    Helps: where nobody knows how the losses' units compare.
+    Helps: where nobody knows how the losses' units compare. Not where the first loss nears 0: its steps grow then.
 
     >>> import torch
     >>> from torch import nn

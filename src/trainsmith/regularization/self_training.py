@@ -39,7 +39,8 @@ class PseudoLabel(Unlabelled):
     Pitfall: early labels are wrong, and the network learns them: without a start it confirms its own errors. It costs
     two gradients a step.
 
-    Helps: classes that lie apart, once the labels alone give better than chance.
+    Helps: classes that lie apart, once the labels alone give better than chance. Not from a network hardly better than
+    chance, which learns its own mistakes.
 
     >>> import torch
     >>> from torch import nn
@@ -91,7 +92,8 @@ class EntropyMinimization(Unlabelled):
     Pitfall: a network that puts everything into one class has no entropy either: it needs the labels to hold it, and
     a small weight. It costs two gradients a step.
 
-    Helps: classes that lie apart; together with virtual adversarial training more than alone.
+    Helps: classes that lie apart; together with virtual adversarial training more than alone. Not where classes
+    overlap: it draws its line through them all the same.
 
     >>> import torch
     >>> from torch import nn

@@ -34,7 +34,8 @@ class SAM(nn.Module):
 
     Pitfall: it costs two gradients a step: compare with a baseline that trains twice as long.
 
-    Helps: networks large enough to fit all of the training examples, wrong labels among them.
+    Helps: networks large enough to fit all of the training examples, wrong labels among them. Not where twice the steps
+    would bring as much: compare with these.
 
     >>> import torch
     >>> from torch import nn

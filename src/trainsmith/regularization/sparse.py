@@ -29,7 +29,7 @@ class L1(nn.Module):
     Pitfall: gradient steps lead back and forth over 0 and never end on it: for weights that are exactly 0 use
     soft-threshold, its proximal step.
 
-    Helps: inputs of which only a few matter.
+    Helps: inputs of which only a few matter. Not where many inputs matter a little each.
 
     >>> import torch
     >>> from trainsmith.regularization import L1
@@ -67,7 +67,8 @@ class ElasticNet(nn.Module):
 
     Pitfall: both pulls grow with strength: a ratio found at one strength is another mixture of effects at another.
 
-    Helps: correlated inputs, among which L1 alone picks one at random.
+    Helps: correlated inputs, among which L1 alone picks one at random. Not where one of the two penalties does: it has
+    a number more to tune.
 
     >>> import torch
     >>> from trainsmith.regularization import ElasticNet

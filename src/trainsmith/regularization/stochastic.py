@@ -24,7 +24,8 @@ class StochasticPool2d(nn.Module):
 
     Pitfall: activations must not be negative: behind ReLU, not behind tanh. A region of zeros gives 0.
 
-    Helps: convolutional networks on few images, in the place of max pooling.
+    Helps: convolutional networks on few images, in the place of max pooling. Not behind activations that can be
+    negative.
 
     >>> import torch
     >>> from trainsmith.regularization import StochasticPool2d
@@ -84,7 +85,7 @@ class DropBranch(nn.Module):
 
     Pitfall: without a normalization behind the sum the scale 1 / (1 - p) makes deep networks' outputs noisier.
 
-    Helps: deep residual networks and transformers.
+    Helps: deep residual networks and transformers. Not in shallow networks, nor in those without residual branches.
 
     >>> import torch
     >>> from trainsmith.regularization import DropBranch

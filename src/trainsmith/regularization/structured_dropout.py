@@ -38,7 +38,8 @@ class SpatialDropout(nn.Module):
 
     Pitfall: few channels make it harsh: with 16 channels and rate 0.5 an example sees 8 of them.
 
-    Helps: convolution layers, where ordinary dropout leaves most of what it drops in the neighbours.
+    Helps: convolution layers, where ordinary dropout leaves most of what it drops in the neighbours. Not in layers of
+    few channels.
 
     >>> import torch
     >>> from trainsmith.regularization import SpatialDropout
@@ -85,7 +86,8 @@ class AlphaDropout(nn.Module):
     Pitfall: keeps mean 0 and variance 1 only of inputs that have them: with SELU, LeCun's initialization and
     standardized inputs.
 
-    Helps: deep SELU networks, whose self-normalization ordinary dropout would break. The authors use 0.05 to 0.1.
+    Helps: deep SELU networks, whose self-normalization ordinary dropout would break. The authors use 0.05 to 0.1. Not
+    behind other activation functions than SELU.
 
     >>> import torch
     >>> from trainsmith.regularization import AlphaDropout
@@ -135,7 +137,8 @@ class DropBlock(nn.Module):
 
     Pitfall: blocks overlap, so that a little less than rate is dropped; a size near the map's drops all or nothing.
 
-    Helps: convolutional networks on images that are large compared with the block.
+    Helps: convolutional networks on images that are large compared with the block. Not on maps hardly larger than the
+    block.
 
     >>> import torch
     >>> from trainsmith.regularization import DropBlock

@@ -53,7 +53,8 @@ def tied_weights(network: nn.Module) -> nn.Module:
     Pitfall: W has the sum of both gradients, so that a learning rate found without tying may be too large. An
     initialization sees the encoder alone. Half of the weights: compare at equal numbers of them too.
 
-    Helps: autoencoders of few data; a linear one comes nearer to principal components.
+    Helps: autoencoders of few data; a linear one comes nearer to principal components. Not where data suffice to learn
+    the decoder by itself.
 
     >>> import torch
     >>> from torch import nn
@@ -96,6 +97,7 @@ class SoftTying(nn.Module):
     layers would share, unless training gives them one.
 
     Helps: deep networks of equal layers on few data; between independent and recurrent, which it becomes without end.
+    Not between layers of unequal shapes, which have nothing to tie.
 
     >>> import torch
     >>> from trainsmith.regularization import SoftTying

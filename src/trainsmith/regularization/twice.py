@@ -31,7 +31,8 @@ class RDrop(nn.Module):
     Pitfall: without dropout or other noise inside the network both passes are the same, and nothing happens: a study
     says so and leaves it out. It costs two gradients a step.
 
-    Helps: networks with dropout, in classification.
+    Helps: networks with dropout, in classification. Not without dropout or other noise inside the network: both passes
+    are the same then.
 
     >>> import torch
     >>> from torch import nn
@@ -97,7 +98,8 @@ class GradientPenalty(nn.Module):
     batch normalization an example's slope holds the other examples of the batch too. It costs about three gradients a
     step.
 
-    Helps: few data with noisy inputs; it is what small input noise does in the mean, without the noise.
+    Helps: few data with noisy inputs; it is what small input noise does in the mean, without the noise. Not where three
+    gradients a step are too dear.
 
     >>> import torch
     >>> from torch import nn

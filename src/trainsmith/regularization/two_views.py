@@ -42,7 +42,8 @@ class PiModel(Views):
     Pitfall: with a large weight early the network agrees with itself on one class for everything. Dropout in the
     network is part of the noise. It costs two and a third gradients a step.
 
-    Helps: images, with shifts that do not change the class.
+    Helps: images, with shifts that do not change the class. Not where neither the network nor a shift draws anything:
+    both passes are the same then.
 
     >>> import torch
     >>> from torch import nn
@@ -96,7 +97,8 @@ class MeanTeacher(Views):
     Pitfall: with a decay near 1 and few steps the teacher is behind: it is the mean of about 1 / (1 - decay) steps. It
     costs two and a third gradients a step and the memory of a second network.
 
-    Helps: few labels; its scores move less from step to step than the network's own.
+    Helps: few labels; its scores move less from step to step than the network's own. Not in trainings so short that the
+    teacher lags behind.
 
     >>> import torch
     >>> from torch import nn

@@ -42,7 +42,8 @@ class VAT(Unlabelled):
     Pitfall: it hangs on eps; too large a one takes examples into another class. With dropout the passes draw masks of
     their own, which hides the direction. It costs three and a third gradients a step.
 
-    Helps: few labels, where no augmentation is known that keeps the class: tables, permuted pixels.
+    Helps: few labels, where no augmentation is known that keeps the class: tables, permuted pixels. Not where classes
+    lie closer together than its reach.
 
     >>> import torch
     >>> from torch import nn
