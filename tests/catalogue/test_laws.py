@@ -164,6 +164,10 @@ def test_a_number_without_meaning_is_refused_by_name(technique, number):
         assert text.endswith(f"got {value!r}.")
     for quantile in (0.0, 0.5, 1.0):
         make_with(technique, **{number.name: number.at(quantile)})
+    if technique.role == "optimizer":  # which takes tensors of one number, as torch's do
+        for value in outside(number.domain):
+            with pytest.raises(InvalidInput, match=rf"^{technique.name}: {number.name} must be a number in "):
+                make_with(technique, **{number.name: torch.tensor(value, dtype=torch.float64)})
 
 
 @each("optimizer")

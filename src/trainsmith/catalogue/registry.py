@@ -96,7 +96,8 @@ def technique(
         numbers = tuple(h.named(key, signature.parameters[key].default) for key, h in hyperparameters.items())
         checked: Any = make
         if inspect.isclass(make):
-            checked.__init__ = _checking(checked.__init__, entry_name, numbers, getattr(make, "together", {}))
+            alone = issubclass(make, torch.optim.Optimizer)
+            checked.__init__ = _checking(checked.__init__, entry_name, numbers, getattr(make, "together", {}), alone)
         else:
             checked = _checking(make, entry_name, numbers)
         _techniques[family, entry_name] = Technique(entry_name, family, role, checked, numbers, aliases)
@@ -129,8 +130,12 @@ def _checking(
     owner: str,
     numbers: tuple[Hyperparameter, ...],
     together: Mapping[str, tuple[str, ...]] | None = None,
+    alone: bool = False,
 ) -> Callable[..., Any]:
-    """`call`, refusing arguments that lie outside their hyper-parameter's domain (tensors pass unchecked)."""
+    """`call`, refusing arguments that lie outside their hyper-parameter's domain.
+
+    alone: it is never called for several members at once, so that a tensor is one number; else tensors pass unchecked.
+    """
     signature = inspect.signature(call)
     whole = {name: parts for name, parts in (together or {}).items() if {*parts} <= {n.name for n in numbers}}
 
@@ -144,7 +149,9 @@ def _checking(
             raise TypeError(f"{owner} takes {takes}: {wrong}.") from None
         for number in numbers:
             value = given.get(number.name, number.default)
-            if not isinstance(value, torch.Tensor):
+            if alone and isinstance(value, torch.Tensor) and value.numel() == 1:
+                value = value.item()
+            if alone or not isinstance(value, torch.Tensor):
                 number.check(value, owner)
         return call(*args, **kwargs)
 
