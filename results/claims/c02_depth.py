@@ -15,7 +15,7 @@ CLAIM = Claim(
     paper="He et al. 2015, Delving deep into rectifiers, figure 3",
     figure="the 30-layer network initialized by Xavier 'completely stalls', He's converges",
     setup="784-(100)x30-10 and 784-(100)x5-10, zero biases, SGD with momentum 0.9, cosine schedule, batch 128, 1,500 "
-    "steps; best of 5 learning rates 0.003 to 0.3 on 10,000 validation images; test error of fresh seeds",
+    "steps; best of 5 learning rates 0.003 to 0.3 by the mean of 2 tuning seeds on 10,000 validation images; test error of fresh seeds",
     differs="perceptrons on MNIST instead of convolutional networks on ImageNet",
 )
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -31,7 +31,7 @@ def measure(quick: bool) -> Measured:
             f"{name}, {depth} layers": Arm(perceptron(784, *[100] * depth, 10, initialize=fill), RATES)
             for name, fill in START.items()
         }
-        found, how = final_errors(arms, data, course, seeds)
+        found, how = final_errors(arms, data, course, seeds, 1 if quick else 2)
         errors |= found
         tuning |= how
     checks = [
