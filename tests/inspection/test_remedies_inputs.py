@@ -1,6 +1,7 @@
 """Remedies of networks with several inputs, arguments by name, losses of their own and structured outputs."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -69,6 +70,13 @@ def treated(network, batch, loss=None, **more):
     return try_remedies(network, batch, measured, loss, **{"seeds": 3, "steps": 40, "batch_size": 30, **more})
 
 
+@functools.cache
+def two_inputs():
+    """What is tried on the network of two inputs."""
+    first, second, y = inputs()
+    return treated(Two(), ((first, second), y))
+
+
 def test_a_pair_of_inputs_and_the_same_by_name_have_the_same_remedies():
     first, second, y = inputs()
     network = Two()
@@ -84,7 +92,7 @@ def test_a_pair_of_inputs_and_the_same_by_name_have_the_same_remedies():
 
 def test_several_inputs_train_as_one_of_them_does():
     first, second, y = inputs()
-    apart = treated(Two(), ((first, second), y))
+    apart = two_inputs()
     together = treated(Joined(), (torch.cat([first, second], 1), y))
     assert is_simple(Joined(), torch.cat([first, second], 1), y, None)
     assert not is_simple(Two(), (first, second), y, None)
@@ -97,7 +105,7 @@ def test_several_inputs_train_as_one_of_them_does():
 def test_a_loss_of_its_own_is_what_is_trained_and_told():
     first, second, y = inputs()
     own = treated(Two(), {"first": first, "second": second, "labels": y})
-    given = treated(Two(), ((first, second), y))
+    given = two_inputs()
     assert own.first_loss == pytest.approx(3 * given.first_loss, rel=1e-4)
     assert own.as_it_is.loss == pytest.approx(3 * given.as_it_is.loss, rel=0.05)  # Adam forgets the factor, but for eps
     assert own.remedies[0].verdict == "better"
@@ -110,7 +118,7 @@ def test_the_users_loss_gets_what_the_network_gives():
         return functional.cross_entropy(output.logits, targets)
 
     whole = treated(Two(), ((first, second), y), loss)
-    assert whole.as_it_is.loss == pytest.approx(treated(Two(), ((first, second), y)).as_it_is.loss, rel=1e-5)
+    assert whole.as_it_is.loss == pytest.approx(two_inputs().as_it_is.loss, rel=1e-5)
 
 
 def test_what_has_no_row_for_each_example_is_given_whole():

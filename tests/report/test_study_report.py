@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from make_study import make_study
+from make_study import FEW, make_study
 from trainsmith.catalogue import FAMILIES
 from trainsmith.comparison import read_study
 from trainsmith.comparison.study import Cost, Cut, Effect, EqualCost, Estimate
@@ -123,8 +123,8 @@ def test_every_row_verdict_and_setting_is_on_the_page(whole):
 def test_a_broken_receipt_is_shown_as_broken():
     assert 'class="broken"' not in report_html(make_study(most=1))
     assert 'class="broken"' in report_html(make_study(holds=False, most=1))
-    assert "BROKEN" in printed(make_study(holds=False))
-    made = make_study()
+    assert "BROKEN" in printed(make_study(holds=False, most=1))
+    made = make_study(most=1)
     loose = replace(made, receipt=replace(made.receipt, deviation=0.02, tolerance=0.03))
     assert "tells little" in printed(loose)
     assert "tells little" not in printed(made)
@@ -163,7 +163,7 @@ def test_of_a_single_trial_no_figure_of_tuning_is_drawn():
     study = make_study(most=1)
     rows = tuple(replace(r, attempts=r.attempts[:1], tuning_curve=r.tuning_curve[:1]) for r in study.rows)
     text = report_html(replace(study, rows=rows))
-    assert Page(text).tags.count("figure") == len(FAMILIES)
+    assert Page(text).tags.count("figure") == len(FEW)
     assert "Tuning budget" not in text
     assert "every tuning trial" not in text
 
@@ -186,7 +186,7 @@ def test_a_study_from_before_these_were_measured_has_a_page_without_them():
     study = make_study(most=1)
     rows = tuple(replace(r, chance=None, tuning_curve=(), pace=None, diverged=0) for r in study.rows)
     page = Page(report_html(replace(study, rows=rows, activations=())))
-    assert (page.tags.count("table"), page.tags.count("figure")) == (len(FAMILIES) + 1, 2 * len(FAMILIES))
+    assert (page.tags.count("table"), page.tags.count("figure")) == (len(FEW) + 1, 2 * len(FEW))
     assert "layers" not in page.ids
 
 
