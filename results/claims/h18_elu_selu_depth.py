@@ -10,6 +10,11 @@ from training import Arm, Course, final_errors, parts
 from trainsmith.activation import ELU, SELU
 from trainsmith.initialization import he, xavier
 
+COMMENT = (
+    "All but one part holds. ReLU units do learn from He's weights, but err 13 % after this one pass, more than the 10 % "
+    "that the statement grants them; at the smallest rate tried, so that a smaller one might do better. One tuning seed "
+    "and three chose the same rates."
+)
 CLAIM = Claim(
     number="H18",
     statement="Without normalization, perceptrons of 30 hidden layers of SELU and of ELU units learn MNIST from LeCun's "
@@ -19,7 +24,7 @@ CLAIM = Claim(
     figure="SELU networks of 8, 16 and 32 layers without normalization reach training losses on MNIST that ReLU "
     "networks with batch normalization do not",
     setup="784-(64)x30-10, zero biases, SGD with momentum 0.9, cosine schedule, batch 64, 800 steps; best of 4 learning "
-    "rates 0.003 to 0.1 on 5,000 validation images; test error of fresh seeds",
+    "rates 0.003 to 0.1 by the mean of 3 tuning seeds on 5,000 validation images; test error of fresh seeds",
     differs="test errors after about one pass over 50,000 images in the place of training losses after 2,000 passes; "
     "64 units a layer, and no batch normalization beside",
 )
@@ -52,7 +57,8 @@ def deep(unit, fill, depth: int = 30, width: int = 64):
 def measure(quick: bool) -> Measured:
     data = parts("mnist", 50_000, 5_000)
     course, seeds = Course(40 if quick else 800, 64), 2 if quick else 5
-    errors, tuning = final_errors({n: Arm(deep(*u), RATES) for n, u in UNITS.items()}, data, course, seeds)
+    arms = {n: Arm(deep(*u), RATES) for n, u in UNITS.items()}
+    errors, tuning = final_errors(arms, data, course, seeds, 1 if quick else 3)
     checks = [
         Check("SELU: test error below 10 %", errors["SELU, LeCun"], most=10),
         Check("ELU: test error below 10 %", errors["ELU, LeCun"], most=10),
@@ -63,7 +69,9 @@ def measure(quick: bool) -> Measured:
             "error of ReLU from He's less that of SELU: above 0", errors["ReLU, He"] - errors["SELU, LeCun"], least=0
         ),
     ]
-    return Measured(checks, {f"test error, {k}, %": v for k, v in errors.items()}, seeds, {"tuning": tuning})
+    return Measured(
+        checks, {f"test error, {k}, %": v for k, v in errors.items()}, seeds, {"comment": COMMENT, "tuning": tuning}
+    )
 
 
 if __name__ == "__main__":
