@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, Interval, technique
 from trainsmith.optimizer.adam_decayed import BETA2, EPS
-from trainsmith.optimizer.rule import Optimizer, root
+from trainsmith.optimizer.rule import Optimizer, root, step_along
 
 WARMUP = Hyperparameter(
     "steps in which lr rises linearly", (1.0, 1000.0), "log", Interval(1, float("inf"), False, True)
@@ -46,7 +46,8 @@ def averaging(t: int, lr: Any, warmup: Any, beta: Any, weight_decay: Any) -> dic
 
 def move(theta: Tensor, d: Tensor, step: Tensor, left: Any, of_d: Any, of_step: Any) -> None:
     """Move y and d by z's step: z = z - step, x = (1 - c) x + c z, y = (1 - beta) z + beta x."""
-    theta.add_(d * of_d).sub_(step * of_step)
+    step_along(theta, d, -of_d)
+    step_along(theta, step, of_step)
     d.sub_(step).mul_(left)
 
 
