@@ -32,8 +32,18 @@ LR = 1e-6
 RULES: dict[str, tuple[Any, Callable[..., Any] | None, str | None]] = {
     "sgd": (optimizer.SGD, lambda p, **k: torch.optim.SGD(p, lr=LR, **k), None),
     "momentum": (optimizer.Momentum, lambda p, **k: torch.optim.SGD(p, lr=LR, momentum=0.9, **k), None),
+    "nesterov": (
+        optimizer.Nesterov,
+        lambda p, **k: torch.optim.SGD(p, lr=LR, momentum=0.9, nesterov=True, **k),
+        None,
+    ),
     "adagrad": (optimizer.AdaGrad, lambda p, **k: torch.optim.Adagrad(p, lr=LR, **k), None),
     "rmsprop": (optimizer.RMSprop, lambda p, **k: torch.optim.RMSprop(p, lr=LR, **k), None),
+    "rmsprop-centred": (
+        optimizer.CentredRMSprop,
+        lambda p, **k: torch.optim.RMSprop(p, lr=LR, centered=True, **k),
+        None,
+    ),
     "adadelta": (optimizer.AdaDelta, lambda p, **k: torch.optim.Adadelta(p, lr=LR, **k), None),
     "adam": (optimizer.Adam, lambda p, **k: torch.optim.Adam(p, lr=LR, **k), None),
     "adamw": (optimizer.AdamW, lambda p, **k: torch.optim.AdamW(p, lr=LR, **k), None),
@@ -41,19 +51,25 @@ RULES: dict[str, tuple[Any, Callable[..., Any] | None, str | None]] = {
     "adamax": (optimizer.Adamax, lambda p, **k: torch.optim.Adamax(p, lr=LR, **k), None),
     "nadam": (optimizer.NAdam, lambda p, **k: torch.optim.NAdam(p, lr=LR, **k), None),
     "radam": (optimizer.RAdam, lambda p, **k: torch.optim.RAdam(p, lr=LR, **k), None),
+    "adafactor": (optimizer.Adafactor, lambda p, **k: torch.optim.Adafactor(p, lr=LR, **k), None),
+    "muon": (optimizer.Muon, lambda p, **k: torch.optim.Muon(p, lr=LR, **k), None),
     "lion": (optimizer.Lion, None, "Lion"),
+    "lars": (optimizer.LARS, None, "LARS"),
     "lamb": (optimizer.LAMB, None, "Lamb"),
+    "schedule-free-sgd": (optimizer.ScheduleFreeSGD, None, "ScheduleFreeSGD"),
     "schedule-free-adamw": (optimizer.ScheduleFreeAdamW, None, "ScheduleFreeAdamW"),
 }
 """Ours, torch's of the same rule, and the name in pytorch_optimizer of one that torch lacks."""
 SECONDS = 0.01
 """A short call is repeated for so long at a time."""
-FUSED = ("sgd", "momentum", "adagrad", "adam", "adamw", "amsgrad")
+FUSED = ("sgd", "momentum", "nesterov", "adagrad", "adam", "adamw", "amsgrad")
+OF_MATRICES = ("muon",)
+"""Rules of which torch's takes matrices alone, in one way, and seconds a step: three rounds are enough for them."""
 
 
-def network() -> list[nn.Parameter]:
+def network(bias: bool = True) -> list[nn.Parameter]:
     """The parameters of a perceptron 3072-2048-1024-1024-10, 9.5 million numbers, with gradients."""
-    layers = [nn.Linear(i, o) for i, o in ((3072, 2048), (2048, 1024), (1024, 1024), (1024, 10))]
+    layers = [nn.Linear(i, o, bias) for i, o in ((3072, 2048), (2048, 1024), (1024, 1024), (1024, 10))]
     parameters = list(nn.Sequential(*layers).parameters())
     for p in parameters:
         p.grad = torch.randn_like(p) * 0.01
@@ -63,9 +79,11 @@ def network() -> list[nn.Parameter]:
 def optimizers() -> Iterator[tuple[str, dict[str, Callable[[], Any]]]]:
     """Each rule's steps, ours and the others'."""
     for name, (ours, torchs, theirs) in RULES.items():
-        parameters = network()
+        parameters = network(bias=name not in OF_MATRICES)
         steps = {"ours": ours(parameters, lr=LR).step}
-        if torchs is not None:
+        if torchs is not None and name in OF_MATRICES:
+            steps["torch"] = torchs(parameters).step
+        elif torchs is not None:
             steps |= {"torch foreach": torchs(parameters, foreach=True).step}
             steps |= {"torch loop": torchs(parameters, foreach=False).step}
             if name in FUSED:
@@ -192,7 +210,8 @@ def main() -> None:
     for kind, found in (("optimizers", optimizers()), ("layers", layers())):
         record[kind] = {}
         for name, calls in found:
-            record[kind][name] = row = measure(calls, options.runs)
+            runs = min(3, options.runs) if name in OF_MATRICES else options.runs
+            record[kind][name] = row = measure(calls, runs)
             print(f"{name:<20} {row['ratio']:>6} {row['quartiles']}  of {row['fastest other']}", flush=True)
     record["pytorch_optimizer"] = importlib.metadata.version("pytorch_optimizer")
     record["environment"] = {**describe_environment(), "command": ""}
