@@ -9,6 +9,10 @@ from claim import Check, Claim, Measured, main
 from torch import Tensor, nn
 from training import Arm, Course, Part, errors, trained
 
+COMMENT = (
+    "With 5 seeds, the number first asked for, the shuffled convolutional network's interval ended at 59.1 or at 60.1 % by "
+    "rounding alone, and so within the band or not: hence 10 of them."
+)
 CLAIM = Claim(
     number="C4",
     statement="On MNIST-1D a logistic regression, a perceptron and a convolutional network reach about 32, 68 and 94 % "
@@ -65,7 +69,7 @@ def made(shuffled: bool) -> tuple[Part, Part]:
 
 
 def measure(quick: bool) -> Measured:
-    course, seeds = Course(60 if quick else 6_000, 100, "constant"), 2 if quick else 5
+    course, seeds = Course(60 if quick else 6_000, 100, "constant"), 2 if quick else 10
     accuracy: dict[tuple[str, bool], np.ndarray] = {}
     for shuffled in (False, True):
         train, test = made(shuffled)
@@ -76,7 +80,7 @@ def measure(quick: bool) -> Measured:
     checks = [Check(names[key], accuracy[key], least=at - 4, most=at + 4) for key, at in BANDS.items()]
     moved = accuracy["perceptron", True] - accuracy["perceptron", False]
     checks.append(Check("perceptron, shuffled minus not, points", moved, least=-3, most=3))
-    return Measured(checks, {names[key]: values for key, values in accuracy.items()}, seeds)
+    return Measured(checks, {names[key]: values for key, values in accuracy.items()}, seeds, {"comment": COMMENT})
 
 
 if __name__ == "__main__":
