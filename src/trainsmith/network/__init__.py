@@ -1,6 +1,7 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
+from trainsmith.network.behind import behind
 from trainsmith.network.by_name import change
 from trainsmith.network.factory import build, build_with, called_by_name, families_taken, named_factory, told
 from trainsmith.network.fingerprint import fingerprint
@@ -15,6 +16,7 @@ __all__ = [
     "Factory",
     "Surgery",
     "apply",
+    "behind",
     "build",
     "build_with",
     "called_by_name",
