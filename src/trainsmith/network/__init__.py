@@ -1,10 +1,10 @@
 """Reading and changing an nn.Module: reference networks, swapping techniques in, structural signature."""
 
 from trainsmith.initialization import weight_layers
-from trainsmith.network.behind import behind
 from trainsmith.network.by_name import change
 from trainsmith.network.factory import build, build_with, called_by_name, families_taken, named_factory, told
 from trainsmith.network.fingerprint import fingerprint
+from trainsmith.network.named import behind
 from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.reading import techniques_of
 from trainsmith.network.reference import NETWORKS, Factory, default_network, mlp
