@@ -10,7 +10,7 @@ from torch import nn
 
 from trainsmith.catalogue import techniques
 from trainsmith.errors import InvalidInput
-from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, AdaDelta, Adafactor, Adam, AdamW, Lion, Momentum, Muon
+from trainsmith.optimizer import LAMB, LARS, SGD, SOAP, AdaDelta, Adafactor, Adam, AdamW, Lion, Momentum, Muon, Nesterov
 from trainsmith.optimizer.rule import BLOCK, JOINED, root
 
 
@@ -280,6 +280,21 @@ def test_a_parameter_that_is_moved_in_pieces_moves_as_a_whole(rule, rounding):
             optimizer.step()
     torch.testing.assert_close(whole.detach(), pieces.detach(), rtol=rounding, atol=rounding)
     assert (pieces != start).all()
+
+
+@pytest.mark.parametrize("rule", [Momentum, Nesterov])
+def test_a_momentum_that_rises_from_0_finds_the_last_gradient_as_velocity(rule):
+    """torch's kernel keeps none at momentum 0."""
+    paths = []
+    for made in (rule, type("ByTheFormula", (rule,), {"fused": None})):
+        theta = nn.Parameter(torch.ones(3, dtype=torch.float64))
+        optimizer = made([theta], lr=0.1, momentum=0.0)
+        for t, momentum in enumerate((0.0, 0.0, 0.9, 0.5)):
+            optimizer.param_groups[0]["momentum"] = momentum
+            theta.grad = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64) * (t + 1)
+            optimizer.step()
+        paths.append(theta.detach().clone())
+    torch.testing.assert_close(*paths)
 
 
 def test_large_parameters_that_the_single_pass_kernel_cannot_take_are_not_joined():
