@@ -323,7 +323,6 @@ def test_a_malformed_command_explains_its_usage(run, arguments):
 
 
 def test_bad_data_files_are_refused_clearly(run, tmp_path):
-
     x = np.random.default_rng(0).normal(size=(60, 3))
     for name, changed, y, message in (
         ("nan", np.where(x == x[5, 1], np.nan, x), np.arange(60) % 2, "NaN"),
