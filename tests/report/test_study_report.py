@@ -440,3 +440,6 @@ def test_what_lies_far_outside_is_an_arrow_and_leaves_the_others_their_room():
 
 def test_an_accuracy_lies_between_nothing_and_all_of_it():
     assert words.score(make_study(), Estimate(0.6, -1.2, 2.4)) == "60.0 % [0.0, 100.0]"
+    for metric, low in (("robust accuracy", "0.000"), ("micro F1", "0.000"), ("R²", "-1.200")):
+        said = words.score(make_study(metric=metric, most=1), Estimate(0.6, -1.2, 2.4))
+        assert said == f"0.600 [{low}, 1.000]", "R² alone can be negative"

@@ -23,14 +23,15 @@ def delta(study: Study) -> str:
 
 
 def score(study: Study, estimate: Estimate) -> str:
-    """A score with its interval: accuracy in per cent, others as they are; none is above 1, no cost below 0."""
+    """A score with its interval: accuracy in per cent, others as they are; none is above 1, none but R² below 0."""
     if study.metric == "accuracy":
         low, high = max(0.0, 100 * estimate.low), min(100.0, 100 * estimate.high)
         return f"{100 * estimate.mean:.1f} % [{_bound(low)}, {_bound(high)}]"
     if study.lower_is_better:
         cost = study.shown(estimate)
         return f"{cost.mean:.3f} [{max(0.0, cost.low):.3f}, {cost.high:.3f}]"
-    return f"{estimate.mean:.3f} [{estimate.low:.3f}, {min(1.0, estimate.high):.3f}]"
+    low = estimate.low if study.metric == "R²" else max(0.0, estimate.low)
+    return f"{estimate.mean:.3f} [{low:.3f}, {min(1.0, estimate.high):.3f}]"
 
 
 def difference(study: Study, estimate: Estimate | None) -> str:
