@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,6 +217,11 @@ def test_a_technique_that_cannot_be_put_into_the_network_is_left_out_and_said():
     assert any("batch was left out: no weight layer" in note for note in study.notes)
     with pytest.raises(InvalidInput, match="nothing to compare: tanh was left out"):
         compare(Functional, blobs(), techniques=[find("tanh")], budget=BUDGET, training=TRAINING, processes=1)
+    with pytest.raises(InvalidInput) as refused:
+        compare(Functional, blobs(), techniques=chosen[:3], budget=BUDGET, training=TRAINING, processes=1)
+    said = str(refused.value)
+    assert said.count("left out: ") == len(set(re.findall("left out: ([^;]*)", said))), "each reason once"
+    assert all(re.search(rf"\b{name}\b.* left out: ", said) for name in ("tanh", "batch", "dropout"))
 
 
 def test_none_of_the_regularizers_can_be_compared_with_a_regularized_baseline():

@@ -41,6 +41,7 @@ FIRST_LOOK = frozenset(
 """What a study compares when it is not told: the usual choices of each family. The whole catalogue, asked
 for by families or names, would take many times as long and hide them among variants."""
 ALREADY = "every technique asked for is already part of the baseline."
+LEFT_OUT = " was left out: "
 FEW = 8
 """A step on fewer examples is tried before it is planned."""
 LOPSIDED = 0.8
@@ -125,18 +126,29 @@ def candidates(
             continue
         own = Schedule(technique.name, 1).name if technique.role == "schedule" and baseline.schedule == "none" else ""
         if own == schedule:
-            notes.append(f"{technique.name} was left out: the baseline has this schedule (--schedule {schedule}).")
+            notes.append(f"{technique.name}{LEFT_OUT}the baseline has this schedule (--schedule {schedule}).")
             continue
         if not _for_task(technique, dataset):
-            notes.append(f"{technique.name} was left out: it is defined for classification only.")
+            notes.append(f"{technique.name}{LEFT_OUT}it is defined for classification only.")
             continue
         if technique.role == "loss" and dataset.class_weights:
-            notes.append(f"{technique.name} was left out: it is a loss of its own, without class weights.")
+            notes.append(f"{technique.name}{LEFT_OUT}it is a loss of its own, without class weights.")
             continue
         chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
-        raise InvalidInput(f"nothing to compare: {notes[-1] if notes else ALREADY}")
+        raise nothing_left(notes) if notes else InvalidInput(f"nothing to compare: {ALREADY}")
     return chosen, notes
+
+
+def nothing_left(notes: Sequence[str]) -> InvalidInput:
+    """The error for a study all of whose techniques were left out: each reason once, with those that it keeps out."""
+    reasons: dict[str, list[str]] = {}
+    for note in notes:
+        name, told, reason = note.partition(LEFT_OUT)
+        if told:
+            reasons.setdefault(reason.rstrip("."), []).append(name)
+    said = (f"{', '.join(n)}{LEFT_OUT if len(n) == 1 else ' were left out: '}{why}" for why, n in reasons.items())
+    return InvalidInput(f"nothing to compare: {'; '.join(said)}.")
 
 
 def having(recipe: Recipe, technique: Technique) -> Recipe:
@@ -179,7 +191,7 @@ def applicable(
         if candidate.techniques and not any(reasons):
             reasons.append(_stuck(member, dataset, batch_size))
         if missing := [reason for reason in reasons if reason]:
-            notes.append(f"{candidate.name} was left out: {missing[0]}.")
+            notes.append(f"{candidate.name}{LEFT_OUT}{missing[0]}.")
         else:
             own = [left for left in member.unchanged if candidate.techniques and left not in of_baseline]
             notes += [f"{candidate.name}: the network has {left}." for left in own]

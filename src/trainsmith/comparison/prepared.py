@@ -171,7 +171,7 @@ def prepare(
     candidates, notes = planning.candidates(baseline, dataset, vary, techniques, training.schedule)
     candidates, skipped = planning.applicable(candidates, network, dataset, training.batch_size)
     if len(candidates) == 1:
-        raise InvalidInput(f"nothing to compare: {skipped[-1]}")
+        raise planning.nothing_left(skipped)
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
     notes += [
         *dataset.notes,
