@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainsmith.catalogue import NON_NEGATIVE, POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.adam_decayed import BETA1, BETA2, EPS, LR, WEIGHT_DECAY
-from trainsmith.optimizer.rule import Optimizer, decay, root, step_along
+from trainsmith.optimizer.rule import Optimizer, decay, root, step_along, step_over
 
 RECTIFIED_ABOVE = 5.0
 """RAdam adapts its steps once its approximated simple moving average is longer than this."""
@@ -102,14 +102,6 @@ class NAdam(Optimizer):
         theta.addcdiv_(direction, root(v).add_(eps), value=-1)
 
 
-def _step_over(theta: Tensor, m: Tensor, scale: Tensor, rate: Any) -> None:
-    """theta = theta - rate * m / scale in place, for a number in one pass; rate is a float or a column."""
-    if isinstance(rate, Tensor):
-        theta.addcdiv_(m * -rate, scale)
-    else:
-        theta.addcdiv_(m, scale, value=-rate)
-
-
 def _halved(t: int, decay: Any) -> Any:
     """The product of (1 - 0.96^(i decay) / 2) over i = 1 ... t, for any t at the same cost.
 
@@ -178,7 +170,7 @@ class RAdam(Optimizer):
     ) -> None:
         m.lerp_(g, new1)
         v.lerp_(g * g, new2)
-        _step_over(theta, m, root(v).add_(eps), adapted)
+        step_over(theta, m, root(v).add_(eps), adapted)
         if isinstance(plain, Tensor) or plain != 0:
             step_along(theta, m, plain)
 
@@ -232,4 +224,4 @@ class Adamax(Optimizer):
     def update(theta: Tensor, g: Tensor, m: Tensor, u: Tensor, *, new1: Any, old2: Any, rate: Any, eps: Any) -> None:
         m.lerp_(g, new1)
         torch.maximum(u.mul_(old2), g.abs().add_(eps), out=u)
-        _step_over(theta, m, u, rate)
+        step_over(theta, m, u, rate)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
-from trainsmith.optimizer.rule import Optimizer, root, step_along
+from trainsmith.optimizer.rule import Optimizer, root, step_over
 
 
 @technique(
@@ -58,6 +58,7 @@ class CentredRMSprop(Optimizer):
         theta: Tensor, g: Tensor, m: Tensor, variance: Tensor, *, old: Any, new: Any, rate: Any, eps: Any
     ) -> None:
         apart = g - m
-        variance.add_(apart.square().mul_(new)).mul_(old)
-        m.add_(apart.mul_(new))
-        step_along(theta, g / root(variance).add_(eps), rate)
+        step = apart * new
+        variance.addcmul_(step, apart).mul_(old)
+        m.add_(step)
+        step_over(theta, g, root(variance).add_(eps), rate)

@@ -287,3 +287,11 @@ def step_along(theta: Tensor, direction: Tensor, rate: Any) -> None:
         theta.addcmul_(direction, rate, value=-1)
     else:
         theta.add_(direction, alpha=-rate)
+
+
+def step_over(theta: Tensor, direction: Tensor, scale: Tensor, rate: Any) -> None:
+    """theta = theta - rate * direction / scale in place, for a number in one pass; rate is a float or a column."""
+    if isinstance(rate, Tensor):
+        theta.addcdiv_(direction * -rate, scale)
+    else:
+        theta.addcdiv_(direction, scale, value=-rate)
