@@ -160,9 +160,8 @@ class PopulationWatch(MembersWatch):
     def _repr_html_(self) -> str:
         import pandas as pd
 
-        columns = {"step": "step", "layer": "layer", "finding": "short"}
         found = pd.DataFrame(
-            [{"member": k, **{t: getattr(f, n) for t, n in columns.items()}, "words": words}
+            [{"member": k, "step": f.step, "layer": f.layer, "finding": f.short, "words": words}
              for k, own in self.findings.items() for f, words in summed(own)]
         )  # fmt: skip
         unseen = "".join(f"<p>{escape(reason)}</p>" for reason in self.unseen)

@@ -46,9 +46,7 @@ def read_file(
             f"the data must be an .npz, .csv, .parquet or .txt file, or a folder of pictures or of x.npy and y.npy; "
             f"got '{path}'. Save arrays x and y with numpy.savez, a table as .csv, a text as .txt."
         )
-    _check_fits(path, suffix, target, task, image_size, context)
-    if leave_out and (arrays_in(path) or (suffix in (".npz", ".txt") and not path.is_dir())):
-        raise InvalidInput(f"columns are left out of tables only; '{path}' is none. Leave --leave-out out.")
+    _check_fits(path, suffix, target, task, image_size, context, leave_out)
     try:
         if arrays_in(path):
             return read_npy(path, target, task)
@@ -71,7 +69,13 @@ def arrays_in(path: Path) -> bool:
 
 
 def _check_fits(
-    path: Path, suffix: str, target: str | None, task: str | None, image_size: int | None, context: int | None
+    path: Path,
+    suffix: str,
+    target: str | None,
+    task: str | None,
+    image_size: int | None,
+    context: int | None,
+    leave_out: str | Sequence[str] | None,
 ) -> None:
     """Refuse what is said of another kind of data."""
     text = suffix == ".txt" and not path.is_dir()
@@ -87,6 +91,8 @@ def _check_fits(
         raise InvalidInput(f"of the text '{path}' the next character is predicted; leave --target and --task out.")
     if not text and wanted == "language":
         raise InvalidInput(f"task language needs a .txt file; got '{path}'.")
+    if leave_out and (arrays_in(path) or (suffix in (".npz", ".txt") and not path.is_dir())):
+        raise InvalidInput(f"columns are left out of tables only; '{path}' is none. Leave --leave-out out.")
 
 
 def read_npz(path: Path, target: str | None = None, task: str | None = None) -> Dataset:

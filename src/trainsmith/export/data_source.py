@@ -16,7 +16,6 @@ from trainsmith.data.examples import CHANNELS
 from trainsmith.data.mapped import map_of, put_file
 from trainsmith.data.mnist import data_folder
 from trainsmith.data.split import SHARE
-from trainsmith.data.table import TARGETS
 from trainsmith.errors import InvalidInput
 from trainsmith.export.readable import readable
 from trainsmith.export.template import filled
@@ -118,13 +117,14 @@ def _arrays(path: Path) -> dict[str, Any]:
 def _table(path: Path, target: str | None, left_out: tuple[str, ...]) -> dict[str, Any]:
     import pandas as pd
 
-    names = [c.strip() for c in pd.read_csv(path, nrows=0, index_col=False, skipinitialspace=True).columns]
-    usual = [n for wanted in TARGETS for n in names if n.lower() == wanted] or [names[-1]]
-    near = [n for n in names if target is not None and n.lower() == target.strip().lower()]
-    chosen = target if target in names else (near or usual)[0]
-    _, y, *_ = read_table(path, target, left_out)
-    counter = names[0].startswith("Unnamed: ") and names[0] not in left_out
-    return {"target": repr(chosen), "text": y.dtype.kind == "U", "counter": counter, "left_out": list(left_out)}
+    table = read_table(path, target, left_out)
+    first = pd.read_csv(path, nrows=0, index_col=False, skipinitialspace=True).columns[0].strip()
+    return {
+        "target": repr(table.target),
+        "text": table.y.dtype.kind == "U",
+        "counter": first.startswith("Unnamed: ") and first not in left_out,
+        "left_out": list(left_out),
+    }
 
 
 def _reads_the_same(text: str, dataset: Dataset) -> bool:

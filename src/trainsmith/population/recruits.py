@@ -178,8 +178,8 @@ def recruit(
     clips = [_clipping(c) for c in (clipping if _listed(clipping) else [clipping] * count)]
     losses: list[Loss] = list(loss) if _listed(loss) else [loss] * count  # type: ignore[list-item]
     recruits = Recruits(modules, drawn, technique.make, numbers, losses, beside, clips, ensemble)  # type: ignore[arg-type]
-    for one, own_ in zip(losses, beside, strict=True):
-        recruits.learner(modules[0], 0, {}, one, own_, None, torch.zeros(2))  # what does not fit together is told now
+    for one, added in zip(losses, beside, strict=True):
+        recruits.learner(modules[0], 0, {}, one, added, None, torch.zeros(2))  # what does not fit together is told now
     return recruits
 
 

@@ -228,7 +228,7 @@ def _elsewhere(group: list[Finding]) -> str:
     if not names:
         return ""
     listed = ", ".join(names) if len(names) <= LISTED else f"{', '.join(names[: LISTED - 1])} ... {names[-1]}"
-    return f" The same in {len(names)} more place{'s'[: len(names) - 1]}: {listed}."
+    return f" The same in {len(names)} more place{'s' if len(names) > 1 else ''}: {listed}."
 
 
 def _place(group: list[Finding]) -> float:
