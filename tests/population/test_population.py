@@ -218,6 +218,8 @@ def test_each_member_may_have_a_loss_of_its_own():
         alone = trainsmith.Population(mlp, 1, loss=loss, lr=0.01, seeds=0).fit(X, Y, 12, 20)
         torch.testing.assert_close(fit.losses[:, k], alone.losses[:, 0], rtol=1e-4, atol=1e-5)
     assert len(set(fit.losses[-1, :4].tolist())) == 4
+    of_32_bits = trainsmith.Population(mlp, loss=own, lr=0.01, seeds=0).fit(X, Y.int(), 12, 20)
+    assert torch.equal(of_32_bits.losses, fit.losses), "classes are classes where one of the losses takes such"
     for other, says in (("cross-entropy", "targets must be classes"), (lambda out, y: out / y, "the loss")):
         with pytest.raises(InvalidInput, match=says):
             trainsmith.Population(mlp, loss=[lambda out, y: out.mean(), other]).fit(
