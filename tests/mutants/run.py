@@ -49,6 +49,12 @@ class Mutant:
     tests: tuple[str, ...]
 
 
+Case = tuple[Mutant | None, tuple[str, ...]]
+"""A wrong version, or None for the sound code, and the tests to run on it."""
+SOUND = "SURVIVED"
+"""What became of a case whose tests all passed."""
+
+
 def read(lists: tuple[Path, ...] = LISTS) -> list[Mutant]:
     """The mutants of all lists. Raises ValueError where two have one name."""
     entries = [entry for path in lists for entry in tomllib.loads(path.read_text())["mutant"]]
@@ -77,7 +83,7 @@ def tested(source: Path, tests: tuple[str, ...]) -> int:
     os.chdir(ROOT)
     os.environ.update(PYTHONPATH=str(source), PYTHONDONTWRITEBYTECODE="1")  # for the processes that tests start
     sys.dont_write_bytecode = True
-    sys.path.insert(0, str(source))
+    sys.path[:0] = [str(source), str(ROOT)]  # tests' own functions are found from ROOT in other processes too
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -100,33 +106,33 @@ def judge(mutant: Mutant | None, tests: tuple[str, ...], answer: Connection) -> 
         except Exception as error:
             answer.send(f"BROKEN: {error!r}")
             return
-    fates = {0: "SURVIVED", TESTS_FAILED: "killed"}
+    fates = {0: SOUND, TESTS_FAILED: "killed"}
     answer.send(fates.get(status, f"BROKEN: pytest ended with {status}"))
 
 
-def judged(cases: list[tuple[Mutant | None, tuple[str, ...]]], jobs: int) -> Iterator[tuple[Mutant | None, str]]:
+def judged(cases: list[Case], jobs: int) -> Iterator[tuple[Case, str]]:
     """Each case and what became of it, as they end. Each has a process of its own, forked from this one, which has
     imported what the tests need, so that none waits for that again.
     """
     fork, waiting = multiprocessing.get_context("fork"), cases[::-1]
-    running: dict[Connection, tuple[Mutant | None, BaseProcess, float]] = {}
+    running: dict[Connection, tuple[Case, BaseProcess, float]] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
-            mutant, tests = waiting.pop()
+            case = waiting.pop()
             ours, theirs = fork.Pipe(duplex=False)
-            process = fork.Process(target=judge, args=(mutant, tests, theirs))
+            process = fork.Process(target=judge, args=(*case, theirs))
             process.start()
             theirs.close()
-            running[ours] = mutant, process, time.monotonic() + 10 * SECONDS
+            running[ours] = case, process, time.monotonic() + 10 * SECONDS
         ready = wait(running, timeout=1)
         for answer in [a for a in running if a in ready or running[a][2] < time.monotonic()]:
-            mutant, process, _ = running.pop(answer)
+            case, process, _ = running.pop(answer)
             try:
                 fate = answer.recv() if answer in ready else f"BROKEN: longer than {10 * SECONDS} s"
             except EOFError:
                 fate = f"BROKEN: its process died, perhaps after {SECONDS} s of work"
             process.kill() if answer not in ready else process.join()
-            yield mutant, fate
+            yield case, fate
 
 
 def main() -> int:
@@ -142,12 +148,14 @@ def main() -> int:
         importlib.import_module(name)
     began, width = time.monotonic(), max(len(m.name) for m in chosen)
     every = sorted({t for m in chosen for t in m.tests})
-    for (_, fate), tests in zip(judged([(None, (t,)) for t in every], 1), every, strict=True):
-        if fate != "SURVIVED":
-            print(f"the tests fail on sound code: {fate}; {tests}")
-            return 1
+    failed = [
+        f"{t}: {fate}" for (_, (t,)), fate in judged([(None, (t,)) for t in every], options.jobs) if fate != SOUND
+    ]
+    if failed:
+        print("\n".join(["these tests fail on sound code:", *failed]))
+        return 1
     fates = []
-    for mutant, fate in judged([(m, m.tests) for m in chosen], options.jobs):
+    for (mutant, _), fate in judged([(m, m.tests) for m in chosen], options.jobs):
         print(f"{mutant.name if mutant else '':<{width}}  {fate}", flush=True)
         fates.append(fate)
     killed = fates.count("killed")
