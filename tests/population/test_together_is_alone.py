@@ -265,20 +265,22 @@ def test_steps_at_which_rounding_has_taken_over_are_not_held_against_a_member():
 
 
 def test_a_first_loss_without_digits_is_held_to_what_the_last_bit_makes_of_it():
-    """Batch normalization of inputs near 1e8, which single precision knows to 8, as a table's column of ids."""
-    numbers = torch.Generator().manual_seed(0)
-    x = 1e8 + 2000 * torch.rand(64, 3, generator=numbers)
+    """Batch normalization of inputs near 1e9, which single precision knows to 64, as a table's column of ids."""
+    numbers = torch.Generator().manual_seed(2)
+    x = 1e9 + 2000 * torch.rand(64, 3, generator=numbers)
     y = torch.arange(64) % 2
 
-    def made(shift=0.0):
+    def made(changed=False):
         network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
         with torch.no_grad():
             for p in network.parameters():
-                p.copy_(torch.linspace(-1, 1, p.numel()).sin().view(p.shape) * (1 + shift))
+                last_bit = 1.2e-7 * (torch.randint(2, p.shape, generator=numbers) * 2 - 1) * changed
+                p.copy_(torch.linspace(-1, 1, p.numel()).sin().view(p.shape) * (1 + last_bit))
         return Learner(0, Objective(network, CrossEntropy()), SGD, {"lr": 1e-4})
 
     course, alone = [(1.0, x, y)] * 3, replay(made(), [(1.0, x, y)] * 3)
-    by_rounding = replay(made(2e-7), course)
+    changes = [replay(made(changed=True), course) for _ in range(15)]  # each processor rounds in its own way
+    by_rounding = sorted(changes, key=lambda losses: relative_deviations(alone, losses)[0])[7]
     assert relative_deviations(alone, by_rounding)[0] > MOST_EXPLAINED, "the example keeps its digits"
     found, limit = compared(made, lambda _: course, by_rounding)
     assert MOST_EXPLAINED < found <= limit
