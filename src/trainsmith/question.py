@@ -17,7 +17,11 @@ from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weight
 from trainsmith.errors import InvalidInput, shown, unknown_name
 from trainsmith.network import Factory, fingerprint
 from trainsmith.population import Training, judged_by, rules_of
-from trainsmith.store import SIGNATURE, digest, network_name, recipe_of, source_digest
+from trainsmith.regularization import OwnAugmentation, augmentation_elsewhere
+from trainsmith.store import SIGNATURE, code_digest, digest, network_name, recipe_of, source_digest
+
+CODE = "code of augmentations"
+"""Of the user's own, in a question. Most questions have none."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Question:
             "training": asdict(asked["training"]),
             "within": None if asked["within"] is None else str(asked["within"]),
             "design": asked["design"],
+            **_own_code(asked),
             "versions": {"trainsmith": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }
         return json.loads(json.dumps(content))
@@ -93,9 +98,12 @@ class Question:
     def of(record: Mapping[str, Any]) -> Question:
         """The question of this record, but for metric, labels and class weights, which the data have.
 
-        Raises KeyError, TypeError if it is damaged.
+        Raises KeyError, TypeError if it is damaged, InvalidInput where an augmentation of the user's own is not known.
         """
         techniques = record["techniques"]
+        for name in record.get(CODE) or {}:
+            augmentation_elsewhere(name)
+            find(name, "regularization").make()  # refused where nobody has entered it
         return Question(
             baseline=recipe_of(record["baseline"]),
             vary=record["vary"],
@@ -109,6 +117,15 @@ class Question:
             design=record["design"],
             fast=record["budget"].get("fast", False),
         )
+
+
+def _own_code(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """By what the user's own augmentations are known again, where there are any among what is compared."""
+    chosen, vary = asked["techniques"], asked["vary"]
+    varied = techniques("regularization") if vary is None or "regularization" in vary else ()
+    among = {t.name: t.make for t in (*(varied if chosen is None else chosen), *asked["baseline"].techniques())}
+    own = [name for name, make in among.items() if isinstance(make, type) and issubclass(make, OwnAugmentation)]
+    return {CODE: {name: code_digest(among[name]()) for name in own}} if own else {}
 
 
 def make_techniques(given: Sequence[str | Technique] | None, vary: Sequence[str] | None) -> list[Technique] | None:

@@ -10,7 +10,7 @@ from torch import nn
 import trainsmith
 from trainsmith.catalogue import find, registry
 from trainsmith.errors import InvalidInput
-from trainsmith.regularization import InputNoise, augmentation
+from trainsmith.regularization import InputNoise, augmentation, augmentation_elsewhere
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(1))
 Y = (X[:, 0] > 0).long()
@@ -20,6 +20,7 @@ Y = (X[:, 0] > 0).long()
 def a_catalogue_of_our_own(monkeypatch):
     trainsmith.techniques()
     monkeypatch.setattr(registry, "_techniques", dict(registry._techniques))
+    monkeypatch.setattr(registry, "_elsewhere", {})
 
 
 def noisy(x):
@@ -76,6 +77,60 @@ def test_what_cannot_be_one_is_refused(call, name, told):
 def test_another_shape_is_refused(wrong):
     with pytest.raises(InvalidInput, match=r"must return a batch of the shape it was given, \(64, 6\)"):
         augmentation(wrong, "wrong").make()(X)
+
+
+class Flip(nn.Module):
+    """As torchvision's flips: one draw for all it is given."""
+
+    __module__ = "torchvision.transforms.v2._geometry"
+
+    def forward(self, x):
+        return x.flip(-1) if torch.rand(1) < 0.5 else x
+
+
+class FlipOfOnesOwn(Flip):
+    __module__ = "mine"
+
+
+@pytest.mark.parametrize("call", [Flip(), nn.Sequential(nn.Identity(), Flip()), FlipOfOnesOwn()])
+def test_torchvisions_transforms_draw_for_each_example(call):
+    torch.manual_seed(0)
+    augmented = augmentation(call, "tv").make()(X)
+    flipped, left = (augmented == X.flip(-1)).all(1), (augmented == X).all(1)
+    assert (flipped | left).all()
+    assert 16 <= flipped.sum() <= 48  # of 64, each by itself with chance one half: outside once in 10,000 times
+    together = augmentation(call, "tv", each=False).make()(X)
+    assert torch.equal(together, X) or torch.equal(together, X.flip(-1))
+
+
+def test_any_call_may_get_one_example_at_a_time_and_gives_one():
+    shapes = []
+    one = augmentation(lambda x: shapes.append(x.shape) or 2 * x, "twice", each=True).make()
+    assert torch.equal(one(X), 2 * X)
+    assert set(shapes) == {torch.Size([6])}
+    assert len(shapes) == 64
+    with pytest.raises(InvalidInput, match=r"must return an example of the shape it was given, \(6,\); got \(3,\)"):
+        augmentation(lambda x: x[:3], "half", each=True).make()(X)
+
+
+def test_one_that_draws_once_for_each_example_is_trained_by_the_loop_with_each_members_own_luck():
+    found = losses([augmentation(Flip(), "tv").make()])
+    assert torch.equal(found[:, 0], found[:, 1])
+    assert not torch.equal(found[:, 0], found[:, 2])
+
+
+def test_what_a_record_tells_of_can_be_told_of_and_not_made_until_it_is_entered():
+    before = trainsmith.techniques()
+    augmentation_elsewhere("noisy")
+    assert trainsmith.techniques() == before
+    told = find("noisy", "regularization")
+    assert (told.name, told.page.title) == ("noisy", "noisy")
+    with pytest.raises(InvalidInput, match=r"'noisy' is an augmentation of the user's own, .* enter it first"):
+        told.make()
+    with pytest.raises(InvalidInput, match="unknown technique 'noisy'"):
+        find("noisy")
+    entered = augmentation(noisy)
+    assert find("noisy", "regularization") is entered
 
 
 def test_the_same_name_again_replaces_it():

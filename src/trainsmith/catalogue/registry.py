@@ -75,6 +75,9 @@ _techniques: dict[tuple[str, str], Technique] = {}
 _ordered: dict[str | None, Sequence[Technique]] = {}
 """What techniques() gives of each family and, by None, of all, for the entries that were there ("entered")."""
 
+_elsewhere: dict[tuple[str, str], Technique] = {}
+"""What records name and the catalogue of this process has not; see `remember`."""
+
 
 def technique(
     family: Family,
@@ -114,6 +117,12 @@ def enter(entry: Technique) -> Technique:
         raise InvalidInput(f"the catalogue has a {entry.family} called '{entry.name}' already; choose another name.")
     _techniques[entry.family, entry.name] = entry
     return entry
+
+
+def remember(entry: Technique) -> None:
+    """Have `find` give `entry`, of which a record tells, to who asks in its family, where the catalogue has none so
+    called. `techniques` does not list it."""
+    _elsewhere[entry.family, entry.name] = entry
 
 
 def own_techniques() -> tuple[Technique, ...]:
@@ -206,6 +215,8 @@ def find(name: str, family: str | None = None, besides: Sequence[str] = ()) -> T
         raise InvalidInput(
             f"'{name}' is in several families: say {' or '.join(f'{t.family}/{t.name}' for t in found)}."
         )
+    if not found and family is not None and (family, wanted) in _elsewhere:
+        return _elsewhere[family, wanted]
     if not found:
         if named:
             raise InvalidInput(f"'{name}' is no technique of the family {family}, but of {named[0].family}.")

@@ -7,8 +7,10 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from trainsmith.catalogue import Recipe
 from trainsmith.comparison.study import Study
 from trainsmith.errors import InvalidInput, shown
+from trainsmith.store import recipe_of
 from trainsmith.store.schema import json_of
 
 PLANNED = ("runs", "populations", "processes", "trials", "finalists", "final_seeds", "fresh_seeds", "steps",
@@ -80,7 +82,7 @@ def _made(kind: type, raw: Any, where: str) -> Any:
             given[field.name] = _value(hints[field.name], raw[field.name], field.name)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InvalidInput(f"{where} has no '{field.name}'.")
-    return kind(**given)
+    return recipe_of({"regularization": (), **given}) if kind is Recipe else kind(**given)
 
 
 def _value(hint: Any, raw: Any, where: str) -> Any:

@@ -41,7 +41,7 @@ from trainsmith.regularization.multitask import SharedTrunk, UncertaintyWeights,
 from trainsmith.regularization.noise import GradientNoise, InputNoise, WeightNoise
 from trainsmith.regularization.nothing import NoRegularization
 from trainsmith.regularization.orthogonality import Orthogonality
-from trainsmith.regularization.own import OwnAugmentation, augmentation
+from trainsmith.regularization.own import OwnAugmentation, augmentation, augmentation_elsewhere
 from trainsmith.regularization.penalty import L2
 from trainsmith.regularization.random_augment import RandAugment
 from trainsmith.regularization.second_tasks import (
@@ -164,6 +164,7 @@ __all__ = [
     "adversarial_direction",
     "adversarial_loss",
     "augmentation",
+    "augmentation_elsewhere",
     "average_probabilities",
     "averaged",
     "bootstrap",

@@ -2,9 +2,10 @@
 
 from trainsmith.store.begun import placed, where_it_began
 from trainsmith.store.inputs import UnreadableWeights, data_of, digest
-from trainsmith.store.jobs import job_of, network_name, recipe_of, source_digest
+from trainsmith.store.jobs import job_of, network_name, recipe_of
 from trainsmith.store.opening import SIGNATURE, named_as_begun, of_other_versions, opened, studies, unfinished
 from trainsmith.store.schema import DATABASE
+from trainsmith.store.sources import code_digest, source_digest
 from trainsmith.store.store import Keeper, Store, hold
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Keeper",
     "Store",
     "UnreadableWeights",
+    "code_digest",
     "data_of",
     "digest",
     "hold",

@@ -1,17 +1,20 @@
 """A job as text, so that it can be found again by its content and done by a process that knows nothing else."""
 
 import hashlib
-import inspect
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from trainsmith.catalogue import Recipe, Run, Trial
+from trainsmith.catalogue import Recipe, Run, Trial, spelt, techniques
 from trainsmith.errors import InvalidInput, shown
-from trainsmith.network import Factory, named_factory
+from trainsmith.network import Factory
 from trainsmith.population import Job, Training
+from trainsmith.regularization import augmentation_elsewhere
+from trainsmith.store.sources import without_addresses
+
+MOST_LETTERS = 200
+"""Of the name of an augmentation of the user's own in a record."""
 
 
 def network_name(network: str | Factory) -> str:
@@ -21,20 +24,8 @@ def network_name(network: str | Factory) -> str:
     """
     if isinstance(network, str):
         return network
-    name = getattr(network, "__qualname__", None) or re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))
+    name = getattr(network, "__qualname__", None) or without_addresses(repr(network))
     return f"{getattr(network, '__module__', '?')}:{name}"
-
-
-def source_digest(network: str | Factory) -> str | None:
-    """A hash of the file that a factory is written in, so that a study does not go on with another network."""
-    if isinstance(network, str) and ":" not in network:
-        return None
-    try:
-        factory = named_factory(network) if isinstance(network, str) else network
-        path = inspect.getsourcefile(inspect.unwrap(factory))
-        return None if path is None else hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
-    except (TypeError, OSError):
-        return None  # made in a notebook, or by a call
 
 
 def job_text(job: Job) -> str:
@@ -81,6 +72,15 @@ def run_of(raw: dict[str, Any]) -> Run:
     return Run(Trial(recipe_of(raw["recipe"]), raw["values"]), raw["seed"])
 
 
-def recipe_of(raw: dict[str, Any]) -> Recipe:
-    """The recipe whose fields these are."""
-    return Recipe(**{**raw, "regularization": tuple(raw["regularization"])})
+def recipe_of(raw: Mapping[str, Any]) -> Recipe:
+    """The recipe whose fields these are.
+
+    A regularizer that the catalogue has not is taken for an augmentation of the user's own, which can be told of, not
+    made.
+    """
+    names = raw["regularization"]
+    known = {n for t in techniques("regularization") for n in (t.name, *t.aliases)}
+    for name in names:
+        if isinstance(name, str) and len(name) <= MOST_LETTERS and spelt(name) not in known:
+            augmentation_elsewhere(name)
+    return Recipe(**{**raw, "regularization": tuple(names)})
