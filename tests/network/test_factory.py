@@ -56,7 +56,7 @@ def test_a_file_named_as_a_module_that_is_there_already(here):
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
-        (None, "gone.py:build", r"there is no file '.*gone.py' to take the network from"),
+        (None, "gone.py:build", r"there is no file '.*gone.py' to take the network factory from"),
         ("import torch\n", "net1.py:build", r"net1.py has no 'build'; it defines no function and no class"),
         ("def make(): pass\n", "net2.py:build", r"has no 'build'; it defines make"),
         ("def build(:\n", "net3.py:build", r"SyntaxError"),

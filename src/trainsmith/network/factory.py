@@ -1,16 +1,8 @@
 """A network from its name, from a factory in a user's module or file, or from a function."""
 
 import functools
-import importlib
-import importlib.util
 import inspect
-import os
-import sys
-import traceback
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,12 +12,11 @@ from trainsmith.catalogue import FAMILIES, Technique, Trial
 from trainsmith.errors import InvalidInput, shown, unknown_name
 from trainsmith.initialization import outputs_of
 from trainsmith.network.host import seeded_host
+from trainsmith.network.own_code import named_in_code, told
 from trainsmith.network.reference import NETWORKS, Factory
 
 GIVEN = ("normalization", "activation", "regularization")
 """The families that a factory may take as arguments of that name. Each argument is a function that makes a layer."""
-NOT_THE_USERS = tuple(f"{package}{os.sep}" for package in (Path(torch.__file__).parent, Path(__file__).parents[1]))
-"""Where an error is raised in whose place a user's line is named: torch, and our own reading of networks."""
 Makers = Mapping[str, Callable[..., nn.Module]]
 
 
@@ -124,50 +115,7 @@ def named_factory(name: str) -> Factory:
             hint = " A factory of your own is named as package.module:factory or file.py:factory."
             raise InvalidInput(f"{unknown_name('network', name, NETWORKS)}{hint}")
         return NETWORKS[name]
-    place, _, attribute = name.rpartition(":")
-    try:
-        module = _of_file(Path(place)) if place.endswith(".py") else _of_name(place)
-    except InvalidInput:
-        raise
-    except Exception as error:  # it is the user's code
-        raise InvalidInput(f"cannot import the network factory '{name}': {told(error)}.") from error
-    if not hasattr(module, attribute):
-        there = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
-        raise InvalidInput(
-            f"cannot import the network factory '{name}': {place} has no '{attribute}'; it defines "
-            f"{', '.join(there) or 'no function and no class'}."
-        )
-    return getattr(module, attribute)
-
-
-def _of_name(name: str) -> ModuleType:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
-    return importlib.import_module(name)
-
-
-def _of_file(path: Path) -> ModuleType:
-    """The module in a file, which finds its neighbours as a script does."""
-    path = path.expanduser().resolve()
-    if not path.is_file():
-        raise InvalidInput(f"there is no file '{path}' to take the network from; check the path.")
-    for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) == str(path):
-            return module
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{zlib.crc32(bytes(path))}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return named_in_code(name, "network factory")
 
 
 def _parameters(factory: Factory) -> Iterator[str]:
@@ -192,11 +140,3 @@ def takes_shape(factory: Factory) -> bool:
 def called_by_name(network: Any) -> str:
     """What an error calls the network: its name in quotes, or its factory's."""
     return f"'{network}'" if isinstance(network, str) else getattr(network, "__qualname__", type(network).__name__)
-
-
-def told(error: Exception) -> str:
-    """An error of a user's code in one line, with the place in that code where it was raised."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(NOT_THE_USERS)]
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-    return f"{kind}{shown(error, 200)}{'' if isinstance(error, (ImportError, SyntaxError)) else place}".rstrip(".")

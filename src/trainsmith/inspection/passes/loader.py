@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.inspection.passes.costs import looked_at
 from trainsmith.inspection.passes.given import count, has_rows, over, read, some, tensors
-from trainsmith.network.factory import told
 from trainsmith.network.host import host_states, put_back
+from trainsmith.network.own_code import told
 from trainsmith.rows import Rows
 
 EXAMPLES, LEAST = 1000, 32

@@ -15,8 +15,8 @@ from trainsmith.errors import InvalidInput
 from trainsmith.inspection.passes.double import doubled
 from trainsmith.inspection.passes.functions import functions_seen
 from trainsmith.inspection.passes.given import called, over, tensors
-from trainsmith.network.factory import told
 from trainsmith.network.host import host_states, put_back
+from trainsmith.network.own_code import told
 from trainsmith.network.signature import HOOKS, STACKED
 
 Loss = Callable[[Any, Any], Tensor]
