@@ -15,13 +15,10 @@ from trainsmith.catalogue import FAMILIES, PLACES, Recipe, Technique, find, find
 from trainsmith.comparison import ONE_AT_A_TIME, Budget, check_design, default_baseline, limit
 from trainsmith.data import ClassWeights, Dataset, as_dataset, with_class_weights, with_labels
 from trainsmith.errors import InvalidInput, shown, unknown_name
-from trainsmith.network import Factory, fingerprint
+from trainsmith.network import Factory, fingerprint, named_augmentation
 from trainsmith.population import Training, judged_by, rules_of
-from trainsmith.regularization import OwnAugmentation, augmentation_elsewhere
-from trainsmith.store import SIGNATURE, code_digest, digest, network_name, recipe_of, source_digest
-
-CODE = "code of augmentations"
-"""Of the user's own, in a question. Most questions have none."""
+from trainsmith.regularization import OwnAugmentation
+from trainsmith.store import CODE, SIGNATURE, digest, known_again, network_name, recipe_of, recorded, source_digest
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,7 @@ class Question:
         Raises KeyError, TypeError if it is damaged, InvalidInput where an augmentation of the user's own is not known.
         """
         techniques = record["techniques"]
-        for name in record.get(CODE) or {}:
-            augmentation_elsewhere(name)
-            find(name, "regularization").make()  # refused where nobody has entered it
+        known_again(record)
         return Question(
             baseline=recipe_of(record["baseline"]),
             vary=record["vary"],
@@ -125,7 +120,7 @@ def _own_code(asked: Mapping[str, Any]) -> dict[str, Any]:
     varied = techniques("regularization") if vary is None or "regularization" in vary else ()
     among = {t.name: t.make for t in (*(varied if chosen is None else chosen), *asked["baseline"].techniques())}
     own = [name for name, make in among.items() if isinstance(make, type) and issubclass(make, OwnAugmentation)]
-    return {CODE: {name: code_digest(among[name]()) for name in own}} if own else {}
+    return {CODE: {name: recorded(among[name]()) for name in own}} if own else {}
 
 
 def make_techniques(given: Sequence[str | Technique] | None, vary: Sequence[str] | None) -> list[Technique] | None:
@@ -133,7 +128,8 @@ def make_techniques(given: Sequence[str | Technique] | None, vary: Sequence[str]
     _check_names("techniques", given, (str, Technique), "adam")
     if given is None:
         return None
-    return find_all([t if isinstance(t, str) else f"{t.family}/{t.name}" for t in given], vary or ())
+    found = [named_augmentation(t) if isinstance(t, str) and ":" in t else t for t in given]
+    return find_all([t if isinstance(t, str) else f"{t.family}/{t.name}" for t in found], vary or ())
 
 
 def _check_names(argument: str, given: object, kinds: Any, such: str) -> None:
@@ -175,7 +171,8 @@ def _of_place(place: str, names: str) -> list[Technique]:
     """The techniques of these names, joined by +, of a family or of what may stand beside an optimizer, which may be
     none."""
     if place in FAMILIES:
-        return [find(name, place) for name in names.split("+")]
+        own = ":" if place == "regularization" else None
+        return [named_augmentation(n) if own and own in n else find(n, place) for n in names.split("+")]
     if place not in PLACES:
         raise unknown_name("family", place, PLACES)
     known = {n: t for t in techniques("optimizer") if t.role == place for n in (t.name, *t.aliases)}

@@ -50,10 +50,12 @@ def read_study_file(path: Path) -> Asked:
         raise InvalidInput(f"'{path}' must say what the data are, such as data = \"digits\".")
     options = {key: said.get(key) for key in ("baseline", "vary", "techniques")}
     options |= {key: said[key] for key in OPTIONS if key in said}
+    if "techniques" in said:
+        options["techniques"] = [_code_from_there(path, name) for name in said["techniques"]]
     reading = {key: said.get(key) for key in READING}
     if reading["data_dir"] is not None:
         reading["data_dir"] = _from_there(path, reading["data_dir"])
-    return Asked(_from_there(path, said["data"]), _network_from_there(path, said.get("network")), reading, options)
+    return Asked(_from_there(path, said["data"]), _code_from_there(path, said.get("network")), reading, options)
 
 
 def _check(path: Path, key: str, value: Any) -> None:
@@ -79,9 +81,9 @@ def _from_there(path: Path, given: str) -> str:
     return str(there) if there.exists() else given
 
 
-def _network_from_there(path: Path, given: str | None) -> str | None:
-    """The same of a network in a file. One below the folder that one is in is named from there, as it would be typed:
-    so a study that was begun by a command goes on by its file."""
+def _code_from_there(path: Path, given: str | None) -> str | None:
+    """The same of a network or an augmentation in a file. One below the folder that one is in is named from there, as
+    it would be typed: so a study that was begun by a command goes on by its file."""
     file, _, factory = (given or "").rpartition(":")
     if not file.endswith(".py"):
         return given
@@ -95,6 +97,8 @@ def study_file(asked: Asked) -> str:
     said: dict[str, Any] = {"data": str(data.resolve()) if data.exists() else asked.data}
     said["network"] = placed(asked.network)
     said |= {key: asked.reading.get(key) for key in READING} | {key: asked.options.get(key) for key in OPTIONS}
+    if said["techniques"] is not None:
+        said["techniques"] = [placed(name) for name in said["techniques"]]
     if said["data_dir"] is not None:
         said["data_dir"] = str(Path(said["data_dir"]).expanduser().resolve())
     plain = {key: value for key, value in said.items() if value is not None and not isinstance(value, Mapping)}

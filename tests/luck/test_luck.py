@@ -133,3 +133,17 @@ def test_python_and_numpy_noise_is_seeded_from_the_key_and_put_back():
 def test_batches_from_a_step_on_are_the_rest_of_those_from_the_beginning(start):
     whole = batches(3, np.arange(20), 6, 50)
     np.testing.assert_array_equal(batches(3, np.arange(20), 6, 9, start), whole[start : start + 9])
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 7])
+def test_more_draws_than_at_first_go_on_with_the_next_places(first):
+    def keys(places):
+        return noise_keys([3], 5, places)[0]
+
+    def drawn(luck):
+        with luck:
+            return torch.stack([torch.rand(4) for _ in range(7)])
+
+    assert torch.equal(drawn(Luck(keys(first), more=keys)), drawn(Luck(keys(7))))
+    host, others = keys(8)[first], torch.cat([keys(8)[:first], keys(8)[first + 1 :]])
+    assert torch.equal(drawn(Luck(torch.cat([keys(first), host[None]]), host=True, more=keys)), drawn(Luck(others)))

@@ -103,11 +103,12 @@ def judge(mutant: Mutant | None, tests: tuple[str, ...], answer: Connection) -> 
             if mutant is not None:
                 apply(mutant, source)
             status = tested(source, tests)
+            fate = {0: SOUND, TESTS_FAILED: "killed"}.get(status, f"BROKEN: pytest ended with {status}")
         except Exception as error:
-            answer.send(f"BROKEN: {error!r}")
-            return
-    fates = {0: SOUND, TESTS_FAILED: "killed"}
-    answer.send(fates.get(status, f"BROKEN: pytest ended with {status}"))
+            fate = f"BROKEN: {error!r}"
+    answer.send(fate)
+    for worker in multiprocessing.active_children():  # joblib keeps its own for minutes, and this process with them
+        worker.terminate()
 
 
 def judged(cases: list[Case], jobs: int) -> Iterator[tuple[Case, str]]:

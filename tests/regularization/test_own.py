@@ -119,6 +119,38 @@ def test_one_that_draws_once_for_each_example_is_trained_by_the_loop_with_each_m
     assert not torch.equal(found[:, 0], found[:, 2])
 
 
+class Sometimes(nn.Module):
+    """As torchvision's RandomApply: how often it draws hangs on what it draws."""
+
+    def forward(self, x):
+        for _ in range(3):
+            if torch.rand(1) < 0.5:
+                x = x + 0.1 * torch.randn_like(x) + 0.1 * torch.randn_like(x)
+        return x
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_one_that_draws_more_often_at_some_steps_than_at_others_has_each_members_own_luck(each):
+    own = augmentation(Sometimes(), "sometimes", each=each).make()
+    found = losses([own])
+    assert torch.equal(found[:, 0], found[:, 1])
+    assert not torch.equal(found[:, 0], found[:, 2])
+    assert torch.equal(found, losses([own]))
+    assert torch.equal(found.flip(1), losses([own], seeds=(4, 3, 3)))
+
+
+def test_one_that_gets_single_examples_has_noise_of_its_own_for_each():
+    seen = []
+
+    def noted(x):
+        seen.append(torch.rand(1))
+        return x
+
+    losses([augmentation(noted, "noted", each=True).make()])
+    assert len(seen) > 12 * 16 * 3
+    assert len({*map(float, seen[-16:])}) == 16
+
+
 def test_what_a_record_tells_of_can_be_told_of_and_not_made_until_it_is_entered():
     before = trainsmith.techniques()
     augmentation_elsewhere("noisy")

@@ -1,6 +1,7 @@
 """Studies with augmentations of the user's own: told of elsewhere, gone on with only by the same code."""
 
 import functools
+import sys
 
 import pytest
 import torch
@@ -9,12 +10,16 @@ from torch import nn
 import trainsmith
 from make_store import ASKED, NETWORK, table
 from trainsmith import api
-from trainsmith.catalogue import registry
+from trainsmith.catalogue import Recipe, Run, Trial, registry
 from trainsmith.errors import InvalidInput
+from trainsmith.network import named_augmentation
+from trainsmith.population import Job, Training
 from trainsmith.question import Question
 from trainsmith.regularization import augmentation
 from trainsmith.store import Store, code_digest
+from trainsmith.store.worker import do
 from trainsmith.studies import progress_of, study_in
+from trainsmith.study_file import read_study_file, study_file
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +116,99 @@ def test_a_study_goes_on_with_the_same_code_alone_and_is_told_of_elsewhere(tmp_p
     assert progress_of(folder).planned == len(Store(folder).runs())
     with pytest.raises(InvalidInput, match=r"'own' is an augmentation of the user's own, .* enter it first"):
         api.resume(folder)
+
+
+FILE = """
+import torch
+
+def noisy(x):
+    return x + 0.1 * torch.randn_like(x)
+
+class Doubled(torch.nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+doubled = Doubled()
+number = 3
+dropout = doubled
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    """A file of augmentations, of a name that is the test's own."""
+    file = tmp_path / f"augmentations_of_{tmp_path.name}.py"
+    file.write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield file
+    sys.modules.pop(file.stem, None)
+
+
+def test_a_study_names_augmentations_in_a_file_and_goes_on_where_nobody_entered_them(
+    own_file, another_process, monkeypatch
+):
+    folder, names = own_file.parent / "s", [f"{own_file.name}:{name}" for name in ("noisy", "doubled")]
+    asked = {**ASKED, "techniques": [*names, "dropout"], "processes": 2}
+    first = api.compare(NETWORK, table(), **asked, folder=folder)
+    assert {row.technique for row in first.study.rows} == {"none", "noisy", "doubled", "dropout"}
+    assert first.study.receipt.holds
+    another_process()
+    monkeypatch.chdir("/")
+    assert api.resume(folder).to_dict()["rows"] == first.to_dict()["rows"]
+    asked["techniques"] = [f"{own_file}:noisy", f"{own_file}:doubled", "dropout"]
+    again = api.compare(NETWORK, table(), **asked, folder=folder)
+    assert again.to_dict()["rows"] == first.to_dict()["rows"]
+    another_process()
+    own_file.unlink()
+    with pytest.raises(InvalidInput, match=r"there is no file '.*' to take the augmentation from"):
+        api.resume(folder)
+
+
+def test_a_worker_that_knows_the_store_alone_gets_them_from_their_file(own_file, another_process, monkeypatch):
+    asked = Question(techniques=[f"{own_file.name}:noisy"]).record(NETWORK, table())
+    run = Run(Trial(Recipe(regularization=("noisy",))), 3)
+    store = Store.create(own_file.parent / "s", asked, table())
+    (id,) = store.ask("tuning", [Job(NETWORK, Training(steps=4, batch_size=8, checks=1), (run,), False)])
+    another_process()
+    monkeypatch.chdir("/")
+    assert [result.status for result in do(store.folder, id).results] == ["finished"]
+
+
+def test_naming_one_again_is_no_other_until_its_file_is_read_anew(own_file):
+    name = f"{own_file.name}:noisy"
+    first = named_augmentation(name)
+    assert named_augmentation(f"{own_file}:noisy") is first
+    del sys.modules[own_file.stem]
+    assert named_augmentation(name) is not first
+
+
+def test_a_baseline_names_one_in_a_file(own_file):
+    asked = {**ASKED, "baseline": {"regularization": f"l2+{own_file.name}:doubled"}}
+    assert api.compare(NETWORK, table(), **asked).study.baseline.regularization == ("l2", "doubled")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nothing", "cannot import the augmentation '.*nothing': .* has no 'nothing'; it defines noisy, Doubled"),
+        ("Doubled", "the augmentation '.*Doubled' is a class; make an object of it there and name that"),
+        ("number", "an augmentation must be a function of a batch; got int"),
+        ("dropout", "the catalogue has a regularization called 'dropout' already"),
+    ],
+)
+def test_what_a_file_does_not_give_is_said(own_file, name, told):
+    with pytest.raises(InvalidInput, match=told):
+        api.compare(NETWORK, table(), **{**ASKED, "techniques": [f"{own_file.name}:{name}"]})
+
+
+def test_a_study_file_names_them_from_its_own_folder(own_file, monkeypatch):
+    study = own_file.parent / "study.toml"
+    study.write_text(f'data = "wine"\ntechniques = ["{own_file.name}:noisy", "dropout"]\n')
+    monkeypatch.chdir("/")
+    named = read_study_file(study).options["techniques"]
+    assert named == [f"{str(own_file).removeprefix('/')}:noisy", "dropout"]
+    assert f'techniques = ["{own_file}:noisy", "dropout"]' in study_file(read_study_file(study))
 
 
 def test_every_own_augmentation_that_a_question_may_train_is_part_of_it():

@@ -23,7 +23,11 @@ DESIGNS = ["one-at-a-time", "pairs", "grid"]
 @click.argument("data", required=False)
 @click.option("--network", help="A name, package.module:factory or file.py:factory [default: mlp; gpt for a text].")
 @click.option("--vary", help="Families to vary, separated by commas [default: all].")
-@click.option("--techniques", "names", help="Only these techniques, separated by commas.")
+@click.option(
+    "--techniques",
+    "names",
+    help="Only these techniques, separated by commas; file.py:name is an augmentation of your own.",
+)
 @click.option("--baseline", help="What is varied around, such as optimizer=sgd,schedule=one-cycle.")
 @click.option("--trials", type=int, help="Tuning trials of each technique.")
 @click.option("--seeds", type=int, help="Fresh seeds for what is reported.")

@@ -115,9 +115,10 @@ def candidates(
             f"({', '.join(families)}): leave it out, or vary its family too."
         )
     chosen = [Candidate((), baseline)]
+    asked = None if only is None else {(t.family, t.name) for t in only}
     notes = []
     for technique in techniques():
-        if technique.family not in families or (only is not None and technique not in only):
+        if technique.family not in families or (asked is not None and (technique.family, technique.name) not in asked):
             continue
         if usual and technique.name not in FIRST_LOOK:
             continue

@@ -60,6 +60,19 @@ class Harvest:
             return str(thing.__qualname__)
         return self._define(module, thing.__qualname__)
 
+    def add_held(self, thing: Any) -> str:
+        """Take in a function, or an object by the name that it has at the top of a user's file; its name in `text`.
+
+        Raises InvalidInput for one that has none, or whose source cannot stand alone.
+        """
+        if inspect.isfunction(thing) or inspect.isclass(thing):
+            return self.add(thing)
+        for module in list(sys.modules.values()):
+            names = [name for name, value in vars(module).items() if value is thing]
+            if names and is_at_hand(module):
+                return self._define(module, names[0])
+        raise InvalidInput(f"a {type(thing).__name__} has no name at the top of a file; give it one.")
+
     def add_subclass(self, base: type, name: str, about: str, method: str) -> str:
         """A class of that name that has one method more than `base`, whose source is `method`; its name."""
         if name in self._parts:

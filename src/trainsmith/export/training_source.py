@@ -25,7 +25,7 @@ from trainsmith.optimizer.schedule import PLATEAU
 from trainsmith.population import FIRST_LOSSES, Member, Training
 from trainsmith.population.members.held_back import afterwards
 from trainsmith.population.training.course import STATISTICS_ON
-from trainsmith.regularization import SnapshotEnsemble, UntilMatched, mixed_loss
+from trainsmith.regularization import OwnAugmentation, SnapshotEnsemble, UntilMatched, mixed_loss
 
 OWN = ("data", "model", "techniques", "train")
 LAYERS = ("layer", "parametrization", "activation", "input", "nothing")
@@ -142,6 +142,11 @@ class Script:
         """The variable that holds the technique, made when train.py is read."""
         name = name or _variable(technique)
         made = _class_of(technique)
+        if issubclass(made, OwnAugmentation):
+            own, call = made(), self.harvest.add_held(made().call)
+            self.imports[call] = None
+            self.objects.append((name, f"{self._imported(OwnAugmentation)}({call}, each={own.each})"))
+            return name
         self.objects.append((name, f"{self._imported(made)}({self._numbers(technique)})"))
         return name
 

@@ -8,7 +8,7 @@ import contextlib
 import copy
 import functools
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -28,13 +28,15 @@ class Luck(TorchFunctionMode):
 
     Under vmap each member has its own keys. Raises InvalidInput where the network draws noise in another way,
     or more often than there are keys: members would share it. host: also seed the generators of Python's
-    `random` and of `numpy.random` from the last key, and put them back afterwards.
+    `random` and of `numpy.random` from the last key, and put them back afterwards. more: gives so many keys, the
+    present ones first, where the network draws more often than in its first pass.
     """
 
-    def __init__(self, keys: Tensor, host: bool = False) -> None:
+    def __init__(self, keys: Tensor, host: bool = False, more: Callable[[int], Tensor] | None = None) -> None:
         super().__init__()
         self.keys = keys
         self.host = host
+        self.more = more
         self.calls = 0
         self._kept: list[contextlib.ExitStack] = []
 
@@ -68,6 +70,9 @@ class Luck(TorchFunctionMode):
 
     def key(self) -> Tensor:
         """The key of the next place."""
+        if self.calls >= len(self.keys) - self.host and self.more is not None:
+            self.calls, self.host = self.calls + self.host, False  # the last key is the host's
+            self.keys = self.more(2 * len(self.keys))
         if self.calls >= len(self.keys) - self.host:
             raise InvalidInput(
                 f"the network drew noise {len(self.keys)} times in a first pass and now draws more often; the number "

@@ -5,7 +5,7 @@ from trainsmith.network.by_name import change
 from trainsmith.network.factory import build, build_with, called_by_name, families_taken, named_factory
 from trainsmith.network.fingerprint import fingerprint
 from trainsmith.network.named import behind
-from trainsmith.network.own_code import named_in_code, told
+from trainsmith.network.own_code import named_augmentation, named_in_code, told
 from trainsmith.network.pooling import swap_pooling
 from trainsmith.network.reading import techniques_of
 from trainsmith.network.reference import NETWORKS, Factory, default_network, mlp
@@ -26,6 +26,7 @@ __all__ = [
     "families_taken",
     "fingerprint",
     "mlp",
+    "named_augmentation",
     "named_factory",
     "named_in_code",
     "signature",

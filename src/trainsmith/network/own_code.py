@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
+from trainsmith.catalogue import Technique, own_techniques
 from trainsmith.errors import InvalidInput, shown
+from trainsmith.regularization import augmentation
 
 NOT_THE_USERS = tuple(f"{package}{os.sep}" for package in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 """Where an error is raised in whose place a user's line is named: torch, and our own reading of networks."""
@@ -37,6 +39,24 @@ def named_in_code(name: str, what: str) -> Any:
             f"{', '.join(there) or 'no function and no class'}."
         )
     return getattr(module, attribute)
+
+
+def named_augmentation(name: str) -> Technique:
+    """The augmentation called "package.module:name" or "path/file.py:name", entered in the catalogue by its last name.
+
+    Its class has that as `place`, with the file's whole path, so that another process gets it from there. Raises
+    InvalidInput where there is none, and for a class, of which the user's file must make an object.
+    """
+    call, (place, _, attribute) = named_in_code(name, "augmentation"), name.rpartition(":")
+    if isinstance(call, type):
+        raise InvalidInput(f"the augmentation '{name}' is a class; make an object of it there and name that.")
+    whole = Path(place).expanduser().resolve().as_posix() if place.endswith(".py") else place
+    for known in own_techniques():
+        if getattr(known.make, "place", None) == f"{whole}:{attribute}" and known.make().call is call:
+            return known
+    entry = augmentation(call, attribute)
+    entry.make.place = f"{whole}:{attribute}"  # type: ignore[attr-defined]
+    return entry
 
 
 def _of_name(name: str) -> ModuleType:

@@ -20,6 +20,7 @@ from trainsmith.catalogue import Technique, enter, own_techniques
 from trainsmith.data import Dataset
 from trainsmith.data.mapped import as_tensor, map_of
 from trainsmith.errors import InvalidInput
+from trainsmith.network import named_augmentation
 from trainsmith.population.job import Job, Record, work
 from trainsmith.population.program.threads import one_thread
 
@@ -56,7 +57,7 @@ def run_jobs(
         tempfile.TemporaryDirectory() as folder,
         _Progress(Path(folder) / "done", len(jobs), advance) as done,
     ):
-        own = own_techniques()
+        own = [getattr(t.make, "place", None) or t for t in own_techniques()]
         parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
         try:
             yield from parallel(
@@ -82,13 +83,13 @@ def _work_elsewhere(
     fields: dict[str, Any],
     progress: Path,
     where: tuple[str, list[str]],
-    own: tuple[Technique, ...],
+    own: list[Technique | str],
     keep: Keep | None,
 ) -> tuple[int, Record]:
     folder, sys.path[:] = where  # files and factories are found here as there, also by a worker that has served before
     os.chdir(folder)
     for technique in own:
-        enter(technique)
+        named_augmentation(technique) if isinstance(technique, str) else enter(technique)
     torch.set_num_threads(1)
     gc.freeze()  # what torch's import left behind need not be searched for garbage again and again
     tensors = {n: as_tensor(v) for n, v in fields.items() if isinstance(v, np.ndarray)}

@@ -4,14 +4,16 @@ import functools
 import hashlib
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
 from torch import nn
 
-from trainsmith.network import Factory, named_factory
-from trainsmith.regularization import OwnAugmentation
+from trainsmith.catalogue import find, own_techniques
+from trainsmith.network import Factory, named_augmentation, named_factory
+from trainsmith.regularization import OwnAugmentation, augmentation_elsewhere
 
 PLAIN = (bool, int, float, str, type(None))
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -27,6 +29,27 @@ def source_digest(network: str | Factory) -> str | None:
     if isinstance(network, str) and ":" not in network:
         return None
     return _file_digest(named_factory(network) if isinstance(network, str) else network)
+
+
+CODE = "code of augmentations"
+"""In a question: what is recorded of each of the user's own augmentations that it trains. Most questions have none."""
+
+
+def recorded(augmentation: OwnAugmentation) -> dict[str, str | None]:
+    """Where the code of a user's augmentation is found, if that is known, and what it is known again by."""
+    return {"place": getattr(augmentation, "place", None), "digest": code_digest(augmentation)}
+
+
+def known_again(question: Mapping[str, Any]) -> None:
+    """Enter the user's own augmentations of a question by their places where this process does not have them.
+
+    Raises InvalidInput for one that is not known here, KeyError or TypeError if the question is damaged.
+    """
+    for name, told in (question.get(CODE) or {}).items():
+        augmentation_elsewhere(name)
+        if name not in {t.name for t in own_techniques()} and told["place"] is not None:
+            named_augmentation(told["place"])
+        find(name, "regularization").make()  # refused where nobody has entered it
 
 
 def code_digest(augmentation: OwnAugmentation) -> str:

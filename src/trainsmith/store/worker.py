@@ -15,6 +15,7 @@ from trainsmith.population import Record, work
 from trainsmith.store.begun import where_it_began
 from trainsmith.store.inputs import UnreadableWeights, data_for_work
 from trainsmith.store.jobs import job_of
+from trainsmith.store.sources import known_again
 from trainsmith.store.store import Store
 
 
@@ -25,6 +26,7 @@ def do(folder: Path, id: str) -> Record:
         if (found := store.record(id)) is not None:
             return found
     started = time.monotonic()
+    known_again(store.about("question", dict) or {})
     job = job_of(store.job(id))
     with where_it_began(store.about("begun in"), job.network):
         record = work(job, data_for_work(store.folder))

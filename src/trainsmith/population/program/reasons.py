@@ -20,6 +20,7 @@ from trainsmith.network.host import seeded_host
 from trainsmith.network.signature import structure
 from trainsmith.population.members.asked import check_classes
 from trainsmith.population.members.objective import Objective, in_training, predictions
+from trainsmith.regularization import OwnAugmentation
 
 SENTENCES = (
     ("aten::lstm", "is recurrent, which torch cannot batch over weights"),
@@ -79,6 +80,8 @@ def hazard(module: nn.Module, x: Tensor, y: Tensor) -> str | None:
 
 
 def _hazards(module: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, nn.Module, str]]:
+    for name in (n for n, m in module.named_modules() if isinstance(m, OwnAugmentation) and m.each):
+        yield name, module, "is called for one example at a time"
     one = copy.deepcopy(module)
     before, tensors = structure(one), _tensors(one)
     with torch.no_grad(), seeded_host([0]), counting() as luck:

@@ -89,7 +89,15 @@ class Alone:
             self.places, self.host = counter.calls, counter.host
         if self.places == 0:
             return contextlib.nullcontext()
-        return Luck(noise_keys([self.members[0].seed], number, self.places)[0].to(x.device), self.host)
+        return self._keyed(number, x.device)
+
+    def _keyed(self, number: int, device: torch.device) -> Luck:
+        """The member's luck at a step, also of a network that draws more often at some steps than at others."""
+
+        def keys(places: int) -> Tensor:
+            return noise_keys([self.members[0].seed], number, places)[0].to(device)
+
+        return Luck(keys(self.places), self.host, keys)
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -109,7 +117,7 @@ class Alone:
         network = self.module.network
         before = {name: b.clone() for name, b in network.named_buffers()}
         self.refreshed = {}
-        with self._evaluating(), Luck(noise_keys([self.members[0].seed], 0, self.places)[0].to(x.device), self.host):
+        with self._evaluating(), self._keyed(0, x.device):
             recompute_statistics(network, x[0])
         for name, b in network.named_buffers():
             if name.rpartition(".")[2].startswith("running_"):
