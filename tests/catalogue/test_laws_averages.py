@@ -134,6 +134,23 @@ def test_members_of_a_population_give_what_is_averaged_and_a_bad_one_harms_no_ot
 
 
 @each_average
+def test_members_that_end_take_their_own_averages_along(technique):
+    data, recipe = blobs(), Recipe(optimizer="sgd", regularization=(technique.name,))
+
+    def members():
+        return [make_member(Run(Trial(recipe, {"sgd.lr": lr}), 3), "mlp", data) for lr in (1e30, 0.1, 1e30, 1e30, 0.2)]
+
+    together = Chunk(members(), data.x, data.y)
+    results = train(together, data.x, data.y, TRAINING, keep_states=True)
+    assert len(together.parameters[0]) == 2, "the rows of those that diverged are taken out"
+    for k in (1, 4):
+        (alone,) = train(Alone(members()[k]), data.x, data.y, TRAINING, keep_states=True)
+        np.testing.assert_allclose(np.array(results[k].curve), np.array(alone.curve), rtol=1e-4)
+        for name, tensor in alone.state.items():
+            np.testing.assert_allclose(results[k].state[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+@each_average
 def test_a_training_that_was_stored_in_the_middle_goes_on_bit_for_bit(technique):
     average = technique.make()
     whole, _, _ = trained(average)

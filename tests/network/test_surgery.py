@@ -164,6 +164,16 @@ def test_a_wider_layer_is_initialized_at_its_new_width():
     torch.testing.assert_close(layer.weight.detach(), glorot_normal(torch.empty(20, 12), generator=draw(0)))
 
 
+def test_layers_that_are_made_wider_where_weights_are_kept_are_drawn_each_by_itself():
+    recipe = Recipe("glorot-normal", activation="glu")
+    network, given = mlp((12,), 12, width=12, depth=2), {"initialization": ""}
+    made = apply(network, Trial(recipe), X, draw, given=given).module
+    first, second = weight_layers(made)[:2]
+    assert first.weight.shape == second.weight.shape == (24, 12)
+    torch.testing.assert_close(second.weight.detach(), glorot_normal(torch.empty(24, 12), generator=draw(1)))
+    assert not torch.equal(first.weight, second.weight)
+
+
 class Tokens(nn.Module):
     """Linear layers on the last axis and a convolution over positions."""
 
