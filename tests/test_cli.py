@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from markupsafe import escape
 
 from trainsmith import api, examine
 from trainsmith.catalogue import Recipe, Run, Trial
@@ -436,5 +437,18 @@ def test_what_a_table_is_read_as_is_said_before_it_is_inspected(run, tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["rate,a,y", *(f"{i % 7}%,{i * 37 % 11}.5,{i % 2}" for i in range(60))]))
     said = "the column 'rate' holds percentages, which are read as numbers: 0% as 0."
     done = run("inspect", "t.csv", "--no-remedies")
-    assert " ".join(done.output.split()).startswith(f"note: {said}"), done.output
+    assert f"12 locked for the test note: {said}" in " ".join(done.output.split()), done.output
     assert json.loads(run("inspect", "t.csv", "--no-remedies", "--json").stdout)["notes"] == [said]
+
+
+def test_what_an_inspection_read_and_left_out_is_said_in_the_terminal_for_machines_and_on_the_page(run, tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["id,rate,a,y", *(f"{i},{i % 7}%,{i * 37 % 11}.5,{i % 2}" for i in range(60))])
+    )
+    said = "t: 60 rows of 2 columns (left out: id), 2 classes in column 'y'; 12 locked for the test"
+    asked = ("inspect", "t.csv", "--no-remedies", "--leave-out", "id")
+    assert " ".join(run(*asked, "--out", "p.html").output.split()).startswith(said)
+    page = (tmp_path / "p.html").read_text()
+    assert f'<p class="about">{escape(said)}</p>' in page
+    assert '<p class="about">note: the column &#39;rate&#39; holds percentages' in page
+    assert json.loads(run(*asked, "--json").stdout)["data"] == said

@@ -63,6 +63,7 @@ class Inspection:
 
     def __init__(self, measured: inspection.Inspection, network: str = "network", **given: Any) -> None:
         self.measured, self.network = measured, network
+        self.notes: tuple[str, ...] = ()  # what is said of the data, for the page
         self._given = given
         self._remedies: Remedies | None = None
 
@@ -154,7 +155,8 @@ class Inspection:
 
     def html(self) -> str:
         """The page as text."""
-        return page(self.measured, self._remedies.treatment if self._remedies is not None else None, self.network)
+        treatment = self._remedies.treatment if self._remedies is not None else None
+        return page(self.measured, treatment, self.network, self.notes)
 
     def __repr__(self) -> str:
         kinds = ", ".join(f.short for f, _ in inspection.ranked(self.findings)) or "no finding"

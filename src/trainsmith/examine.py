@@ -125,12 +125,13 @@ def _shown(
     )  # fmt: skip
     if steps is not None:  # on all examples, each read when its batch is
         measured.train(steps, every, (Rows(dataset.x, member.train), member.targets(dataset.y[member.train])))
-    measured.network = f"{name} on {dataset.name}"
+    said = [dataset.describe(), *(f"note: {note}" for note in dataset.notes)]
+    measured.network, measured.notes = f"{name} on {dataset.name}", tuple(said)
     if remedies and any(f.remedies for f in measured.findings):
         measured.remedies()
-    numbers = {**measured.to_dict(), **({"notes": list(dataset.notes)} if dataset.notes else {})}
-    said = [Text(f"note: {note}", "dim") for note in dataset.notes]
-    return Shown(numbers, Group(*said, measured.table()), lambda path: _written(measured, path))
+    of_data = {"data": dataset.describe(), **({"notes": list(dataset.notes)} if dataset.notes else {})}
+    table = Group(*(Text(line, "dim") for line in said), measured.table())
+    return Shown({**measured.to_dict(), **of_data}, table, lambda path: _written(measured, path))
 
 
 def _written(measured: Inspection, path: Path) -> Path:

@@ -1,5 +1,7 @@
 """The page of an inspection: one HTML file that opens offline, or a part of a notebook."""
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from trainsmith.inspection import Inspection, LayerStatistics, ranked
@@ -15,11 +17,12 @@ MOST_OPEN = 40
 """The table of more layers than these is folded away."""
 
 
-def page(inspection: Inspection, treatment: Treatment | None, network: str) -> str:
-    """The whole page. Everything that came from the user is escaped."""
+def page(inspection: Inspection, treatment: Treatment | None, network: str, notes: Sequence[str] = ()) -> str:
+    """The whole page. notes: what is said of the data. Everything that came from the user is escaped."""
     return filled(
         "inspection.html",
         network=network,
+        notes=notes,
         number=number,
         inspection=inspection,
         findings=[(f, shortened([g.layer for g in group[1:]])) for f, group in ranked(inspection.findings)],
