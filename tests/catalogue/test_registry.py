@@ -1,6 +1,7 @@
 """Look-up by name, hyper-parameters, recipes, trials and runs."""
 
 import ast
+import importlib
 import math
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from trainsmith.catalogue import (
+    FAMILIES,
     Hyperparameter,
     Interval,
     Page,
@@ -296,3 +298,21 @@ def test_a_name_goes_before_an_alias_of_another_family_unless_its_company_says_o
     assert [t.name for t in find_all(["zeros", "constant"])] == ["zeros", "constant"]
     with pytest.raises(InvalidInput, match="'linear' is in several families"):
         find("linear")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_file_put_into_a_room_is_in_the_catalogue_by_being_there(family, tmp_path, monkeypatch):
+    techniques()
+    (tmp_path / "put_there.py").write_text(
+        f"from trainsmith.catalogue import technique\n\n\n@technique({family!r}, 'nothing')\n"
+        "def put_there():\n    return None\n"
+    )
+    room = importlib.import_module(f"trainsmith.{family}")
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "_techniques", dict(registry._techniques))
+    registry._import_rooms.cache_clear()
+    try:
+        assert find("put-there").family == family
+    finally:
+        sys.modules.pop(f"trainsmith.{family}.put_there")
+        del room.put_there
