@@ -456,3 +456,21 @@ def test_members_of_a_class_that_the_factory_makes_train_as_one_program():
     fit = population.fit(X, Y, 5, 16)
     assert len(population._crew.parts) == 1
     assert fit.deviation < fit.tolerance
+
+
+class Late(nn.Module):
+    """Begins to draw at its sixth call."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x + torch.randn_like(x) if self.calls > 5 else x
+
+
+def test_noise_that_begins_late_would_hang_on_no_seed_and_is_refused():
+    population = trainsmith.Population(lambda: nn.Sequential(Late(), nn.Linear(6, 2)), 2, lr=0.1)
+    with pytest.raises(InvalidInput, match="draws noise at some steps and drew none in a first pass"):
+        population.fit(torch.randn(32, 6), torch.arange(32) % 2, steps=8, batch_size=8)

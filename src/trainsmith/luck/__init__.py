@@ -1,7 +1,7 @@
 """Luck: every draw of a run comes from (seed, step, place), never from its neighbours or its device."""
 
 from trainsmith.luck.draws import batches, drawn, generator, key, noise_keys, torch_generator
-from trainsmith.luck.modes import DRAWING, LSTMS, Counting, Luck, Silence, counting, first_pass, opened, silent
+from trainsmith.luck.modes import DRAWING, LSTMS, Counting, Luck, Silence, counting, first_pass, opened, silent, unmoved
 
 __all__ = [
     "DRAWING",
@@ -19,4 +19,5 @@ __all__ = [
     "opened",
     "silent",
     "torch_generator",
+    "unmoved",
 ]

@@ -45,7 +45,7 @@ class Luck(TorchFunctionMode):
         if self.host:
             kept.enter_context(seeded_host([half & 0xFFFFFFFF for half in self.keys[-1].tolist()]))
         if not torch._C._functorch.is_batchedtensor(self.keys):  # vmap itself refuses what is not keyed
-            kept.enter_context(_unmoved(_not_keyed("a function")))
+            kept.enter_context(unmoved(_not_keyed("a function")))
         self._kept.append(kept)
         return super().__enter__()
 
@@ -190,7 +190,7 @@ class Silence(Luck):
 
 def silent(network: nn.Module) -> contextlib.AbstractContextManager[Any]:
     """`Silence`; where functions under watch would compute something else, torch's generators are looked at instead."""
-    return _unmoved(_NOISY) if any(nests(m) for m in network.modules()) else Silence()
+    return unmoved(_NOISY) if any(nests(m) for m in network.modules()) else Silence()
 
 
 class _Net(Watch):
@@ -199,13 +199,13 @@ class _Net(Watch):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **(kwargs or {}))
-        with _unmoved(_not_keyed(f"the operation {func}")):
+        with unmoved(_not_keyed(f"the operation {func}")):
             return func(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager
-def _unmoved(words: str) -> Iterator[None]:
-    """Raises InvalidInput with these words if torch's own generators were drawn from meanwhile."""
+def unmoved(words: str) -> Iterator[None]:
+    """Raise InvalidInput with these words if torch's own generators were drawn from meanwhile."""
     before = _torch_states()
     yield
     if any(not torch.equal(a, b) for a, b in zip(before, _torch_states(), strict=True)):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from trainsmith.luck import Luck, first_pass, noise_keys, silent
+from trainsmith.luck import Luck, first_pass, noise_keys, silent, unmoved
 from trainsmith.luck.widest import widest
 from trainsmith.optimizer import recompute_statistics
 from trainsmith.population.members.learner import Learner
@@ -21,6 +21,12 @@ from trainsmith.regularization import Averaging, SnapshotEnsemble
 
 if TYPE_CHECKING:
     from trainsmith.population.training.observer import Observer
+
+
+DRAWS_LATE = (
+    "the network draws noise at some steps and drew none in a first pass, so that no seed reaches it; let it draw "
+    "from its first step on, e.g. by dropout with p=0."
+)
 
 
 class Alone:
@@ -88,7 +94,7 @@ class Alone:
             counter, self.writes = first_pass(self.module, x, y)
             self.places, self.host = counter.calls, counter.host
         if self.places == 0:
-            return contextlib.nullcontext()
+            return unmoved(DRAWS_LATE)
         return self._keyed(number, x.device)
 
     def _keyed(self, number: int, device: torch.device) -> Luck:
