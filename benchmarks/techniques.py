@@ -6,10 +6,10 @@ Optimizers: on a perceptron's 9.5 million parameters, beside torch.optim's faste
 has the lowest median) and pytorch_optimizer, where they have the rule. Layers: forward and backward of a batch. The
 competitors of DropConnect and stochastic pooling were written here from the papers, as the usual code in torch would
 be: a mask for each example drawn whole, regions by unfold and multinomial. Published code (the package dropconnect;
-pooling by unfold and multinomial in several repositories) does the same and no faster. All competitors work on the same parameters, gradients and
-inputs, since where tensors lie in memory is worth a tenth of their time. In each round every competitor runs, once or
-for a hundredth of a second, from round to round another one first; a ratio is taken within its round; reported are
-median and quartiles over rounds.
+pooling by unfold and multinomial in several repositories) does the same and no faster, tried by hand. All competitors
+work on the same parameters, gradients and inputs, since where tensors lie in memory is worth a tenth of their time. In
+each round every competitor runs, once or for a hundredth of a second, from round to round another one first; a ratio
+is taken within its round; reported are median and quartiles over rounds.
 """
 
 import argparse
