@@ -9,6 +9,7 @@ from torch import nn
 
 import trainsmith
 from trainsmith.inspection.faults.fault import finding, summed
+from trainsmith.inspection.watching.log import Log
 
 
 class Texts:
@@ -85,3 +86,15 @@ def test_members_findings_are_one_a_kind_in_the_table_and_a_notebook():
             assert f"step {f.step}: {words}".replace(" ", "") in "".join(str(w.table()).split()).replace("│", "")
             assert html.unescape(shown).count(words) >= 1
     assert shown.count("<tr") == 1 + sum(len(summed(found)) for found in w.findings.values())
+
+
+def test_a_finding_is_told_with_the_value_of_the_step_that_it_names():
+    """It is told at its second step in a row; the step that it names is the first, and so are value and words."""
+    log = Log()
+    first = finding("dead units", "2", "share", 0.6, 0.5, "60 % are dead.")
+    second = finding("dead units", "2", "share", 0.9, 0.5, "90 % are dead.")
+    assert log.tell(5, [first], closely=False) == ()
+    (told,) = log.tell(6, [second], closely=False)
+    assert (told.step, told.value, told.words) == (5, 0.6, "60 % are dead.")
+    assert log.tell(7, [second], closely=False) == (), "it was told before"
+    assert log.findings == (told,)
