@@ -9,7 +9,7 @@ from make_runs import blobs
 from trainsmith import api
 from trainsmith.catalogue import Recipe, find
 from trainsmith.comparison import Budget, compare, limit, prepare
-from trainsmith.comparison.plan import few_seeds, imbalance, unscaled
+from trainsmith.comparison.cautions import few_seeds, imbalance, unscaled
 from trainsmith.comparison.prepared import SIZES, Limit
 from trainsmith.comparison.statistics import sign_flip_p
 from trainsmith.comparison.trainings import HEAVIER, SECONDS_A_POPULATION, SECONDS_A_PROCESS, Trainings

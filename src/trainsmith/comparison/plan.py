@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from trainsmith.catalogue import (
     FAMILIES,
     Family,
@@ -14,22 +12,16 @@ from trainsmith.catalogue import (
     Run,
     Technique,
     Trial,
-    contradictions,
-    find,
     techniques,
 )
 from trainsmith.comparison.budget import Budget
 from trainsmith.comparison.points import MOST_TUNED, shared_quantiles
-from trainsmith.comparison.statistics import LEAST_SEEDS, SIGNIFICANCE
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput, unknown_name
-from trainsmith.inspection.faults.start import UNLIKE
 from trainsmith.network import Factory, called_by_name, techniques_of
 from trainsmith.optimizer import Schedule
-from trainsmith.population import Alone, Member, Training, make_member, rules_of
+from trainsmith.population import Alone, Member, Training, make_member
 
-MOST_LOOKED_AT = 10_000
-"""Rows of a table that tell how unlike its columns are."""
 COMBINATIONS = "combinations"
 """In place of a family, where techniques of several families stand together."""
 FIRST_LOOK = frozenset(
@@ -44,8 +36,6 @@ ALREADY = "every technique asked for is already part of the baseline."
 LEFT_OUT = " was left out: "
 FEW = 8
 """A step on fewer examples is tried before it is planned."""
-LOPSIDED = 0.8
-"""The share of the commonest class above which a study judged by accuracy says so."""
 FIRST_FRESH_SEED = 1000
 """Tuning draws its seeds from 0 on, confirmation from here on: no fresh seed was seen in tuning."""
 
@@ -217,58 +207,6 @@ def _stuck(member: Member, dataset: Dataset, batch_size: int) -> str:
     except InvalidInput as error:
         return f"{str(error).rstrip('.')}, in batches of {batch_size}"
     return ""
-
-
-def warnings(chosen: Sequence[Candidate], batch_size: int) -> list[str]:
-    """What works against itself in the baseline, and in each candidate beside what does in the baseline."""
-    of_baseline = contradictions(chosen[0].recipe, batch_size)
-    notes = [f"the baseline works against itself: {said}." for said in of_baseline]
-    for candidate in chosen[1:]:
-        own = [said for said in contradictions(candidate.recipe, batch_size) if said not in of_baseline]
-        notes += [f"{candidate.name}, in this recipe, works against itself: {said}." for said in own]
-    return notes
-
-
-def imbalance(dataset: Dataset) -> list[str]:
-    """That one class is so common that accuracy says little, if it is so and accuracy is what is judged."""
-    if rules_of(dataset).metric != "accuracy":
-        return []
-    counts = torch.bincount(dataset.y)
-    share = int(counts.max()) / len(dataset.y)
-    if share <= LOPSIDED:
-        return []
-    name = dataset.classes[int(counts.argmax())]
-    return [
-        f"{100 * share:.1f} % of the examples are of class '{name}', and always saying so has that accuracy; "
-        "--metric balanced-accuracy judges by every class alike, --class-weights balanced trains by it."
-    ]
-
-
-def unscaled(dataset: Dataset, baseline: Recipe) -> list[str]:
-    """That columns of a table differ much in spread, if the baseline does nothing about it."""
-    if dataset.kind != "table" or find(baseline.normalization, "normalization").role == "input":
-        return []
-    spreads = torch.as_tensor(dataset.x[:MOST_LOOKED_AT]).double().std(0)
-    spreads = spreads[spreads > 0]
-    ratio = float(spreads.max() / spreads.median()) if len(spreads) else 1.0
-    if ratio <= UNLIKE:
-        return []
-    why = "" if baseline.normalization == "none" else f" beside the network's normalization, {baseline.normalization}"
-    return [
-        f"the widest column has {ratio:,.0f} times the median's spread, and nothing is done about it{why}: scale the "
-        "columns in the data, or compare with standardization, which then takes that place."
-    ]
-
-
-def few_seeds(budget: Budget) -> list[str]:
-    """That no difference, however large, can be shown with so few fresh seeds, if it is so."""
-    if budget.fresh_seeds >= LEAST_SEEDS:
-        return []
-    smallest = 2.0 ** (1 - budget.fresh_seeds)
-    return [
-        f"{budget.fresh_seeds} fresh seeds can show no technique to be better or worse, however large the difference: "
-        f"the exact test's smallest p is {smallest:.2g}, and {SIGNIFICANCE} is asked; {LEAST_SEEDS} seeds or more can."
-    ]
 
 
 def _families(vary: Sequence[str] | None) -> tuple[Family, ...]:

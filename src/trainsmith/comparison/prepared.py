@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from trainsmith.catalogue import Recipe, Technique, Trial
+from trainsmith.comparison import cautions
 from trainsmith.comparison import plan as planning
 from trainsmith.comparison.budget import Budget
 from trainsmith.comparison.costs import cost_notes, equal_shares
@@ -175,14 +176,14 @@ def prepare(
     combinations, left_out = applicable_combinations(combined(candidates, design), network, dataset)
     notes += [
         *dataset.notes,
-        *planning.imbalance(dataset),
-        *planning.unscaled(dataset, baseline),
-        *planning.few_seeds(budget),
+        *cautions.imbalance(dataset),
+        *cautions.unscaled(dataset, baseline),
+        *cautions.few_seeds(budget),
         *cost_notes(candidates, budget.fast),
         *skipped,
         *left_out,
     ]
-    notes += [*planning.warnings(candidates, training.batch_size)]
+    notes += [*cautions.warnings(candidates, training.batch_size)]
     notes += combination_warnings(candidates, combinations, training.batch_size)
     candidates += combinations
     trainer = Trainings(network, dataset, training, processes, report, store=store)
