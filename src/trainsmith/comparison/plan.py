@@ -33,11 +33,22 @@ FIRST_LOOK = frozenset(
 """What a study compares when it is not told: the usual choices of each family. The whole catalogue, asked
 for by families or names, would take many times as long and hide them among variants."""
 ALREADY = "every technique asked for is already part of the baseline."
-LEFT_OUT = " was left out: "
 FEW = 8
 """A step on fewer examples is tried before it is planned."""
 FIRST_FRESH_SEED = 1000
 """Tuning draws its seeds from 0 on, confirmation from here on: no fresh seed was seen in tuning."""
+
+
+class LeftOut(str):
+    """The note that something does not apply here, which knows its name and the reason."""
+
+    name: str
+    reason: str
+
+    def __new__(cls, name: str, reason: str) -> "LeftOut":
+        note = super().__new__(cls, f"{name} was left out: {reason}.")
+        note.name, note.reason = name, reason
+        return note
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ def candidates(
         )
     chosen = [Candidate((), baseline)]
     asked = None if only is None else {(t.family, t.name) for t in only}
-    notes = []
+    notes: list[str] = []
     for technique in techniques():
         if technique.family not in families or (asked is not None and (technique.family, technique.name) not in asked):
             continue
@@ -117,13 +128,13 @@ def candidates(
             continue
         own = Schedule(technique.name, 1).name if technique.role == "schedule" and baseline.schedule == "none" else ""
         if own == schedule:
-            notes.append(f"{technique.name}{LEFT_OUT}the baseline has this schedule (--schedule {schedule}).")
+            notes.append(LeftOut(technique.name, f"the baseline has this schedule (--schedule {schedule})"))
             continue
         if not _for_task(technique, dataset):
-            notes.append(f"{technique.name}{LEFT_OUT}it is defined for classification only.")
+            notes.append(LeftOut(technique.name, "it is defined for classification only"))
             continue
         if technique.role == "loss" and dataset.class_weights:
-            notes.append(f"{technique.name}{LEFT_OUT}it is a loss of its own, without class weights.")
+            notes.append(LeftOut(technique.name, "it is a loss of its own, without class weights"))
             continue
         chosen.append(Candidate((technique,), recipe))
     if len(chosen) == 1:
@@ -135,10 +146,9 @@ def nothing_left(notes: Sequence[str]) -> InvalidInput:
     """The error for a study all of whose techniques were left out: each reason once, with those that it keeps out."""
     reasons: dict[str, list[str]] = {}
     for note in notes:
-        name, told, reason = note.partition(LEFT_OUT)
-        if told:
-            reasons.setdefault(reason.rstrip("."), []).append(name)
-    said = (f"{', '.join(n)}{LEFT_OUT if len(n) == 1 else ' were left out: '}{why}" for why, n in reasons.items())
+        if isinstance(note, LeftOut):
+            reasons.setdefault(note.reason, []).append(note.name)
+    said = (f"{', '.join(n)} {'was' if len(n) == 1 else 'were'} left out: {why}" for why, n in reasons.items())
     return InvalidInput(f"nothing to compare: {'; '.join(said)}.")
 
 
@@ -163,7 +173,7 @@ def applicable(
     batch_size: of few examples, on which some cannot take a step.
     Raises InvalidInput for a network without weights to train.
     """
-    kept, notes = [], []
+    kept, notes = [], list[str]()
     of_baseline: tuple[str, ...] = ()
     for candidate in chosen:
         member = make_member(Run(Trial(candidate.recipe), 0), network, dataset)
@@ -182,7 +192,7 @@ def applicable(
         if candidate.techniques and not any(reasons):
             reasons.append(_stuck(member, dataset, batch_size))
         if missing := [reason for reason in reasons if reason]:
-            notes.append(f"{candidate.name}{LEFT_OUT}{missing[0]}.")
+            notes.append(LeftOut(candidate.name, missing[0]))
         else:
             own = [left for left in member.unchanged if candidate.techniques and left not in of_baseline]
             notes += [f"{candidate.name}: the network has {left}." for left in own]
