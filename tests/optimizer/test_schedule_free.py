@@ -77,7 +77,8 @@ def test_each_member_of_a_column_has_its_own_warm_up_and_average():
             gammas = np.minimum(1, np.arange(1, t + 1) / warmup)
             c = gammas[-1] ** 2 / (gammas**2).sum()
             assert together["left"][k].item() == pytest.approx(1 - c, rel=1e-12, abs=1e-15)
-            assert together["rate"][k].item() == pytest.approx(0.3 * gammas[-1], rel=1e-12)
+            assert together["of_z"][k].item() == pytest.approx(0.3 * gammas[-1] * (1 - c), rel=1e-12, abs=1e-15)
+            assert together["of_y"][k].item() == pytest.approx(0.3 * gammas[-1] * (0.1 + 0.9 * c), rel=1e-12)
 
 
 @pytest.mark.parametrize("rule", [ScheduleFreeSGD, ScheduleFreeAdamW])

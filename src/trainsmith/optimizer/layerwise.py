@@ -9,7 +9,7 @@ from torch import Tensor
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, technique
 from trainsmith.optimizer.adam_decayed import BETA1, BETA2
 from trainsmith.optimizer.matrix import norm
-from trainsmith.optimizer.rule import Optimizer, blocks, root, step_along
+from trainsmith.optimizer.rule import Optimizer, blocks, pulled, root, step_along
 
 WEIGHT_DECAY = Hyperparameter("pull towards 0, beside the step before it is scaled", (1e-3, 1.0), "log", NON_NEGATIVE)
 
@@ -67,7 +67,7 @@ class LARS(Optimizer):
     ) -> None:
         weight, gradient = norm(theta, axes), norm(g, axes)
         local = ratio(weight, gradient, trust * weight / (gradient + weight_decay * weight))
-        v.mul_(momentum).add_((theta * weight_decay).add_(g).mul_(local * rate))
+        step_along(v.mul_(momentum), pulled(g, theta, weight_decay), -local * rate)
         theta.sub_(v)
 
 

@@ -281,6 +281,13 @@ def decay(theta: Tensor, left: Any) -> None:
         theta.mul_(left)
 
 
+def pulled(g: Tensor, theta: Tensor, weight_decay: Any) -> Tensor:
+    """g + weight_decay * theta in one pass; the number 0 costs none, and gives g itself."""
+    if isinstance(weight_decay, Tensor):
+        return torch.addcmul(g, theta, weight_decay)
+    return torch.add(g, theta, alpha=weight_decay) if weight_decay else g
+
+
 def step_along(theta: Tensor, direction: Tensor, rate: Any) -> None:
     """theta = theta - rate * direction in place and in one pass; rate is a float or a column."""
     if isinstance(rate, Tensor):

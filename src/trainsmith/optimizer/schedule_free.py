@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainsmith.catalogue import FRACTION, NON_NEGATIVE, POSITIVE, Hyperparameter, Interval, technique
 from trainsmith.optimizer.adam_decayed import BETA2, EPS
-from trainsmith.optimizer.rule import Optimizer, root, step_along
+from trainsmith.optimizer.rule import Optimizer, pulled, root, step_along
 
 WARMUP = Hyperparameter(
     "steps in which lr rises linearly", (1.0, 1000.0), "log", Interval(1, float("inf"), False, True)
@@ -25,7 +25,7 @@ def averaged(theta: Tensor, d: Tensor, *moments: Tensor, beta: Any, **others: An
 
 
 def averaging(t: int, lr: Any, warmup: Any, beta: Any, weight_decay: Any) -> dict[str, Any]:
-    """The numbers of step t: its lr, the weight c_t of z_t+1 in the average, and what they come to for y and d.
+    """The numbers of step t: what its lr and the weight c_t of z_t+1 in the average come to for y and d.
 
     c_t = gamma_t^2 / (gamma_1^2 + ... + gamma_t^2), with gamma_i = lr * min(1, i / warmup), the sum in closed form.
     """
@@ -33,22 +33,22 @@ def averaging(t: int, lr: Any, warmup: Any, beta: Any, weight_decay: Any) -> dic
     rising = (rising + t - abs(rising - t)) / 2  # the smaller of the two, for floats and for columns
     total = rising * (rising + 1) * (2 * rising + 1) / (6 * warmup**2) + (t - rising)
     share = (t + warmup - abs(t - warmup)) / 2 / warmup
-    c = share**2 / total
+    c, rate = share**2 / total, lr * share
     return {
         "beta": beta,
-        "rate": lr * share,
         "weight_decay": weight_decay,
         "left": 1 - c,
         "of_d": beta * c,
-        "of_step": 1 - beta * (1 - c),
+        "of_y": rate * (1 - beta * (1 - c)),
+        "of_z": rate * (1 - c),
     }
 
 
-def move(theta: Tensor, d: Tensor, step: Tensor, left: Any, of_d: Any, of_step: Any) -> None:
-    """Move y and d by z's step: z = z - step, x = (1 - c) x + c z, y = (1 - beta) z + beta x."""
+def move(theta: Tensor, d: Tensor, step: Tensor, left: Any, of_d: Any, of_y: Any, of_z: Any) -> None:
+    """Move y and d, z by -gamma step: z = z - gamma step, x = (1 - c) x + c z, y = (1 - beta) z + beta x."""
     step_along(theta, d, -of_d)
-    step_along(theta, step, of_step)
-    d.sub_(step).mul_(left)
+    step_along(theta, step, of_y)
+    step_along(d.mul_(left), step, of_z)
 
 
 @technique(
@@ -108,10 +108,8 @@ class ScheduleFreeSGD(Optimizer):
         return averaging(t, lr, warmup, momentum, weight_decay)
 
     @staticmethod
-    def update(
-        theta: Tensor, g: Tensor, d: Tensor, *, rate: Any, weight_decay: Any, beta: Any, **averages: Any
-    ) -> None:
-        move(theta, d, (theta * weight_decay).add_(g).mul_(rate), **averages)
+    def update(theta: Tensor, g: Tensor, d: Tensor, *, weight_decay: Any, beta: Any, **averages: Any) -> None:
+        move(theta, d, pulled(g, theta, weight_decay), **averages)
 
 
 @technique(
@@ -184,8 +182,8 @@ class ScheduleFreeAdamW(Optimizer):
     @staticmethod
     def update(
         theta: Tensor, g: Tensor, d: Tensor, v: Tensor,
-        *, new: Any, unbiased: Any, eps: Any, rate: Any, weight_decay: Any, beta: Any, **averages: Any,
+        *, new: Any, unbiased: Any, eps: Any, weight_decay: Any, beta: Any, **averages: Any,
     ) -> None:  # fmt: skip
         v.lerp_(g * g, new)
         step = (g * unbiased).div_(root(v).add_(eps))
-        move(theta, d, step.add_(theta * weight_decay).mul_(rate), **averages)
+        move(theta, d, pulled(step, theta, weight_decay), **averages)
