@@ -24,6 +24,7 @@ from trainsmith.luck import noise_keys
 from trainsmith.luck.noise import chance, quantile
 from trainsmith.population.memory import keep_freed_memory
 from trainsmith.population.program.straighten import straighten
+from trainsmith.population.program.unlocked import Unlocked, unlocked
 
 SIZES = {"1 of 128 x 256": (1, 128, 256), "8 of 64 x 64": (8, 64, 64), "32 of 64 x 64": (32, 64, 64),
          "4 of 128 x 16 x 12 x 12": (4, 128, 16, 12, 12)}  # fmt: skip
@@ -32,10 +33,11 @@ DROPPED = 0.3
 
 
 def traced(draw: Callable[[torch.Tensor], torch.Tensor], keys: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """Each member's draw in one straight line of operations, as population/program/program.py runs it."""
-    graph = make_fx(torch.func.vmap(draw))(keys)
-    line = straighten(graph)
-    return lambda: line(keys)
+    """Each member's draw in one straight line of operations, as population/program/program.py runs it on a CPU."""
+    graph = make_fx(lambda keys: [torch.func.vmap(draw)(keys)])(keys)
+    line = unlocked(straighten(graph), lambda: [keys])
+    assert isinstance(line, Unlocked), "it must run as in a population"
+    return lambda: line(keys)[0]
 
 
 def contenders(size: tuple[int, ...]) -> dict[str, Callable[[], torch.Tensor]]:
