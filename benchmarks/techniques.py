@@ -1,6 +1,6 @@
 """How long a step of our stand-alone optimizers, and a pass of our layers, takes beside others' in one run.
 
-python benchmarks/techniques.py [--runs 9] [--json results/techniques.json]
+python benchmarks/techniques.py [--runs 9] [--only NAME ...] [--json results/techniques.json]
 
 Optimizers: on a perceptron's 9.5 million parameters, beside torch.optim's fastest (fused, foreach or loop, whichever
 has the lowest median) and pytorch_optimizer, where they have the rule. Layers: forward and backward of a batch. The
@@ -204,13 +204,17 @@ def measure(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these rules and layers (default: all)")
     parser.add_argument("--json", type=Path, default=Path("results/techniques.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    record: dict[str, Any] = {"command": "python benchmarks/techniques.py", "runs": options.runs, "threads": 1}
+    command = " ".join(["python benchmarks/techniques.py", *(["--only", *options.only] if options.only else [])])
+    record: dict[str, Any] = {"command": command, "runs": options.runs, "threads": 1}
     for kind, found in (("optimizers", optimizers()), ("layers", layers())):
         record[kind] = {}
         for name, calls in found:
+            if options.only and name not in options.only:
+                continue
             runs = min(3, options.runs) if name in OF_MATRICES else options.runs
             record[kind][name] = row = measure(calls, runs)
             print(f"{name:<20} {row['ratio']:>6} {row['quartiles']}  of {row['fastest other']}", flush=True)

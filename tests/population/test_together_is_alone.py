@@ -58,6 +58,7 @@ def test_losses_and_weights_of_every_member_are_those_it_gets_alone(recipe):
     population = Chunk(members, data.x, data.y)
     start = [[t.clone() for t in tensors] for tensors in (population.parameters, population.buffers)]
     together = train(population, data.x, data.y, TRAINING, keep_states=True)
+    assert population.program.unlocked
     left = [members.index(m) for m in population.members]  # what diverged was dropped
     the_straight_line_gives_what_vmap_gives(population, data, *([t[left] for t in tensors] for tensors in start))
     for i in (0, 3):

@@ -25,7 +25,15 @@ def everything(x, seen):
     value, place = x.masked_fill(x > 1, -math.inf).max(1)
     bits = place.to(torch.int32).bitwise_xor(5).to(x.dtype).clone(memory_format=torch.contiguous_format)
     linear = torch.addmm(bits[:4], x[:, :4], x[:4, :4] * torch.scalar_tensor(3.0, device=x.device))
-    return value, bits, linear, torch.zeros(3, dtype=torch.float64, device=x.device) + 1, torch.stack([bits, value])
+    seen_as = (x.float().view(torch.int32) >> 16).to(x.dtype)
+    return (
+        value,
+        bits,
+        seen_as,
+        linear,
+        torch.zeros(3, dtype=torch.float64, device=x.device) + 1,
+        torch.stack([bits, value]),
+    )
 
 
 def test_it_has_words_for_everything_and_gives_the_same_bits():

@@ -106,6 +106,8 @@ def _called(node: Node) -> str:
     if target is torch.ops.aten._to_copy.default and not isinstance(node.args[0], Node):
         return f"torch.tensor({_word(node.args[0])}).to({_word(node.kwargs.get('dtype'))})"
     words = [*map(_word, node.args), *(f"{name}={_word(value)}" for name, value in node.kwargs.items())]
+    if target is torch.ops.aten.view.dtype:  # TorchScript knows the view of another shape alone
+        target = torch.ops.aten.view_copy.dtype
     return f"torch.ops.{target.namespace}.{target._opname}({', '.join(words)})"
 
 
