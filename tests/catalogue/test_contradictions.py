@@ -5,7 +5,7 @@ import pytest
 from make_runs import blobs
 from trainsmith.catalogue import Recipe, contradictions, find, techniques
 from trainsmith.catalogue.contradictions import DIVIDING, FROM_LECUN, OVER_A_BATCH, PENALTIES, RULES, TO_ZERO
-from trainsmith.comparison import plan
+from trainsmith.comparison import cautions, plan
 
 CASES = [
     (Recipe(activation="selu"), Recipe(activation="selu", initialization="xavier"), "variance 1 / n_in"),
@@ -107,7 +107,7 @@ def test_a_study_says_what_is_of_the_baseline_once():
     techniques = [find("selu"), find("dropout"), find("batch")]
     baseline = Recipe(initialization="he", regularization=("l2",))
     chosen, _ = plan.candidates(baseline, blobs(), None, techniques)
-    notes = plan.warnings(chosen, 4)
+    notes = cautions.warnings(chosen, 4)
     assert [n for n in notes if "l2" in n] == [n for n in notes if n.startswith("the baseline works against itself")]
     assert len([n for n in notes if "l2" in n]) == 1
     assert any(n.startswith("selu, in this recipe") for n in notes)
