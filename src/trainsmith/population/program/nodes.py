@@ -8,6 +8,8 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 aten = torch.ops.aten
+BROUGHT = "brought_"
+"""What the names of tensors begin with that are neither given to a program nor made in it."""
 
 
 def written(node: Node) -> bool:

@@ -10,7 +10,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 from torch.fx.graph import CodeGen
 
-from trainsmith.population.program.nodes import alike, call, on_cpu, replace, shape_of, value_of, written
+from trainsmith.population.program.nodes import BROUGHT, alike, call, on_cpu, replace, shape_of, value_of, written
 
 aten = torch.ops.aten
 RESHAPES = (aten.expand.default, aten.view.default, aten._unsafe_view.default, aten.reshape.default)
@@ -114,7 +114,7 @@ def _fold(graph: GraphModule, node: Node) -> None:
         args: list[Any] = [example, *node.args[1:]]
     elif node.target is aten._to_copy.default and isinstance(node.args[0], (bool, int, float)):
         args = [torch.tensor(node.args[0])]
-    elif node.all_input_nodes and all(n.op == "get_attr" for n in node.all_input_nodes) and not node.kwargs:
+    elif node.all_input_nodes and all(map(_constant, node.all_input_nodes)) and not node.kwargs:
         args = [getattr(graph, str(a.target)) if isinstance(a, Node) else a for a in node.args]
     else:
         return
@@ -125,6 +125,11 @@ def _fold(graph: GraphModule, node: Node) -> None:
         constant = graph.graph.get_attr(name)
     constant.meta = dict(node.meta)
     replace(graph, node, constant)
+
+
+def _constant(node: Node) -> bool:
+    """Whether it is one of the graph's own; what a function brought along its owner may change in place."""
+    return node.op == "get_attr" and not str(node.target).startswith(BROUGHT)
 
 
 def _turn_product(graph: GraphModule, node: Node) -> None:
@@ -178,6 +183,9 @@ def _join_bias(graph: GraphModule, node: Node) -> None:
     if not isinstance(bias, Node) or not isinstance(product, Node) or product.target is not aten.bmm.default:
         return
     if len(product.users) > 1 or shape_of(node) != shape_of(product):
+        return
+    values = value_of(bias), value_of(product)  # under autocast a bias may have another precision
+    if any(v is None for v in values) or values[0].dtype != values[1].dtype:  # type: ignore[union-attr]
         return
     with graph.graph.inserting_before(node):
         joined = call(graph, aten.baddbmm.default, bias, *product.args)

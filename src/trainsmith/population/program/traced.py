@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from trainsmith.network.dispatch import Watch
+from trainsmith.population.program.nodes import BROUGHT
 
 aten = torch.ops.aten
 
@@ -47,7 +48,9 @@ class _Line(Watch):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        fixed = bool(given) and all(t in self.fixed or t not in self.nodes for t in given)
+        if func is aten.lift_fresh.default:
+            self._made_here(given[0])
+        fixed = bool(given) and all(t in self.fixed for t in given)
         if func is torch.ops.prim.device.default:
             return func(*args, **kwargs)
         if torch.Tag.data_dependent_output in func.tags:
@@ -82,13 +85,22 @@ class _Line(Watch):
         node.meta["device"] = t.device
 
     def _node(self, t: Tensor) -> Node:
-        """The node of a tensor; one that the function brought along is a constant of the program."""
+        """The node of a tensor; one that the function brought along is the program's too, which its owner may change in
+        place from call to call.
+        """
         if t not in self.nodes:
-            name = f"brought_{len(self.root._buffers)}"
-            self.root.register_buffer(name, t.detach())
-            self._stands(self.graph.get_attr(name), t)
-            self.fixed[t] = True
+            self._keep(BROUGHT, t)
         return self.nodes[t]
+
+    def _made_here(self, t: Tensor) -> None:
+        """A tensor of the numbers that the function wrote, which nobody else has."""
+        self._keep("written_", t)
+        self.fixed[t] = True
+
+    def _keep(self, kind: str, t: Tensor) -> None:
+        name = f"{kind}{len(self.root._buffers)}"
+        self.root.register_buffer(name, t.detach())
+        self._stands(self.graph.get_attr(name), t)
 
     def program(self, results: Sequence[Tensor]) -> GraphModule:
         """The line, which returns these."""
