@@ -248,3 +248,27 @@ def test_a_second_fit_goes_on_together_as_alone_and_by_all_steps(technique):
         optimizer.step()
     with average.evaluating():
         torch.testing.assert_close(together.outputs(x.double())[1], alone(x.double()).detach(), rtol=1e-6, atol=1e-8)
+
+
+@each_average
+def test_one_average_is_of_one_optimizer_and_of_all_that_it_moves(technique):
+    first, second, late = (nn.Parameter(torch.ones(2)) for _ in range(3))
+    rule, other = torch.optim.SGD([first], lr=1.0), torch.optim.SGD([second], lr=1.0)
+    average = technique.make(**settings(technique)[0])
+    average.attach(rule, STEPS)
+    with pytest.raises(InvalidInput, match="averages what another optimizer moves; make one for each"):
+        average.attach(other, STEPS)
+    average.attach(rule, STEPS)  # again: each step counts once all the same
+    for step in range(STEPS):
+        if step == 2:
+            rule.add_param_group({"params": [late]})
+        for p in (first, late):
+            p.grad = torch.ones(2)
+        rule.step()
+    assert average.taken == STEPS
+    trained = late.detach().clone()
+    with average.evaluating():
+        assert trained[0] < late[0] < 1, "it averages what came later too"
+        with pytest.raises(InvalidInput, match=r"call train\(\) before step"):
+            rule.step()
+    assert torch.equal(late, trained)

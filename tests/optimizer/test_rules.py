@@ -114,3 +114,19 @@ def test_eps_stands_outside_the_root(rule, eps):
     first = path_of(rule, lambda theta: np.full(4, 2.0), steps=1, lr=1.0, eps=eps)
     new = 0.01 if rule is RMSprop else 1.0
     np.testing.assert_allclose(first[0] - first[1], 2 / (2 * new**0.5 + eps))
+
+
+@pytest.mark.parametrize("rule", [SGD, Momentum, Nesterov, Adam, RMSprop])
+def test_torchs_compiler_is_given_the_formula(rule, monkeypatch):
+    """torch._fused_adamw_ and its like cannot be traced; the compiler makes one kernel of the formula by itself."""
+
+    def step():
+        theta = torch.nn.Parameter(torch.ones(3))
+        theta.grad = torch.tensor([1.0, -2.0, 0.5])
+        rule([theta], lr=0.1).step()
+        return theta.detach()
+
+    expected = step()
+    monkeypatch.setattr(rule, "fused", staticmethod(lambda *args, **numbers: pytest.fail("a kernel was called")))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(step(), expected)

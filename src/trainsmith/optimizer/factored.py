@@ -26,8 +26,7 @@ class Adafactor(Optimizer):
         b     = 1 - t^-decay
         row_i = b row_i + (1 - b) mean over j of (g_ij^2 + eps1),   column_j likewise
         u     = g / sqrt(row column' / mean(row));   u = u / max(1, rms(u) / clip)
-        theta = theta - lr * weight_decay * theta
-        theta = theta - max(eps2, rms(theta)) min(lr, 1 / sqrt(t)) u
+        theta = theta - lr * weight_decay * theta - max(eps2, rms(theta)) min(lr, 1 / sqrt(t)) u
         (a vector keeps its mean of squares for each number)
 
     Paper: Shazeer & Stern 2018, Adafactor: adaptive learning rates with sublinear memory cost, Algorithms 4 to 6.

@@ -254,6 +254,7 @@ def _plain(parameters: Sequence[Tensor], numbers: dict[str, Any]) -> bool:
         and p.grad is not None and p.grad.is_contiguous() and p.grad.dtype == p.dtype
         for p in parameters
     )  # fmt: skip
+    dense = dense and not torch.compiler.is_compiling()  # which makes kernels of its own
     return dense and not any(isinstance(n, Tensor) for n in numbers.values()) and numbers.get("eps", 1) > 0
 
 

@@ -35,6 +35,8 @@ class Averaging:
         self.parameters: list[Tensor] = []
         self.steps: int | None = None
         self.network: nn.Module | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        self._hooks: list[Any] = []
 
     def attach(
         self, optimizer: torch.optim.Optimizer, steps: int | None = None, network: nn.Module | None = None
@@ -42,22 +44,45 @@ class Averaging:
         """From now on average the parameters after each step of `optimizer`, torch's or ours.
 
         steps: the length of the training. network: whose buffers, running statistics, are kept by `eval` and put back
-        by `train`. Raises InvalidInput where the technique has to know `steps` and does not.
+        by `train`. Raises InvalidInput where the technique has to know `steps` and does not, and for a second optimizer
+        of other parameters, whose steps would count as the first one's.
         """
         if steps is None and self.needs_length:
             raise InvalidInput(f"{type(self).__name__} has to know the length of the training; say steps=.")
-        self.steps, self.network = steps, network
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        optimizer.register_step_post_hook(lambda *_: self._take_in())
+        found = _trained(optimizer)
+        if self.parameters and [*map(id, found)] != [*map(id, self.parameters)]:
+            raise InvalidInput(
+                f"this {type(self).__name__} averages what another optimizer moves; make one for each optimizer."
+            )
+        for hook in self._hooks:
+            hook.remove()
+        self.steps, self.network, self.optimizer, self.parameters = steps, network, optimizer, found
+        self._hooks = [
+            optimizer.register_step_pre_hook(self._before), optimizer.register_step_post_hook(self._take_in)
+        ]  # fmt: skip
+
+    def _before(self, *_: Any) -> None:
+        """Averaged weights are no place to take a step from."""
+        if self.trained:
+            raise InvalidInput("the parameters hold the averaged weights: call train() before step().")
 
     @torch.no_grad()
-    def _take_in(self) -> None:
+    def _take_in(self, *_: Any) -> None:
+        self._enter_new()
         self.taken += 1
         weights = [single(p.detach()) for p in self.parameters]
         if self.taken == 1:
             self.averages = [w.clone() for w in weights]
             return
         torch._foreach_lerp_(self.averages, weights, float(self.share(self.taken, self.steps, **self.numbers)))
+
+    def _enter_new(self) -> None:
+        """Parameters that the optimizer was given since, or that train since, start from what they are."""
+        known = set(map(id, self.parameters))
+        new = [p for p in _trained(self.optimizer) if id(p) not in known] if self.optimizer is not None else []
+        self.parameters += new
+        if self.averages:
+            self.averages += [single(p.detach()).clone() for p in new]
 
     def _buffers(self) -> list[Tensor]:
         return list(self.network.buffers()) if self.network is not None else []
@@ -109,6 +134,10 @@ class Averaging:
         self.taken = state["taken"]
         self.averages = [t.to(p, copy=True) for t, p in zip(state["averages"], own, strict=bool(state["averages"]))]
         self.trained = [t.clone() for t in state["trained"]]
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
 
 @technique(
