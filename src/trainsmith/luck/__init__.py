@@ -1,7 +1,19 @@
 """Luck: every draw of a run comes from (seed, step, place), never from its neighbours or its device."""
 
 from trainsmith.luck.draws import batches, drawn, generator, key, noise_keys, torch_generator
-from trainsmith.luck.modes import DRAWING, LSTMS, Counting, Luck, Silence, counting, first_pass, opened, silent, unmoved
+from trainsmith.luck.modes import (
+    DRAWING,
+    LSTMS,
+    Counting,
+    Luck,
+    Silence,
+    counting,
+    first_pass,
+    noiseless,
+    opened,
+    silent,
+    unmoved,
+)
 
 __all__ = [
     "DRAWING",
@@ -16,6 +28,7 @@ __all__ = [
     "generator",
     "key",
     "noise_keys",
+    "noiseless",
     "opened",
     "silent",
     "torch_generator",

@@ -41,26 +41,41 @@ def _placed(x: Tensor, options: dict[str, Any]) -> Tensor:
     return x if device is None else x.to(device)
 
 
+Draw = Callable[[torch.Size, Tensor, torch.dtype], Tensor]
+
+
+def _gaussian(shape: torch.Size, key: Tensor, dtype: torch.dtype) -> Tensor:
+    return quantile("normal", shape, key, dtype)
+
+
+def _filled(draw: Draw, shape: torch.Size, key: Tensor, dtype: torch.dtype) -> Tensor:
+    """So drawn; of complex numbers both parts, normal ones with half the variance each."""
+    if not dtype.is_complex:
+        return draw(shape, key, dtype)
+    real, imaginary = draw(torch.Size((2, *shape)), key, dtype.to_real())
+    return torch.complex(real, imaginary) * (math.sqrt(0.5) if draw is _gaussian else 1.0)
+
+
 def rand(key: NextKey, *size: Any, **options: Any) -> Tensor:
     """torch.rand."""
     dtype = options.get("dtype") or torch.get_default_dtype()
-    return _placed(uniform(_size(size, options), key(), dtype), options)
+    return _placed(_filled(uniform, _size(size, options), key(), dtype), options)
 
 
 def randn(key: NextKey, *size: Any, **options: Any) -> Tensor:
     """torch.randn."""
     dtype = options.get("dtype") or torch.get_default_dtype()
-    return _placed(quantile("normal", _size(size, options), key(), dtype), options)
+    return _placed(_filled(_gaussian, _size(size, options), key(), dtype), options)
 
 
 def rand_like(key: NextKey, x: Tensor, **options: Any) -> Tensor:
     """torch.rand_like."""
-    return _placed(uniform(x.shape, key(), options.get("dtype") or x.dtype), options)
+    return _placed(_filled(uniform, x.shape, key(), options.get("dtype") or x.dtype), options)
 
 
 def randn_like(key: NextKey, x: Tensor, **options: Any) -> Tensor:
     """torch.randn_like."""
-    return _placed(quantile("normal", x.shape, key(), options.get("dtype") or x.dtype), options)
+    return _placed(_filled(_gaussian, x.shape, key(), options.get("dtype") or x.dtype), options)
 
 
 def randint(key: NextKey, *args: Any, **options: Any) -> Tensor:

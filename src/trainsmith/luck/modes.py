@@ -20,7 +20,7 @@ from trainsmith.errors import InvalidInput
 from trainsmith.luck.attention import nests
 from trainsmith.luck.keyed import KEYED, refuse_own_noise
 from trainsmith.network.dispatch import Watch
-from trainsmith.network.host import host_states, put_back, seeded_host
+from trainsmith.network.host import ONE_AT_A_TIME, host_states, put_back, seeded_host
 
 
 class Luck(TorchFunctionMode):
@@ -139,6 +139,7 @@ class Counting(Luck):
         super().__init__(torch.zeros(1, 2, dtype=torch.int32).expand(2**31, 2))
 
     def __enter__(self) -> "Counting":
+        ONE_AT_A_TIME.acquire()
         self._states = host_states()
         self._net = _Net()
         super().__enter__()
@@ -146,12 +147,15 @@ class Counting(Luck):
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._net.__exit__(*exception)
-        before, after = self._states, host_states()
-        put_back(before)
-        if before != after:
-            self.host, self.calls = True, self.calls + 1
-        super().__exit__(*exception)
+        try:
+            self._net.__exit__(*exception)
+            before, after = self._states, host_states()
+            put_back(before)
+            if before != after:
+                self.host, self.calls = True, self.calls + 1
+            super().__exit__(*exception)
+        finally:
+            ONE_AT_A_TIME.release()
 
 
 def counting() -> Counting:
@@ -191,6 +195,11 @@ class Silence(Luck):
 def silent(network: nn.Module) -> contextlib.AbstractContextManager[Any]:
     """`Silence`; where functions under watch would compute something else, torch's generators are looked at instead."""
     return unmoved(_NOISY) if any(nests(m) for m in network.modules()) else Silence()
+
+
+def noiseless() -> contextlib.AbstractContextManager[Any]:
+    """Raises InvalidInput where torch's own generators are drawn from meanwhile, also in a backward pass."""
+    return _Net()
 
 
 class _Net(Watch):

@@ -2,11 +2,15 @@
 
 import contextlib
 import random
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+
+ONE_AT_A_TIME = threading.RLock()
+"""There is one of each generator for all threads."""
 
 
 def seed_torch(number: int) -> None:
@@ -36,11 +40,12 @@ def put_back(states: tuple[Any, ...]) -> None:
 
 @contextlib.contextmanager
 def seeded_host(numbers: Sequence[int]) -> Iterator[None]:
-    """Both generators seeded with 32-bit numbers meanwhile, and put back."""
-    before = host_states()
-    random.seed(":".join(map(str, numbers)))
-    np.random.seed(numbers)
-    try:
-        yield
-    finally:
-        put_back(before)
+    """Both generators seeded with 32-bit numbers meanwhile, and put back; another thread's turn comes after that."""
+    with ONE_AT_A_TIME:
+        before = host_states()
+        random.seed(":".join(map(str, numbers)))
+        np.random.seed(numbers)
+        try:
+            yield
+        finally:
+            put_back(before)

@@ -139,6 +139,11 @@ class Crew:
         """The members still training."""
         return sorted(i for part in self.parts for i in part.members)
 
+    @property
+    def loops(self) -> bool:
+        """Whether every member is trained by the loop."""
+        return all(isinstance(trainer, Alone) for part in self.parts for trainer in part.trainers)
+
     def observe(self, observer: Observer | None) -> None:
         """Have every step told to this one, or to nobody."""
         for trainer in (t for part in self.parts for t in part.trainers):
@@ -146,14 +151,18 @@ class Crew:
 
     def step(self, number: int, rate: float, x: Tensor, y: Tensor, each: bool) -> Tensor:
         """One step of every active member on x, y for all, or (members, n, ...) one batch each; losses (members,)."""
-        losses = torch.full((self.count,), torch.nan, device=x.device)
+        losses = torch.full((self.count,), torch.nan, dtype=torch.float32, device=x.device)
 
         def batch(part: Part) -> tuple[Tensor, Tensor]:
             own, k = part.members, len(part.members)
             return (x[own], y[own]) if each else (x.expand(k, *x.shape), y.expand(k, *y.shape))
 
         def work(part: Part) -> None:
-            losses[part.members] = part.step(number, rate, *batch(part))
+            own, found = part.members, part.step(number, rate, *batch(part))
+            losses[own] = found
+            well = found.isfinite().tolist()
+            if not all(well):
+                self.left.update(part.keep({i for i, fine in zip(own, well, strict=True) if fine}))
 
         for part in self._working():
             part.prepare(*batch(part))
@@ -177,7 +186,7 @@ class Crew:
         orders: each member's examples at each step, of which the first `labelled` have targets.
         A thread takes a part through all steps before the next, so that its tensors stay in the caches.
         """
-        losses = torch.full((steps, self.count), torch.nan, device=x.device)
+        losses = torch.full((steps, self.count), torch.nan, dtype=torch.float32, device=x.device)
         ended: dict[int, int] = {}
 
         def batches(own: list[int], start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:

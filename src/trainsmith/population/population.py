@@ -15,7 +15,8 @@ from trainsmith.errors import InvalidInput, whole
 from trainsmith.optimizer import Optimizer
 from trainsmith.population.crew import Crew
 from trainsmith.population.hire import hire
-from trainsmith.population.members.asked import batch, check_classes, copied, usable_device
+from trainsmith.population.members.asked import batch, check_classes, copied, places, usable_device
+from trainsmith.population.members.held_values import HeldValues
 from trainsmith.population.members.learner import Learner
 from trainsmith.population.members.objective import predictions
 from trainsmith.population.members.orders import examples_of
@@ -105,6 +106,7 @@ class Population:
         self._crew: Crew | None = None
         self.learners: list[Learner] = []
         self._observer: Observer | None = None
+        self._held = HeldValues(self._recruits.networks, self._recruits.losses)
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -140,7 +142,9 @@ class Population:
         x, y = (for_each_network(self._recruits.ensemble, t, int(each)) for t in self._given(x, y, each))
         crew = self._ready(x[0] if each else x, y[0] if each else y, steps=1)
         self.steps += 1
-        return crew.step(self.steps, rate, x, y, each) / networks_in(self._recruits.ensemble)
+        losses = crew.step(self.steps, rate, x, y, each) / networks_in(self._recruits.ensemble)
+        self._held.note()
+        return losses
 
     def fit(
         self,
@@ -190,6 +194,7 @@ class Population:
         early = {k: [rates(s + 1, [k]) for s in range(min(steps, REPLAYED_STEPS))] for k in witnesses}
         losses, ended = crew.train(x, y, orders, n, first, rates, steps, LOOKED_AT_EVERY, advance or (lambda n: None))
         self.steps += steps
+        self._held.note()
         seconds = time.perf_counter() - started
         fit = Fit(losses, seconds, {k: first + s for k, s in ended.items()})
         for k in witnesses:
@@ -231,12 +236,11 @@ class Population:
         return module if self._crew is None else self._crew.taken(k, module)
 
     def keep(self, which: Sequence[int]) -> None:
-        """Train on with these members only; the others stay as they are and cost no more time."""
-        if unknown := [k for k in which if not 0 <= k < len(self)]:
-            raise InvalidInput(f"there are {len(self)} members, 0 to {len(self) - 1}; got {unknown}.")
+        """Train on with these members only, by their places; the others stay as they are and cost no more time."""
+        chosen = places(which, len(self))
         if self._crew is None:
             raise InvalidInput("the population has not trained yet; make it with fewer members instead.")
-        self._crew.keep(set(which))
+        self._crew.keep(chosen)
 
     def _given(self, x: Tensor, y: Tensor, each: bool) -> tuple[Tensor, Tensor]:
         classes = any(loss in (None, "cross-entropy") for loss in self._recruits.losses)
@@ -264,6 +268,7 @@ class Population:
             self._check_classes(y)
             self._crew = hire(learners, x, y, steps, self.threads)
             self._crew.observe(self._observer)
+        self._held.check(self._crew.loops)
         if self._crew.broken:
             raise InvalidInput(
                 "a step was broken off, so that members have not had equally many: make the population anew to train; "

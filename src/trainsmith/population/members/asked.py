@@ -1,6 +1,7 @@
 """What a user gives a population to train with, checked before anything is trained."""
 
 import copy
+import operator
 from typing import Any
 
 import torch
@@ -66,6 +67,23 @@ def number(name: str, value: Any) -> float:
         raise InvalidInput(f"{name} must be a number, or one for each member; got {value!r}.") from error
 
 
+def places(which: Any, members: int) -> set[int]:
+    """Places of members: a list, array or tensor of whole numbers. Raises InvalidInput for none, and for others."""
+    listed = which.tolist() if hasattr(which, "tolist") else which
+    try:
+        given = list(listed)
+        chosen = {operator.index(k) for k in given}
+    except TypeError:
+        raise InvalidInput(f"members are kept by a list of their places, such as [0, 2]; got {which!r}.") from None
+    if any(isinstance(k, bool) for k in given):
+        raise InvalidInput("members are kept by their places, not by a mask: try mask.nonzero().flatten().")
+    if unknown := sorted(k for k in chosen if not 0 <= k < members):
+        raise InvalidInput(f"there are {members} members, 0 to {members - 1}; got {unknown}.")
+    if not chosen:
+        raise InvalidInput("no member is to be kept: name at least one, or stop training.")
+    return chosen
+
+
 def check_real(network: nn.Module) -> None:
     """Raises InvalidInput for complex weights, for which the rules have no square."""
     for name, p in network.named_parameters():
@@ -76,8 +94,19 @@ def check_real(network: nn.Module) -> None:
             )
 
 
+def check_hooks(network: nn.Module) -> None:
+    """Raises InvalidInput for hooks on the gradients of parameters, which no copy has."""
+    for name, p in network.named_parameters():
+        if p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None):
+            raise InvalidInput(
+                f"the parameter {name} has a hook on its gradient, which is not called while members train: let the "
+                "forward pass say it, e.g. by w * mask + (w * (1 - mask)).detach() for a weight that trains in part."
+            )
+
+
 def copied(network: nn.Module) -> nn.Module:
-    """A copy. Raises InvalidInput for a network that does not allow one."""
+    """A copy. Raises InvalidInput for a network that does not allow one, or whose copy would lack its hooks."""
+    check_hooks(network)
     try:
         return copy.deepcopy(network)
     except Exception as error:  # it is the user's code

@@ -12,6 +12,7 @@ from trainsmith.catalogue import Run
 from trainsmith.data import Dataset
 from trainsmith.errors import InvalidInput
 from trainsmith.network import Factory, Surgery, apply, build_with, families_taken
+from trainsmith.population.members.asked import check_hooks
 from trainsmith.regularization.ensemble import COUNT
 from trainsmith.rows import Rows
 
@@ -59,6 +60,7 @@ def _operated(
     trial, x, y = run.trial, Rows(dataset.x, train), dataset.y[train]
     with luck.drawn(run.seed, *words, "construction"):
         module, refused = build_with(network, dataset.input_shape, dataset.outputs, trial, dataset.x[:2].clone())
+    check_hooks(module)
     given = {family: refused.get(family, "") for family in families_taken(network)}
     with luck.drawn(run.seed, *words, "surgery"):
         draw = functools.partial(luck.torch_generator, run.seed, *words, "weights")

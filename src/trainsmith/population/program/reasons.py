@@ -4,6 +4,7 @@ vmap refuses much by itself (an error of torch's, put here into words). Some mod
 member the first one's numbers: those are found by passes of one member on a copy, before anything is trained.
 """
 
+import contextlib
 import copy
 from collections.abc import Iterator
 from types import TracebackType
@@ -12,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from trainsmith.errors import InvalidInput
-from trainsmith.luck import counting
+from trainsmith.luck import counting, noiseless
 from trainsmith.network.dispatch import Watch
 from trainsmith.network.host import seeded_host
 from trainsmith.network.signature import structure
@@ -97,6 +99,7 @@ def _hazards(module: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, nn.
         yield "network", one, "gives another result each time, with the same weights, inputs and seed"
     if luck.host and not torch.equal(first, _pass(module, x, y, seed=1)):
         yield "network", one, "draws from Python's `random` or from `numpy.random`, once for all members"
+    yield from _backward(module, x, y)
     two, seen = copy.deepcopy(module), _Foreign()
     seen.own = {_memory(t): n for n, t in _tensors(two).items()}
     state = {n: t.clone() for n, t in _tensors(two).items()}
@@ -105,6 +108,35 @@ def _hazards(module: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, nn.
         functional_call(two, state, (x.clone(), y), tie_weights=True)
     for name in seen.found:
         yield "network", two, f"reaches {name or 'weights'} by another way than its attributes (a list, a function)"
+
+
+def _backward(module: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, nn.Module, str]]:
+    """What a program, whose gradients are a function's, would leave out of an ordinary backward pass."""
+    one, hooks = copy.deepcopy(module), _Hooks()
+    for name, part in one.named_modules():
+        if part._backward_hooks or part._backward_pre_hooks:
+            yield name, one, "has a hook on gradients (register_full_backward_hook)"
+    try:
+        with seeded_host([0]), counting(), hooks:
+            loss = one(x.clone(), y)
+        if hooks.found:
+            yield "network", one, "hangs hooks on the gradients of tensors in its forward pass (register_hook)"
+        with noiseless():
+            loss.backward()
+    except InvalidInput:
+        yield "network", one, "draws noise in its backward pass"
+    except Exception:  # the loop stops with it, and says it
+        return
+
+
+class _Hooks(TorchFunctionMode):
+    """Notes whether hooks are hung on tensors."""
+
+    found = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.found = self.found or func in (Tensor.register_hook, Tensor.register_post_accumulate_grad_hook)
+        return func(*args, **(kwargs or {}))
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -157,11 +189,18 @@ def fits(objective: Objective, x: Tensor, y: Tensor) -> int:
     objective = in_training(copy.deepcopy(objective))
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            outputs = predictions(objective.network(x))
+            returned = objective.network(x)
+            outputs = predictions(returned)
     except InvalidInput:
         raise
     except Exception as error:
+        if "does not require grad" in str(error):
+            raise InvalidInput(
+                "the network differentiates in its forward pass, which is also called without gradients, for "
+                "evaluation: begin that with torch.enable_grad()."
+            ) from error
         raise InvalidInput(f"the network cannot take x of shape {tuple(x.shape)}: {error}") from error
+    _check_whole(objective.loss, returned, y)
     check_classes(objective.loss, y, outputs.shape[-1] if outputs.ndim else 0)
     try:
         with torch.no_grad():
@@ -178,3 +217,17 @@ def fits(objective: Objective, x: Tensor, y: Tensor) -> int:
             f"the loss must be one number for a batch, its mean; got {tuple(getattr(value, 'shape', ()))}."
         )
     return outputs.shape[-1] if outputs.ndim else 0
+
+
+def _check_whole(loss: nn.Module, returned: Any, y: Tensor) -> None:
+    """Raises InvalidInput for a loss of all that a network returns, where it is given the first tensor alone."""
+    if not isinstance(returned, (tuple, list)) or len(returned) < 2 or hasattr(returned, "logits"):
+        return
+    value = None
+    with contextlib.suppress(Exception), torch.no_grad():
+        value = loss(returned, y)
+    if isinstance(value, Tensor) and value.numel() == 1:
+        raise InvalidInput(
+            f"the network returns {len(returned)} things, of which the loss would be given the first alone, its "
+            "predictions: let the network return one tensor, e.g. by torch.cat, and the loss take it apart."
+        )

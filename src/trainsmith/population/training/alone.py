@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from trainsmith.luck import Luck, first_pass, noise_keys, silent, unmoved
+from trainsmith.errors import InvalidInput
+from trainsmith.luck import Luck, first_pass, noise_keys, noiseless, silent, unmoved
 from trainsmith.luck.widest import widest
 from trainsmith.optimizer import recompute_statistics
 from trainsmith.population.members.learner import Learner
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 DRAWS_LATE = (
     "the network draws noise at some steps and drew none in a first pass, so that no seed reaches it; let it draw "
     "from its first step on, e.g. by dropout with p=0."
+)
+
+
+DRAWS_BACKWARDS = (
+    "the network draws noise in its backward pass, where no seed reaches it: torch.utils.checkpoint draws dropout "
+    "masks anew there, and an autograd.Function may draw. Take the checkpoints out, which spare memory alone; draw in "
+    "forward."
 )
 
 
@@ -48,6 +56,7 @@ class Alone:
         self.observer: Observer | None = None
         self.writes = True
         """Whether the network writes to its inputs, which are others' too; a first pass tells."""
+        self.looked = False
         self.widest: dict[torch.Size, int] = {}
 
     def step(self, number: int, rate: Rate, x: Tensor, y: Tensor) -> Tensor:
@@ -66,7 +75,7 @@ class Alone:
             loss = self.module(self._own(x[0]), y[0])
         for p in self.trained:
             p.grad = None  # zero_grad() imports torch's compiler
-        loss.backward()
+        self._backward(loss)
         for p in self.trained:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         for group in self.optimizer.param_groups:
@@ -77,6 +86,18 @@ class Alone:
         if isinstance(self.module.network, SnapshotEnsemble) and member.length is not None:
             self.module.network.take(number, member.length)
         return loss.detach()[None]
+
+    def _backward(self, loss: Tensor) -> None:
+        """The gradients; the first time it is looked whether that draws noise, which no seed would reach."""
+        if self.looked:
+            loss.backward()
+            return
+        try:
+            with noiseless():
+                loss.backward()
+        except InvalidInput as error:
+            raise InvalidInput(DRAWS_BACKWARDS) from error
+        self.looked = True
 
     def ahead(self, number: int) -> int:
         """Steps are taken one by one."""
