@@ -100,6 +100,14 @@ def test_what_hangs_on_no_input_but_a_number_is_computed_once():
     assert torch.equal(line(x)[0], scaled(x))
 
 
+def test_no_number_is_turned_into_a_tensor_at_every_step():
+    chunk, data = chunk_of(Recipe(regularization=("l2",)))
+    chunk.prepare(data.x[:16].expand(3, 16, *data.x.shape[1:]), data.y[:16].expand(3, 16))
+    (line,) = chunk.program.lines.values()
+    made = [n for n in line.graph.nodes if n.target is torch.ops.aten._to_copy.default]
+    assert [n.args for n in made if not n.all_input_nodes] == []
+
+
 @pytest.mark.parametrize(
     ("axes", "keep", "shape", "kind"),
     [
