@@ -30,7 +30,7 @@ class Constraint:
 
     @torch.no_grad()
     def __call__(self, weights: Iterable[Tensor], lr: float = 1.0) -> None:
-        """Both parts at once on some weights, in place."""
+        """Both parts at once on the weights that are given, in place; leave biases and gains out."""
         for theta in weights:
             self.before_step(theta, axes=theta.ndim, lr=lr, **self.numbers)
             self.after_step(theta, axes=theta.ndim, lr=lr, **self.numbers)

@@ -21,7 +21,7 @@ from trainsmith.catalogue.half import single
 class L2(nn.Module):
     """L2 penalty: large weights cost.
 
-        J = loss + strength / 2 * sum w^2   over weight matrices, not over biases and gains
+        J = loss + strength / 2 * sum w^2   over the weights that are given: in a network not its biases and gains
 
     Paper: Hoerl & Kennard 1970, Ridge regression; Goodfellow et al. 2016, Deep Learning, equation 7.2.
 

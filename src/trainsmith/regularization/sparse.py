@@ -19,7 +19,7 @@ from trainsmith.regularization.penalty import square, total
 class L1(nn.Module):
     """L1 penalty: weights cost in proportion to their size, so that many end near 0.
 
-        J = loss + strength * sum |w|   over weight matrices, not over biases and gains
+        J = loss + strength * sum |w|   over the weights that are given: in a network not its biases and gains
 
     Paper: Tibshirani 1996, Regression shrinkage and selection via the lasso, section 2.1; Goodfellow et al. 2016, Deep
     Learning, equation 7.18.

@@ -33,7 +33,11 @@ SENTENCES = (
     ("access data pointer", "leaves torch for NumPy or a Python list (.numpy(), .tolist())"),
     ("numpy", "leaves torch for NumPy (.numpy())"),
     ("dynamic shape", "makes a tensor whose size depends on numbers (a mask as index, nonzero, unique)"),
-    ("inplace arithmetic", "writes into a tensor that it makes anew in its forward pass (y = zeros(...); y[...] = x)"),
+    (
+        "inplace arithmetic",
+        "writes into a tensor that it makes anew in its forward pass (y = zeros(...); y[...] = x, or rsample of "
+        "torch.distributions)",
+    ),
     ("doesn't match the broadcast shape", "writes in place into a tensor that it makes anew in its forward pass"),
     ("escaped from inside", "keeps or recomputes tensors beyond its forward pass (a cache, checkpointing)"),
     ("called random operation", "draws noise with a function that is not drawn per member"),
