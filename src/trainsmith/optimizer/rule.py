@@ -21,8 +21,6 @@ from trainsmith.optimizer.stored import BETAS, SPARSE, check_state, names_kept, 
 
 JOINED = 2**13
 """Parameters of up to this many numbers are moved together: for them a call costs more than its arithmetic."""
-
-
 BLOCK = 2**16
 """So many numbers of a larger parameter pass through all operations of a rule before the next ones, on a CPU: what they
 need stays in its caches. A thread has so many at a time."""
@@ -249,12 +247,11 @@ def _small_and_large(parameters: list[Tensor]) -> list[list[Tensor]]:
 
 def _plain(parameters: Sequence[Tensor], numbers: dict[str, Any]) -> bool:
     """Whether PyTorch's single-pass CPU kernels can take these parameters and numbers."""
-    dense = all(
+    dense = not torch.compiler.is_compiling() and all(  # which makes kernels of its own
         p.device.type == "cpu" and p.dtype in (torch.float32, torch.float64) and p.is_contiguous()
         and p.grad is not None and p.grad.is_contiguous() and p.grad.dtype == p.dtype
         for p in parameters
     )  # fmt: skip
-    dense = dense and not torch.compiler.is_compiling()  # which makes kernels of its own
     return dense and not any(isinstance(n, Tensor) for n in numbers.values()) and numbers.get("eps", 1) > 0
 
 
@@ -268,10 +265,8 @@ def blocks(tensors: Sequence[Tensor]) -> Iterable[Sequence[Tensor]]:
 
 
 def root(v: Tensor) -> Tensor:
-    """sqrt(v) for v >= 0, at full speed also where v is zero or subnormal.
-
-    Below the smallest normal number the root is that number's (1.1e-19 in float32), which any epsilon in
-    use outweighs; on CPUs the plain square root of zeros is some ten times slower than that of other numbers.
+    """sqrt(v) for v >= 0, also where v is 0 or subnormal, whose plain root takes a CPU ten times as long: below the
+    smallest normal number the root is that number's (1.1e-19 in float32), which any epsilon in use outweighs.
     """
     return v.clamp_min(torch.finfo(v.dtype).tiny).sqrt_()
 
