@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from trainsmith.errors import InvalidInput
 from trainsmith.luck.attention import written_out
-from trainsmith.luck.noise import chance, integers, quantile, uniform, words
+from trainsmith.luck.noise import chance, gaussian, integers, quantile, uniform, words
 
 NextKey = Callable[[], Tensor]
 SELU_LIMIT = -1.7580993408473766
@@ -41,41 +41,26 @@ def _placed(x: Tensor, options: dict[str, Any]) -> Tensor:
     return x if device is None else x.to(device)
 
 
-Draw = Callable[[torch.Size, Tensor, torch.dtype], Tensor]
-
-
-def _gaussian(shape: torch.Size, key: Tensor, dtype: torch.dtype) -> Tensor:
-    return quantile("normal", shape, key, dtype)
-
-
-def _filled(draw: Draw, shape: torch.Size, key: Tensor, dtype: torch.dtype) -> Tensor:
-    """So drawn; of complex numbers both parts, normal ones with half the variance each."""
-    if not dtype.is_complex:
-        return draw(shape, key, dtype)
-    real, imaginary = draw(torch.Size((2, *shape)), key, dtype.to_real())
-    return torch.complex(real, imaginary) * (math.sqrt(0.5) if draw is _gaussian else 1.0)
-
-
 def rand(key: NextKey, *size: Any, **options: Any) -> Tensor:
     """torch.rand."""
     dtype = options.get("dtype") or torch.get_default_dtype()
-    return _placed(_filled(uniform, _size(size, options), key(), dtype), options)
+    return _placed(uniform(_size(size, options), key(), dtype), options)
 
 
 def randn(key: NextKey, *size: Any, **options: Any) -> Tensor:
     """torch.randn."""
     dtype = options.get("dtype") or torch.get_default_dtype()
-    return _placed(_filled(_gaussian, _size(size, options), key(), dtype), options)
+    return _placed(gaussian(_size(size, options), key(), dtype), options)
 
 
 def rand_like(key: NextKey, x: Tensor, **options: Any) -> Tensor:
     """torch.rand_like."""
-    return _placed(_filled(uniform, x.shape, key(), options.get("dtype") or x.dtype), options)
+    return _placed(uniform(x.shape, key(), options.get("dtype") or x.dtype), options)
 
 
 def randn_like(key: NextKey, x: Tensor, **options: Any) -> Tensor:
     """torch.randn_like."""
-    return _placed(_filled(_gaussian, x.shape, key(), options.get("dtype") or x.dtype), options)
+    return _placed(gaussian(x.shape, key(), options.get("dtype") or x.dtype), options)
 
 
 def randint(key: NextKey, *args: Any, **options: Any) -> Tensor:
@@ -114,7 +99,7 @@ def normal(key: NextKey, mean: Any, std: Any = 1.0, size: Any = None, **options:
     if like is None:
         return randn(key, size, **options) * std + mean
     shape = torch.broadcast_shapes(*(t.shape for t in (mean, std) if isinstance(t, Tensor)))
-    return quantile("normal", shape, key(), like.dtype) * std + mean
+    return gaussian(shape, key(), like.dtype) * std + mean
 
 
 def bernoulli(key: NextKey, x: Tensor, p: float | None = None, **options: Any) -> Tensor:
@@ -221,7 +206,7 @@ def _uniform(key: NextKey, x: Tensor, a: float = 0.0, b: float = 1.0, **options:
 
 
 def _normal(key: NextKey, x: Tensor, mean: float = 0.0, std: float = 1.0, **options: Any) -> Tensor:
-    return quantile("normal", x.shape, key(), x.dtype) * std + mean
+    return gaussian(x.shape, key(), x.dtype) * std + mean
 
 
 def _log_normal(key: NextKey, x: Tensor, mean: float = 1.0, std: float = 2.0, **options: Any) -> Tensor:

@@ -6,6 +6,7 @@ computed once, in float64 on the CPU.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -36,7 +37,9 @@ def _counters(shape: torch.Size, device: torch.device) -> Tensor:
 
 
 def uniform(shape: torch.Size, keys: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform numbers in [0, 1), multiples of 2**-24; of 2**-8 in bfloat16 and 2**-11 in float16."""
+    """Uniform numbers in [0, 1), multiples of 2**-24; 2**-8 in bfloat16, 2**-11 in float16; complex in both parts."""
+    if dtype.is_complex:
+        return torch.complex(*uniform(torch.Size((2, *shape)), keys, dtype.to_real()))
     bits = {torch.bfloat16: 8, torch.float16: 11}.get(dtype, 24)
     return (words(shape, keys) >> (32 - bits)).to(dtype).mul_(2.0**-bits).add_(0.5)
 
@@ -78,6 +81,13 @@ def quantile(name: str, shape: torch.Size, keys: Tensor, dtype: torch.dtype = to
     cell = ((u >> 16) - (126 << 7)) - (word >> 31) * (CELLS * OCTAVES)
     part = (u & 0xFFFF).float().mul_(2.0**-16)
     return part.mul_(slopes[cell]).add_(starts[cell]).to(dtype)
+
+
+def gaussian(shape: torch.Size, keys: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normal numbers of mean 0 and variance 1; of complex ones each part has half of it."""
+    if dtype.is_complex:
+        return torch.complex(*gaussian(torch.Size((2, *shape)), keys, dtype.to_real())) * math.sqrt(0.5)
+    return quantile("normal", shape, keys, dtype)
 
 
 def _probit(u: np.ndarray) -> np.ndarray:

@@ -160,9 +160,7 @@ class Crew:
         def work(part: Part) -> None:
             own, found = part.members, part.step(number, rate, *batch(part))
             losses[own] = found
-            well = found.isfinite().tolist()
-            if not all(well):
-                self.left.update(part.keep({i for i, fine in zip(own, well, strict=True) if fine}))
+            self._take_out(part, found.isfinite())
 
         for part in self._working():
             part.prepare(*batch(part))
@@ -212,9 +210,7 @@ class Crew:
                         rates.note(s - first, found.tolist(), own)
                 losses[start:stop, own] = found = torch.stack(taken)
                 advance((stop - start) * len(own))
-                well = found.isfinite().all(0).tolist()
-                ended.update({i: stop for i, fine in zip(own, well, strict=True) if not fine})
-                self.left.update(part.keep({i for i, fine in zip(own, well, strict=True) if fine}))
+                ended.update(dict.fromkeys(self._take_out(part, found.isfinite().all(0)), stop))
             restated = any(trainer.members[0].restated for trainer in part.trainers)
             last = list(batches(part.members, max(0, steps - STATISTICS_ON[0]), steps)) if restated else []
             part.refresh(torch.stack([xs for xs, _ in last], 1) if last else None)
@@ -223,6 +219,13 @@ class Crew:
             part.prepare(*next(batches(part.members, 0, 1)))
         self._side_by_side(work, trains=True)
         return losses.cpu(), ended
+
+    def _take_out(self, part: Part, well: Tensor) -> list[int]:
+        """The members of a part whose losses are not all finite, which train no more; well: whose are (members,)."""
+        fine = {i for i, is_well in zip(part.members, well.tolist(), strict=True) if is_well}
+        left = part.keep(fine)
+        self.left.update(left)
+        return list(left)
 
     def outputs(self, x: Tensor, of_left: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Outputs of all members (members, n, ...); of_left gives those of a member that has left."""
