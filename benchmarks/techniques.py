@@ -204,9 +204,11 @@ def measure(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these rules and layers (default: all)")
-    parser.add_argument("--json", type=Path, default=Path("results/techniques.json"))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these rules and layers (default: all), with --json")
+    parser.add_argument("--json", type=Path, help="where the record goes (results/techniques.json)")
     options = parser.parse_args()
+    if options.only and options.json is None:
+        parser.error("name another --json for a part of the record")
     torch.set_num_threads(1)
     command = " ".join(["python benchmarks/techniques.py", *(["--only", *options.only] if options.only else [])])
     record: dict[str, Any] = {"command": command, "runs": options.runs, "threads": 1}
@@ -218,9 +220,11 @@ def main() -> None:
             runs = min(3, options.runs) if name in OF_MATRICES else options.runs
             record[kind][name] = row = measure(calls, runs)
             print(f"{name:<20} {row['ratio']:>6} {row['quartiles']}  of {row['fastest other']}", flush=True)
+    if unknown := set(options.only or ()) - {*record["optimizers"], *record["layers"]}:
+        parser.error(f"no rule or layer is called {' or '.join(sorted(unknown))}")
     record["pytorch_optimizer"] = importlib.metadata.version("pytorch_optimizer")
     record["environment"] = {**describe_environment(), "command": ""}
-    options.json.write_text(json.dumps(record, indent=1) + "\n")
+    (options.json or Path("results/techniques.json")).write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
