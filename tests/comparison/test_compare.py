@@ -224,6 +224,14 @@ def test_a_technique_that_cannot_be_put_into_the_network_is_left_out_and_said():
     assert all(re.search(rf"\b{name}\b.* left out: ", said) for name in ("tanh", "batch", "dropout"))
 
 
+def test_techniques_left_out_for_one_reason_are_named_together():
+    dataset = load("diabetes")
+    losses = [find("label-smoothing"), find("confidence-penalty")]
+    names = r"(label-smoothing, confidence-penalty|confidence-penalty, label-smoothing)"
+    with pytest.raises(InvalidInput, match=rf"^nothing to compare: {names} were left out: it is defined for class"):
+        candidates(Recipe(), dataset, None, losses)
+
+
 def test_none_of_the_regularizers_can_be_compared_with_a_regularized_baseline():
     baseline = Recipe(regularization=("dropout",))
     found, _ = candidates(baseline, load("digits"), ["regularization"], None)

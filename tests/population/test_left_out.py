@@ -131,6 +131,18 @@ def test_a_tensor_of_a_closure_that_is_changed_in_place_is_read_at_every_step(sh
     assert population._crew.parts[0].trainers[0].program.unlocked
 
 
+def test_a_tensor_of_a_closure_that_decides_is_asked_at_every_step():
+    late = torch.zeros(())
+
+    def loss(outputs, targets):
+        return functional.cross_entropy(outputs, targets) + (1.0 if late > 0 else 0.0)
+
+    population = Population(mlp, 2, lr=1e-9, loss=loss)
+    before = population.step(X, Y)
+    late.fill_(1)
+    assert torch.allclose(population.step(X, Y), before + 1)
+
+
 class Weighted(nn.Module):
     """A loss with a number of its own."""
 
@@ -184,14 +196,23 @@ def held(name):
     }[name]
 
 
+def steps(population):
+    population.step(X, Y)
+    population.step(X, Y)
+
+
+def fits(population):
+    population.fit(X, Y, steps=2, batch_size=8)
+
+
+@pytest.mark.parametrize("train", [steps, fits])
 @pytest.mark.parametrize("name", ["beta", "settings.beta", "Weighted.beta", "Weighted.gamma", "SCALE"])
-def test_a_number_that_is_changed_between_two_calls_is_refused(name, monkeypatch):
+def test_a_number_that_is_changed_between_two_calls_is_refused(name, train, monkeypatch):
     monkeypatch.setitem(globals(), "SCALE", 1.0)
     loss, network, change = held(name)
     population = Population(network, 2, lr=0.1, loss=loss)
-    population.step(X, Y)
-    population.step(X, Y)
-    population.fit(X, Y, steps=2, batch_size=8)
+    train(population)
+    train(population)
     change()
     with pytest.raises(InvalidInput, match=rf"`{name}` was .*0.* when the members' step was made, and is .* now"):
         population.fit(X, Y, steps=2, batch_size=8)
@@ -270,6 +291,9 @@ def test_a_member_whose_loss_is_not_finite_is_taken_out_in_steps_too():
     assert population.active == [0, 2]
     assert losses[:, [0, 2]].isfinite().all()
     assert not losses[-1, 1].isfinite()
+    population = Population(lambda: nn.Linear(6, 1), lr=[1e30, 1e30], optimizer="sgd")
+    losses = torch.stack([population.step(X, targets) for _ in range(6)])
+    assert (population.active, losses[-1].isnan().all()) == ([], True)
 
 
 def test_complex_noise_has_two_parts():
@@ -290,6 +314,8 @@ def test_complex_noise_has_two_parts():
     normal = parts(lambda n: torch.randn(n, dtype=torch.complex64))
     expected = [0, 0, 0.5**0.5, 0.5**0.5]
     assert normal == [pytest.approx([e, e], abs=0.02) for e in expected]
+    filled = parts(lambda n: torch.zeros_like(torch.randn(n, dtype=torch.complex64)).normal_())
+    assert filled == [pytest.approx([e, e], abs=0.02) for e in expected]
     like = parts(lambda n: torch.rand_like(torch.zeros(n, dtype=torch.complex64)))
     assert like == [pytest.approx([e, e], abs=0.02) for e in [0.5, 0.5, 12**-0.5, 12**-0.5]]
 
