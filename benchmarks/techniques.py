@@ -210,8 +210,8 @@ def main() -> None:
     if options.only and options.json is None:
         parser.error("name another --json for a part of the record")
     torch.set_num_threads(1)
-    command = " ".join(["python benchmarks/techniques.py", *(["--only", *options.only] if options.only else [])])
-    record: dict[str, Any] = {"command": command, "runs": options.runs, "threads": 1}
+    part = f" --only {' '.join(options.only)} --json {options.json}" if options.only else ""
+    record: dict[str, Any] = {"command": f"python benchmarks/techniques.py{part}", "runs": options.runs, "threads": 1}
     for kind, found in (("optimizers", optimizers()), ("layers", layers())):
         record[kind] = {}
         for name, calls in found:
